@@ -1,0 +1,60 @@
+package feature
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Duration is a time.Duration that reads and prints days: "30d", "1d12h", "5m".
+type Duration time.Duration
+
+// Micros is the duration in microseconds, the unit of all times in Weir.
+func (d Duration) Micros() int64 { return time.Duration(d).Microseconds() }
+
+func (d Duration) String() string {
+	t := time.Duration(d)
+	const day = 24 * time.Hour
+	if t >= day && t%time.Second == 0 {
+		rest := ""
+		if t%day != 0 {
+			rest = (t % day).String()
+			rest = strings.TrimSuffix(rest, "0s")
+			rest = strings.TrimSuffix(rest, "0m")
+		}
+		return strconv.FormatInt(int64(t/day), 10) + "d" + rest
+	}
+	return t.String()
+}
+
+// ParseDuration reads what time.ParseDuration reads, with a leading number of days allowed.
+func ParseDuration(s string) (Duration, error) {
+	rest, days := s, time.Duration(0)
+	if i := strings.IndexByte(s, 'd'); i > 0 {
+		n, err := strconv.ParseInt(s[:i], 10, 32)
+		if err != nil {
+			return 0, fmt.Errorf("%q is not a duration: write it like 30d, 12h, 5m or 1d12h", s)
+		}
+		days, rest = time.Duration(n)*24*time.Hour, s[i+1:]
+		if rest == "" {
+			return Duration(days), nil
+		}
+	}
+	d, err := time.ParseDuration(rest)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration: write it like 30d, 12h, 5m or 1d12h", s)
+	}
+	return Duration(days + d), nil
+}
+
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := ParseDuration(string(b))
+	if err != nil {
+		return err
+	}
+	*d = v
+	return nil
+}

@@ -1,0 +1,101 @@
+package feature
+
+import (
+	"fmt"
+	"strings"
+)
+
+// View is a feature view: features of an entity that come from one source. A
+// row replaces the view's whole value for its key; an absent feature is null.
+type View struct {
+	Meta     Meta     `json:"metadata"`
+	Source   string   `json:"source"`
+	Entities []string `json:"entities"`
+	// KeyPaths gives the event path of a join key whose name differs there.
+	KeyPaths map[string]string `json:"keys,omitempty"`
+	Features []Field           `json:"features"`
+	TTL      Duration          `json:"ttl,omitempty"`    // 0 never expires
+	Online   *bool             `json:"online,omitempty"` // true when nil
+	Suite    string            `json:"suite,omitempty"`  // ExpectationSuite by name
+
+	// Set when the catalog resolves the view; not part of the manifest.
+	Keys     []Field `json:"-"` // all join keys, in the order of Entities; Path set
+	SourceOf *Source `json:"-"`
+	SuiteOf  *Suite  `json:"-"` // nil without a suite
+	Version  int     `json:"-"` // version of the definition, from 1
+}
+
+func (v *View) Kind() Kind     { return KindView }
+func (v *View) GetMeta() *Meta { return &v.Meta }
+
+func (v *View) Refs() []Ref {
+	r := []Ref{{KindSource, v.Meta.Project, v.Source}}
+	for _, e := range v.Entities {
+		r = append(r, Ref{KindEntity, v.Meta.Project, e})
+	}
+	if v.Suite != "" {
+		r = append(r, Ref{KindSuite, v.Meta.Project, v.Suite})
+	}
+	return r
+}
+
+// IsOnline reports whether the view is served online.
+func (v *View) IsOnline() bool { return v.Online == nil || *v.Online }
+
+// ID is "project/name", unique among views.
+func (v *View) ID() string { return v.Meta.Project + "/" + v.Meta.Name }
+
+// EntityName names the entities together, as in online keys: "customer" or "customer,shop".
+func (v *View) EntityName() string { return strings.Join(v.Entities, ",") }
+
+// Feature returns the index of a feature by name, -1 when there is none.
+func (v *View) Feature(name string) int {
+	for i := range v.Features {
+		if v.Features[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Columns are the columns of the view's batches: join keys, then features.
+func (v *View) Columns() []Field {
+	c := make([]Field, 0, len(v.Keys)+len(v.Features))
+	return append(append(c, v.Keys...), v.Features...)
+}
+
+func (v *View) Check() []Fault {
+	f := v.Meta.check()
+	if v.Source == "" {
+		f = append(f, Fault{"spec.source", "the name of a Source is required"})
+	}
+	if len(v.Entities) == 0 {
+		f = append(f, Fault{"spec.entities", "at least one Entity is required"})
+	}
+	dup := map[string]bool{}
+	for i, e := range v.Entities {
+		if dup[e] {
+			f = append(f, Fault{fmt.Sprintf("spec.entities[%d]", i), fmt.Sprintf("%q is there twice", e)})
+		}
+		dup[e] = true
+	}
+	if len(v.Features) == 0 {
+		f = append(f, Fault{"spec.features", "at least one feature is required"})
+	}
+	seen := map[string]bool{}
+	for i, x := range v.Features {
+		at := fmt.Sprintf("spec.features[%d]", i)
+		f = append(f, CheckName(at+".name", x.Name)...)
+		if seen[x.Name] {
+			f = append(f, Fault{at + ".name", fmt.Sprintf("%q is there twice", x.Name)})
+		}
+		seen[x.Name] = true
+		if x.Type == InvalidType {
+			f = append(f, Fault{at + ".type", "a type is required: " + strings.Join(TypeNames(), ", ")})
+		}
+	}
+	if v.TTL < 0 {
+		f = append(f, Fault{"spec.ttl", "must not be negative; 0 never expires"})
+	}
+	return f
+}
