@@ -1,0 +1,40 @@
+package feature
+
+// Clock says which time counts in a point-in-time join.
+type Clock string
+
+const (
+	KnownClock Clock = "known" // a row counts if it was known by the row's time; the default
+	EventClock Clock = "event" // a row counts if it had happened by the row's time
+)
+
+// Snapshot is an immutable training set, as the registry remembers it.
+type Snapshot struct {
+	ID             string           `json:"id"`
+	Project        string           `json:"project"`
+	Service        string           `json:"service"`
+	ServiceVersion int              `json:"service_version"`
+	Clock          Clock            `json:"clock"`
+	Tables         []SnapshotTable  `json:"tables"`
+	Rows           int64            `json:"rows"`
+	Columns        []SnapshotColumn `json:"columns"` // feature columns, in service order
+	SpineHash      string           `json:"spine_hash"`
+	ContentHash    string           `json:"content_hash"` // of the values, independent of the file format
+	CreatedAt      int64            `json:"created_at"`   // microseconds UTC
+}
+
+// SnapshotTable is one table version a snapshot was read from.
+type SnapshotTable struct {
+	View        string `json:"view"`
+	ViewVersion int    `json:"view_version"`
+	Version     int64  `json:"version"`       // the table's snapshot id; 0 for an empty table
+	Tag         string `json:"tag,omitempty"` // keeps the version from expiry
+}
+
+// SnapshotColumn is one feature column of a snapshot.
+type SnapshotColumn struct {
+	Name  string `json:"name"`
+	View  string `json:"view"`
+	Type  Type   `json:"type"`
+	Nulls int64  `json:"nulls"`
+}
