@@ -16,7 +16,8 @@ import (
 //
 // Guarantees to the sink: Write is called by one goroutine for a partition, for
 // different partitions in parallel, in offset order; Assign comes before the
-// first Write of a partition; Cut runs while no Write does; Stage, Settle and
+// first Write of a partition; Cut runs while no Write of a partition that it
+// names does (Writes of other partitions may be under way); Stage, Settle and
 // Discard run beside later Writes, one commit at a time, in the order of the cuts.
 //
 // Replaying an Origin (the same batch written again after a crash) must change nothing.
@@ -32,7 +33,8 @@ type Sink interface {
 	Revoke(parts []feature.Position)
 	// Write takes one batch. It may not keep b.Rows after it returns without retaining it.
 	Write(ctx context.Context, b *feature.Batch) error
-	// Cut closes the set of rows that belongs to commit c. Must not block or do I/O.
+	// Cut closes the set of rows that belongs to commit c: everything written so
+	// far for the partitions that c names (and for no other). Must not block or do I/O.
 	Cut(c *feature.Commit)
 	// Stage makes the rows of c durable. May be called again after an error.
 	Stage(ctx context.Context, c *feature.Commit) error
