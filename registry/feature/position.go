@@ -15,6 +15,9 @@ type Position struct {
 	// Commit is the id of the commit that put the position here. Sinks use it to
 	// tell staged work that landed from work that did not.
 	Commit string `json:"commit"`
+	// Started is when an import began, in microseconds UTC, so that an import that
+	// is resumed judges its rows by the same clock; 0 on Kafka partitions.
+	Started int64 `json:"started,omitempty"`
 }
 
 func (p Position) String() string { return fmt.Sprintf("%s/%d@%d", p.Topic, p.Partition, p.Next) }

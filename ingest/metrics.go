@@ -1,0 +1,64 @@
+package ingest
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics counts what comes in. One per process, shared by all pipelines.
+type Metrics struct {
+	events      *prometheus.CounterVec
+	rows        *prometheus.CounterVec
+	quarantined *prometheus.CounterVec
+	held        *prometheus.CounterVec
+	failed      *prometheus.CounterVec
+	retries     *prometheus.CounterVec
+	flush       *prometheus.HistogramVec
+	lag         *prometheus.GaugeVec
+	stopped     *prometheus.GaugeVec
+	newest      *prometheus.GaugeVec
+	committed   *prometheus.GaugeVec
+	buffered    *prometheus.GaugeVec
+}
+
+// NewMetrics registers the room's metrics.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_ingest_events_total", Help: "Events read, by source; an event read again after a restart counts again."},
+			[]string{"project", "source"}),
+		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_ingest_rows_total", Help: "Good rows handed to the sinks, by view."},
+			[]string{"project", "view"}),
+		held: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_quarantined_events_total", Help: "Events held back, by view; each counts once whatever number of rules failed."},
+			[]string{"project", "view"}),
+		quarantined: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_quarantined_total", Help: "Failed rules of events held back, by view and rule."},
+			[]string{"project", "view", "rule"}),
+		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_expectation_failures_total", Help: "Rows that failed an expectation, by severity; only critical ones are held back."},
+			[]string{"project", "view", "expectation", "severity"}),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_ingest_retries_total", Help: "Calls repeated because a store or broker did not answer."},
+			[]string{"project", "view", "step"}),
+		flush: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "weir_ingest_flush_seconds", Help: "From the cut of a flush to its commit, by view.",
+			Buckets: prometheus.ExponentialBuckets(0.002, 2, 14)},
+			[]string{"project", "view"}),
+		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_ingest_lag_events", Help: "Events in the log that are not yet processed."},
+			[]string{"project", "source", "partition"}),
+		stopped: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_ingest_stopped", Help: "1 where a partition stopped and needs a person."},
+			[]string{"project", "source", "partition"}),
+		newest: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_view_newest_event_timestamp_seconds", Help: "Newest effective time among the rows of a view; time() minus this is its freshness."},
+			[]string{"project", "view"}),
+		committed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_view_last_commit_timestamp_seconds", Help: "When the view's table last took a commit of this worker."},
+			[]string{"project", "view"}),
+		buffered: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_ingest_buffered_bytes", Help: "Memory held by queues and sinks, by source."},
+			[]string{"project", "source"}),
+	}
+	r.MustRegister(m.events, m.rows, m.quarantined, m.held, m.failed, m.retries, m.flush, m.lag, m.stopped, m.newest, m.committed, m.buffered)
+	return m
+}
