@@ -1,0 +1,11 @@
+//go:build !unix
+
+package sqldbtest
+
+import "testing"
+
+func start(t testing.TB) string {
+	t.Helper()
+	t.Skipf("SKIP(postgres absent): set %s", Env)
+	return ""
+}
