@@ -101,6 +101,8 @@ type Table interface {
 	// Columns are the columns that files are written with: join keys, features
 	// in the view's order, system columns. Shared; do not change it.
 	Columns() []Column
+	// Positions is where the newest version stands; cheaper than Load.
+	Positions(ctx context.Context) ([]feature.Position, error)
 	// Load returns the table at v; NotFound when there is no such version.
 	Load(ctx context.Context, v Version) (*State, error)
 	// Append names files (made with Create) and moves the positions to every
