@@ -1,0 +1,355 @@
+package offline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Writer takes the rows of one view and puts them into its table: it is a sink
+// of ingestion and, as the table's side of a flush, its committer.
+//
+// Rows are kept as the batches they came in, nothing is copied. Cut moves them
+// aside, Stage sorts them by day and writes one file a day, Commit names the
+// files and moves the positions. After Stage the rows are in files and their
+// memory is given back; after Discard the files are left to orphan removal,
+// because a commit whose outcome is in doubt may yet name them.
+type Writer struct {
+	table Table
+	cfg   Config
+	log   *slog.Logger
+	met   *viewMetrics
+	bytes atomic.Int64
+	encs  chan *encoder // idle encoders; as many exist as files are written at once
+
+	mu   sync.Mutex
+	open map[partKey]*openPart // rows since the last cut
+	cuts map[string]*cut       // by commit id, until settled or discarded
+}
+
+type partKey struct {
+	topic     [16]byte
+	partition int32
+}
+
+func keyOf(p feature.Position) partKey { return partKey{p.TopicID, p.Partition} }
+
+// openPart is written by the partition's goroutine, under Writer.mu.
+type openPart struct {
+	batches []*feature.Batch
+	bytes   int64
+}
+
+// cut is the rows of one commit. stage serialises Stage; the rest is under Writer.mu.
+type cut struct {
+	stage   sync.Mutex
+	parts   map[partKey]bool
+	batches []*feature.Batch // nil once staged
+	bytes   int64
+	days    map[int32]File // written so far
+	staged  bool
+	tries   int
+}
+
+// NewWriter makes the writer of one table. reg may be shared by the writers of many views.
+func NewWriter(t Table, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Writer, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, &feature.Error{Kind: feature.Invalid, Op: "offline.writer", What: "view " + t.View().ID(), Err: err}
+	}
+	w := &Writer{
+		table: t, cfg: cfg, log: log.With("view", t.View().ID()), met: newViewMetrics(reg, t.View()),
+		encs: make(chan *encoder, cfg.Writers),
+		open: map[partKey]*openPart{}, cuts: map[string]*cut{},
+	}
+	for range cfg.Writers {
+		w.encs <- nil // made when first needed
+	}
+	return w, nil
+}
+
+// Name is for logs and metrics.
+func (w *Writer) Name() string { return "offline" }
+
+// Buffered is the memory of rows written and not yet in files.
+func (w *Writer) Buffered() int64 { return w.bytes.Load() }
+
+// Positions is where the table stands.
+func (w *Writer) Positions(ctx context.Context) ([]feature.Position, error) {
+	return w.table.Positions(ctx)
+}
+
+// Assign drops what is left of partitions that are now owned anew. A cut that
+// the table does not name as landed will never be committed by this writer.
+func (w *Writer) Assign(_ context.Context, at []feature.Position) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range at {
+		w.dropOpen(keyOf(p))
+		for id, c := range w.cuts {
+			if c.parts[keyOf(p)] {
+				// Landed or not, its rows are no longer ours: those that are missing come again.
+				w.drop(id, c)
+			}
+		}
+	}
+	return nil
+}
+
+// Revoke drops rows of partitions that this worker no longer owns and that were not cut.
+func (w *Writer) Revoke(parts []feature.Position) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range parts {
+		w.dropOpen(keyOf(p))
+	}
+}
+
+// Write keeps the batch until it is in a file.
+func (w *Writer) Write(_ context.Context, b *feature.Batch) error {
+	if b.Len() == 0 {
+		return nil
+	}
+	if err := w.check(b); err != nil {
+		return err
+	}
+	kept := *b
+	kept.Rows.Retain()
+	n := batchBytes(b)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	k := partKey{b.Origin.TopicID, b.Origin.Partition}
+	o := w.open[k]
+	if o == nil {
+		o = &openPart{}
+		w.open[k] = o
+	}
+	o.batches = append(o.batches, &kept)
+	o.bytes += n
+	w.bytes.Add(n)
+	return nil
+}
+
+func (w *Writer) check(b *feature.Batch) error {
+	want := w.table.View()
+	if b.View.ID() != want.ID() || int(b.Rows.NumCols()) != len(want.Keys)+len(want.Features) ||
+		len(b.EventTime) != b.Len() || len(b.KnownTime) != b.Len() || int(b.Rows.NumRows()) != b.Len() {
+		return feature.Errorf(feature.Internal, "offline.write", "view "+want.ID(),
+			"a batch of view %s with %d columns and %d rows does not fit", b.View.ID(), b.Rows.NumCols(), b.Rows.NumRows())
+	}
+	return nil
+}
+
+// Cut moves the rows of the commit's partitions aside.
+func (w *Writer) Cut(c *feature.Commit) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	k := &cut{parts: make(map[partKey]bool, len(c.Advances)), days: map[int32]File{}}
+	for _, a := range c.Advances {
+		p := keyOf(a.To)
+		k.parts[p] = true
+		if o := w.open[p]; o != nil {
+			k.batches = append(k.batches, o.batches...)
+			k.bytes += o.bytes
+			delete(w.open, p)
+		}
+	}
+	w.cuts[c.ID] = k
+}
+
+// Stage writes the rows of c into files. After an error the days that are
+// written already are kept for the next call.
+func (w *Writer) Stage(ctx context.Context, c *feature.Commit) error {
+	k := w.cut(c.ID)
+	if k == nil {
+		return w.unknown("offline.stage", c)
+	}
+	k.stage.Lock()
+	defer k.stage.Unlock()
+	w.mu.Lock()
+	batches, staged := k.batches, k.staged
+	// Whoever discards the cut meanwhile must not free what is being read.
+	for _, b := range batches {
+		b.Rows.Retain()
+	}
+	w.mu.Unlock()
+	if staged {
+		return nil
+	}
+	defer release(batches)
+	began := time.Now()
+	if err := w.writeDays(ctx, c, k, batches); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var rows, size int64
+	for _, f := range k.days {
+		rows, size = rows+f.Rows, size+f.Bytes
+	}
+	w.met.stage.Observe(time.Since(began).Seconds())
+	w.met.rows.Add(float64(rows))
+	w.met.bytes.Add(float64(size))
+	w.met.files.Add(float64(len(k.days)))
+	w.log.Debug("staged", "commit", c.ID, "rows", rows, "files", len(k.days), "bytes", size, "took", time.Since(began))
+	w.free(k)
+	k.staged = true
+	return nil
+}
+
+func (w *Writer) writeDays(ctx context.Context, c *feature.Commit, k *cut, batches []*feature.Batch) error {
+	if len(batches) == 0 {
+		return nil
+	}
+	k.tries++
+	set := newRowSet(batches)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(w.cfg.Writers)
+	for _, d := range set.days {
+		w.mu.Lock()
+		_, done := k.days[d.day]
+		w.mu.Unlock()
+		if done {
+			continue
+		}
+		g.Go(func() error {
+			e := <-w.encs
+			if e == nil {
+				e = newEncoder(w.table.View(), w.table.Columns(), w.cfg)
+			}
+			name := fmt.Sprintf("%s/%s-%d.parquet", dayName(d.day), fileName(c.ID), k.tries)
+			f, err := e.write(ctx, w.table, name, batches, set.sorted(d))
+			if err != nil {
+				w.encs <- nil
+				return err
+			}
+			w.encs <- e
+			w.mu.Lock()
+			k.days[d.day] = f
+			w.mu.Unlock()
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// Commit names the files of c in the table.
+func (w *Writer) Commit(ctx context.Context, c *feature.Commit) error {
+	k := w.cut(c.ID)
+	if k == nil {
+		return w.unknown("offline.commit", c)
+	}
+	w.mu.Lock()
+	staged := k.staged
+	files := make([]File, 0, len(k.days))
+	for _, f := range k.days {
+		files = append(files, f)
+	}
+	w.mu.Unlock()
+	if !staged {
+		return feature.Errorf(feature.Internal, "offline.commit", "commit "+c.ID, "not staged yet")
+	}
+	began := time.Now()
+	err := w.table.Append(ctx, c, files)
+	w.met.commit.Observe(time.Since(began).Seconds())
+	if feature.KindOf(err) == feature.Conflict && err != nil {
+		w.met.conflicts.Inc()
+	}
+	return err
+}
+
+// Settle forgets c; its rows are in the table.
+func (w *Writer) Settle(_ context.Context, c *feature.Commit) error {
+	w.forget(c.ID)
+	return nil
+}
+
+// Discard forgets c; its rows will come again.
+func (w *Writer) Discard(c *feature.Commit) { w.forget(c.ID) }
+
+func (w *Writer) forget(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if k := w.cuts[id]; k != nil {
+		w.drop(id, k)
+	}
+}
+
+// Close frees everything; the writer takes no more rows.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for k := range w.open {
+		w.dropOpen(k)
+	}
+	for id, k := range w.cuts {
+		w.drop(id, k)
+	}
+	return nil
+}
+
+func (w *Writer) cut(id string) *cut {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cuts[id]
+}
+
+// unknown refuses a commit whose rows this writer does not hold: naming it
+// would move the positions past rows that are in no file.
+func (w *Writer) unknown(op string, c *feature.Commit) error {
+	return feature.Errorf(feature.Conflict, op, "commit "+c.ID, "its rows are not held here: never cut, or dropped since")
+}
+
+// The following run under w.mu.
+
+func (w *Writer) dropOpen(k partKey) {
+	if o := w.open[k]; o != nil {
+		release(o.batches)
+		w.bytes.Add(-o.bytes)
+		delete(w.open, k)
+	}
+}
+
+func (w *Writer) drop(id string, k *cut) {
+	w.free(k)
+	delete(w.cuts, id)
+}
+
+func (w *Writer) free(k *cut) {
+	release(k.batches)
+	w.bytes.Add(-k.bytes)
+	k.batches, k.bytes = nil, 0
+}
+
+func release(batches []*feature.Batch) {
+	for _, b := range batches {
+		b.Rows.Release()
+	}
+}
+
+// batchBytes is the memory that keeping b costs.
+func batchBytes(b *feature.Batch) int64 {
+	n := int64(24*b.Len() + len(b.Tombstone))
+	for _, c := range b.Rows.Columns() {
+		n += int64(c.Data().SizeInBytes())
+	}
+	return n
+}
+
+// fileName keeps of a commit id what every file system takes.
+func fileName(id string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, id)
+}
