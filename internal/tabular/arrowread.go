@@ -1,0 +1,154 @@
+package tabular
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// typedReader reads the formats that know their types: batches come from next,
+// as the file has them.
+type typedReader struct {
+	path string
+	norm *normalizer
+	row  int64
+	next func() (arrow.RecordBatch, error) // valid until the next call
+	stop func()
+}
+
+func (t *typedReader) read(context.Context) (arrow.RecordBatch, error) {
+	for {
+		rec, err := t.next()
+		if errors.Is(err, io.EOF) {
+			return nil, io.EOF
+		}
+		if err != nil {
+			return nil, fileError(t.path, err)
+		}
+		if rec.NumRows() == 0 {
+			continue
+		}
+		out, col, err := t.norm.batch(rec)
+		if err != nil {
+			what := fmt.Sprintf("%s: column %q", t.path, rec.ColumnName(col))
+			var ce *ConvertError
+			if errors.As(err, &ce) {
+				what = fmt.Sprintf("%s: row %d, column %q", t.path, t.row+int64(ce.Row)+1, rec.ColumnName(col))
+			}
+			return nil, feature.Errorf(feature.Invalid, "tabular.read", what, "%w", err).WithHint("correct the value or the column's declared type")
+		}
+		t.row += rec.NumRows()
+		return out, nil
+	}
+}
+
+func (t *typedReader) close() error { t.stop(); return nil }
+
+// openTyped starts reading batches as the file has them.
+func openTyped(ctx context.Context, src *source, format Format, batchRows int) (*arrow.Schema, int64, *typedReader, error) {
+	if format == Parquet {
+		return openParquet(ctx, src, batchRows)
+	}
+	return openIPC(src)
+}
+
+func (r *Reader) openParquet(o ReadOptions) error { return r.openTyped(o, Parquet) }
+func (r *Reader) openArrow(o ReadOptions) error   { return r.openTyped(o, Arrow) }
+
+func (r *Reader) openTyped(o ReadOptions, format Format) error {
+	schema, rows, t, err := openTyped(r.ctx, r.src, format, o.BatchRows)
+	if err != nil {
+		return err
+	}
+	t.norm = newNormalizer(schema, o.Types)
+	r.schema, r.rows, r.impl = t.norm.schema, rows, t
+	return nil
+}
+
+func openParquet(ctx context.Context, src *source, batchRows int) (*arrow.Schema, int64, *typedReader, error) {
+	if _, ext := compression(src.path); ext != "" {
+		return nil, 0, nil, feature.Errorf(feature.Unsupported, "tabular.read", src.path, "a compressed Parquet file").WithHint("Parquet compresses within; decompress the file first")
+	}
+	pf, err := file.NewParquetReader(countingReaderAt{src}, file.WithReadProps(&parquet.ReaderProperties{BufferSize: 64 << 10, BufferedStreamEnabled: true}))
+	if err != nil {
+		return nil, 0, nil, fileError(src.path, err).WithHint("is it a Parquet file, and whole?")
+	}
+	fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: int64(batchRows)}, memory.DefaultAllocator)
+	if err != nil {
+		return nil, 0, nil, fileError(src.path, err)
+	}
+	rr, err := fr.GetRecordReader(ctx, nil, nil)
+	if err != nil {
+		return nil, 0, nil, fileError(src.path, err)
+	}
+	t := &typedReader{path: src.path, stop: rr.Release, next: func() (arrow.RecordBatch, error) {
+		if rr.Next() {
+			return rr.RecordBatch(), nil
+		}
+		if err := rr.Err(); err != nil {
+			return nil, err
+		}
+		return nil, io.EOF
+	}}
+	return rr.Schema(), pf.NumRows(), t, nil
+}
+
+// countingReaderAt reads a file at places and counts the bytes for Progress.
+type countingReaderAt struct{ s *source }
+
+func (c countingReaderAt) ReadAt(b []byte, off int64) (int, error) {
+	n, err := c.s.f.ReadAt(b, off)
+	c.s.read += int64(n)
+	return n, err
+}
+
+func (c countingReaderAt) Read(b []byte) (int, error) {
+	n, err := c.s.f.Read(b)
+	c.s.read += int64(n)
+	return n, err
+}
+
+func (c countingReaderAt) Seek(off int64, whence int) (int64, error) { return c.s.f.Seek(off, whence) }
+
+func openIPC(src *source) (*arrow.Schema, int64, *typedReader, error) {
+	magic := make([]byte, 6)
+	n, _ := src.f.ReadAt(magic, 0)
+	if _, ext := compression(src.path); ext == "" && bytes.Equal(magic[:n], []byte("ARROW1")) {
+		fr, err := ipc.NewFileReader(countingReaderAt{src})
+		if err != nil {
+			return nil, 0, nil, fileError(src.path, err).WithHint("is it an Arrow file, and whole?")
+		}
+		i := 0
+		return fr.Schema(), 0, &typedReader{path: src.path, stop: func() { fr.Close() }, next: func() (arrow.RecordBatch, error) {
+			if i == fr.NumRecords() {
+				return nil, io.EOF
+			}
+			i++
+			return fr.RecordBatch(i - 1)
+		}}, nil
+	}
+	sr, err := ipc.NewReader(src.r)
+	if err != nil {
+		return nil, 0, nil, fileError(src.path, err).WithHint("is it an Arrow stream?")
+	}
+	return sr.Schema(), 0, &typedReader{path: src.path, stop: sr.Release, next: func() (arrow.RecordBatch, error) {
+		if sr.Next() {
+			return sr.RecordBatch(), nil
+		}
+		if err := sr.Err(); err != nil {
+			return nil, err
+		}
+		return nil, io.EOF
+	}}, nil
+}

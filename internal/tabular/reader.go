@@ -1,0 +1,106 @@
+package tabular
+
+import (
+	"context"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// ReadOptions say how a file is to be taken.
+type ReadOptions struct {
+	Format Format // from the file's name when empty
+	// Types gives the types of columns by name; a value that does not fit is an
+	// error. Columns that are not named take their type from the file: typed
+	// formats have one, CSV and JSON lines are read twice to find the narrowest of
+	// int64, float64, bool, timestamp and string that takes every value.
+	Types map[string]feature.Type
+	// Text takes columns that Types does not name as strings instead (CSV), so
+	// that the file is read once.
+	Text bool
+	// Nulls are texts that mean null in CSV. An empty value always does; an empty
+	// value in quotes is an empty string where the column is one.
+	Nulls []string
+	// Separator stands between the values of a CSV line; a comma (.tsv: a tab) when 0.
+	Separator byte
+	BatchRows int // rows of a batch; 16384 when 0
+}
+
+// Reader gives a file's rows as Arrow batches whose columns are of feature types
+// only (feature.Type.Arrow): narrower integers are widened, times become
+// timestamps in microseconds UTC, nested values become JSON text.
+type Reader struct {
+	schema *arrow.Schema
+	rows   int64
+	impl   interface {
+		read(ctx context.Context) (arrow.RecordBatch, error)
+		close() error
+	}
+	ctx  context.Context
+	src  *source
+	path string
+}
+
+// Open opens a file for reading as batches. The context ends the reading at any
+// batch, and the search for types too.
+func Open(ctx context.Context, path string, o ReadOptions) (*Reader, error) {
+	if o.BatchRows <= 0 {
+		o.BatchRows = 16384
+	}
+	format := o.Format
+	if format == "" {
+		var err error
+		if format, err = FormatOf(path); err != nil {
+			return nil, err
+		}
+	}
+	src, err := openSource(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{ctx: ctx, src: src, path: path}
+	switch format {
+	case CSV:
+		err = r.openCSV(o)
+	case JSONLines:
+		err = r.openJSON(o)
+	case Parquet:
+		err = r.openParquet(o)
+	case Arrow:
+		err = r.openArrow(o)
+	default:
+		_, err = ParseFormat(string(format))
+	}
+	if err != nil {
+		src.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Schema is the schema of the batches.
+func (r *Reader) Schema() *arrow.Schema { return r.schema }
+
+// Rows is the number of rows where the file says it (Parquet), else 0.
+func (r *Reader) Rows() int64 { return r.rows }
+
+// Progress is how many of the file's bytes have been read.
+func (r *Reader) Progress() (done, total int64) { return min(r.src.read, r.src.size), r.src.size }
+
+// Read returns the next batch, io.EOF after the last. The caller releases it.
+func (r *Reader) Read() (arrow.RecordBatch, error) {
+	if err := alive(r.ctx); err != nil {
+		return nil, err
+	}
+	return r.impl.read(r.ctx)
+}
+
+// Close closes the file.
+func (r *Reader) Close() error {
+	err := r.impl.close()
+	if e := r.src.close(); err == nil {
+		err = e
+	}
+	return err
+}
