@@ -1,0 +1,149 @@
+package drift
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Profile is the sketches of several features over the same rows: a window's, a
+// delta's, or a reference's. For one goroutine at a time.
+type Profile struct {
+	Rows     int64
+	Features []Named // by name, ascending
+}
+
+// Named is a feature's sketch.
+type Named struct {
+	Name string
+	*Sketch
+}
+
+// Sketch returns a feature's sketch, nil when there is none.
+func (p *Profile) Sketch(name string) *Sketch {
+	if i, ok := p.find(name); ok {
+		return p.Features[i].Sketch
+	}
+	return nil
+}
+
+func (p *Profile) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(p.Features, name, func(n Named, name string) int { return strings.Compare(n.Name, name) })
+}
+
+// at returns a feature's sketch, a new one of the shape when there is none.
+func (p *Profile) at(name string, s Shape) *Sketch {
+	i, ok := p.find(name)
+	if !ok {
+		p.Features = slices.Insert(p.Features, i, Named{name, NewSketch(s)})
+	}
+	return p.Features[i].Sketch
+}
+
+// Merge adds o, which stays as it is. Where a feature has changed its shape (its type was
+// changed), what o has replaces what was there: the old values say nothing about the new ones.
+func (p *Profile) Merge(o *Profile) {
+	p.Rows += o.Rows
+	for _, f := range o.Features {
+		s := p.at(f.Name, f.Shape)
+		if s.Shape != f.Shape {
+			*s = Sketch{Shape: f.Shape}
+		}
+		// Shapes are equal now, the only thing Merge refuses.
+		_ = s.Merge(f.Sketch)
+	}
+}
+
+// Size is about how many bytes of memory the profile takes.
+func (p *Profile) Size() int64 {
+	n := int64(64)
+	for _, f := range p.Features {
+		n += f.Sketch.Size() + int64(len(f.Name)) + 32
+	}
+	return n
+}
+
+// profileFormat is the first byte of an encoded profile.
+const profileFormat = 1
+
+// MarshalBinary encodes the profile: a format byte, rows, then name and sketch of each feature.
+func (p *Profile) MarshalBinary() ([]byte, error) {
+	b := putUint([]byte{profileFormat}, uint64(p.Rows))
+	b = putUint(b, uint64(len(p.Features)))
+	var s []byte
+	for _, f := range p.Features {
+		var err error
+		if s, err = f.Sketch.AppendBinary(s[:0]); err != nil {
+			return nil, feature.Errorf(feature.Internal, "drift.encode", "feature "+f.Name, "%w", err)
+		}
+		b = putText(putText(b, f.Name), s)
+	}
+	return b, nil
+}
+
+// UnmarshalBinary makes p the profile that was encoded. It keeps nothing of b.
+func (p *Profile) UnmarshalBinary(b []byte) error {
+	r := reader{b: b}
+	if r.byte() != profileFormat {
+		r.fail()
+	}
+	*p = Profile{Rows: r.count()}
+	for range r.length(2) {
+		name := r.text()
+		if n := len(p.Features); n > 0 && p.Features[n-1].Name >= name {
+			r.fail()
+			break
+		}
+		s := new(Sketch)
+		if err := s.UnmarshalBinary(r.bytes()); err != nil {
+			return err
+		}
+		p.Features = append(p.Features, Named{name, s})
+	}
+	if err := r.done(); err != nil {
+		return feature.Errorf(feature.Internal, "drift.decode", "profile", "%w", err)
+	}
+	return nil
+}
+
+// Profiler makes the profile of a table of rows: a snapshot while it is
+// written, a time range while it is scanned.
+type Profiler struct {
+	only map[string]bool
+	p    Profile
+	f    folder
+}
+
+// NewProfiler profiles the named columns, every column when none is named.
+func NewProfiler(columns ...string) *Profiler {
+	r := &Profiler{}
+	if len(columns) > 0 {
+		r.only = make(map[string]bool, len(columns))
+		for _, c := range columns {
+			r.only[c] = true
+		}
+	}
+	return r
+}
+
+// Write folds a batch of rows; it keeps nothing of it.
+func (r *Profiler) Write(rec arrow.RecordBatch) error {
+	n := int(rec.NumRows())
+	r.p.Rows += int64(n)
+	for i, field := range rec.Schema().Fields() {
+		if r.only != nil && !r.only[field.Name] {
+			continue
+		}
+		r.f.update(r.p.at(field.Name, shapeOfArrow(field.Type)), rec.Column(i), 0, n)
+	}
+	return nil
+}
+
+// Profile is what was written so far, shared with the Profiler.
+func (r *Profiler) Profile() *Profile { return &r.p }
+
+// Finish returns the encoded profile.
+func (r *Profiler) Finish() ([]byte, error) { return r.p.MarshalBinary() }

@@ -1,0 +1,165 @@
+package drift
+
+import (
+	"fmt"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Shape is what a sketch keeps of a feature. The values are stored, so they never change.
+type Shape uint8
+
+const (
+	Numbers    Shape = 1 // int32, int64, float32, float64: quantiles, moments, min and max
+	Categories Shape = 2 // string, bool: counts of distinct values
+	NullsOnly  Shape = 3 // timestamp, bytes: how many were null
+)
+
+var shapeNames = [...]string{"invalid", "numbers", "categories", "nulls"}
+
+func (s Shape) String() string {
+	if int(s) < len(shapeNames) {
+		return shapeNames[s]
+	}
+	return fmt.Sprintf("shape(%d)", uint8(s))
+}
+
+// ShapeOf is the shape of a feature type's sketch.
+func ShapeOf(t feature.Type) Shape {
+	switch {
+	case t.Numeric():
+		return Numbers
+	case t == feature.String, t == feature.Bool:
+		return Categories
+	default:
+		return NullsOnly
+	}
+}
+
+// Sketch is a bounded, mergeable summary of one feature's values. It is for one
+// goroutine at a time, reading included: reading a quantile folds what is pending.
+type Sketch struct {
+	Shape Shape
+	Count int64 // values that are neither null nor odd
+	Nulls int64
+	Odd   int64 // NaN and infinities: counted, in no statistic
+	num   numbers
+	cat   categories
+}
+
+// NewSketch returns an empty sketch.
+func NewSketch(s Shape) *Sketch { return &Sketch{Shape: s} }
+
+// Rows is how many rows the sketch has seen.
+func (s *Sketch) Rows() int64 { return s.Count + s.Nulls + s.Odd }
+
+// NullShare is the share of rows that were null, 0 of none.
+func (s *Sketch) NullShare() float64 {
+	if n := s.Rows(); n > 0 {
+		return float64(s.Nulls) / float64(n)
+	}
+	return 0
+}
+
+// Merge adds what o has seen; o stays as it is. Sketches of different shapes do not merge.
+func (s *Sketch) Merge(o *Sketch) error {
+	if s.Shape != o.Shape {
+		return feature.Errorf(feature.Invalid, "drift.merge", "sketch", "%s into %s", o.Shape, s.Shape).
+			WithHint("the feature's type has changed: the windows of the monitor start anew")
+	}
+	switch s.Shape {
+	case Numbers:
+		s.num.merge(&o.num, s.Count, o.Count)
+	case Categories:
+		s.cat.merge(&o.cat)
+	}
+	s.Count += o.Count
+	s.Nulls += o.Nulls
+	s.Odd += o.Odd
+	return nil
+}
+
+// Size is about how many bytes of memory the sketch takes.
+func (s *Sketch) Size() int64 { return 160 + s.num.size() + s.cat.size() }
+
+// Moments are exact up to the rounding of float64.
+type Moments struct {
+	Min, Max, Mean float64
+	Variance       float64 // of the sample (n-1)
+}
+
+// Moments returns the moments of a Numbers sketch; ok is false when it has no values.
+func (s *Sketch) Moments() (m Moments, ok bool) {
+	if s.Shape != Numbers || s.Count == 0 {
+		return m, false
+	}
+	m = Moments{Min: s.num.min, Max: s.num.max, Mean: s.num.mean}
+	if s.Count > 1 {
+		m.Variance = s.num.m2 / float64(s.Count-1)
+	}
+	return m, true
+}
+
+// Category is a value of a Categories sketch and how often it came.
+type Category struct {
+	Value string
+	Count int64
+}
+
+// Categories returns the counted values, most frequent first, and how many rows
+// had a value beyond the cap (MaxCategories).
+func (s *Sketch) Categories() (top []Category, other int64) { return s.cat.sorted(), s.cat.other }
+
+// Quantile returns the value at a rank in [0, 1] of a Numbers sketch, within
+// RankError; ok is false when it has no values.
+func (s *Sketch) Quantile(rank float64) (v float64, ok bool) {
+	if s.Shape != Numbers || s.Count == 0 {
+		return 0, false
+	}
+	d := s.num.distribution()
+	return d.quantile(rank), true
+}
+
+// RankError is how far, as a share of all values, a rank read from the sketch
+// may be off (with 99 % confidence); 0 while the sketch is exact.
+func (s *Sketch) RankError() float64 { return s.num.rankError() }
+
+// KLL returns the quantile sketch in the Apache DataSketches format (doubles),
+// for other tools to read. Its values are those of a Numbers sketch.
+func (s *Sketch) KLL() ([]byte, error) { return s.num.datasketch() }
+
+// AppendBinary appends the sketch's encoding: shape, counts, then what the shape keeps.
+func (s *Sketch) AppendBinary(b []byte) ([]byte, error) {
+	b = append(b, byte(s.Shape))
+	b = putUint(b, uint64(s.Count))
+	b = putUint(b, uint64(s.Nulls))
+	b = putUint(b, uint64(s.Odd))
+	switch s.Shape {
+	case Numbers:
+		return s.num.append(b)
+	case Categories:
+		return s.cat.append(b), nil
+	}
+	return b, nil
+}
+
+func (s *Sketch) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
+
+// UnmarshalBinary makes the sketch the one that was encoded. It keeps nothing of b.
+func (s *Sketch) UnmarshalBinary(b []byte) error {
+	r := reader{b: b}
+	*s = Sketch{Shape: Shape(r.byte()), Count: r.count(), Nulls: r.count(), Odd: r.count()}
+	switch s.Shape {
+	case Numbers:
+		s.num.read(&r, s.Count)
+	case Categories:
+		s.cat.read(&r, s.Count)
+	case NullsOnly:
+	default:
+		r.fail()
+	}
+	if err := r.done(); err != nil {
+		return feature.Errorf(feature.Internal, "drift.decode", "sketch", "%w", err)
+	}
+	return nil
+}

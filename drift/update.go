@@ -1,0 +1,165 @@
+package drift
+
+import (
+	"math"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+)
+
+// Folding rows [from, to) of an Arrow column into a sketch: one loop for each
+// type, values gathered into a buffer so that moments and the quantile sketch
+// see many at once. Nulls are skipped by the validity bitmap, which is not
+// looked at where there are none.
+
+// folder holds the buffer that a run of updates shares. Not for parallel use.
+type folder struct{ buf []float64 }
+
+func shapeOfArrow(t arrow.DataType) Shape {
+	switch t.ID() {
+	case arrow.INT8, arrow.INT16, arrow.INT32, arrow.INT64, arrow.UINT8, arrow.UINT16, arrow.UINT32, arrow.UINT64,
+		arrow.FLOAT32, arrow.FLOAT64:
+		return Numbers
+	case arrow.STRING, arrow.LARGE_STRING, arrow.BOOL:
+		return Categories
+	}
+	return NullsOnly
+}
+
+// update folds rows [from, to) of col. A column of another shape than the
+// sketch's counts only its nulls.
+func (f *folder) update(s *Sketch, col arrow.Array, from, to int) {
+	if from >= to {
+		return
+	}
+	switch s.Shape {
+	case Numbers:
+		f.buf = f.buf[:0]
+		switch c := col.(type) {
+		case *array.Float64:
+			gather(f, s, c, c.Float64Values(), from, to)
+		case *array.Int64:
+			gather(f, s, c, c.Int64Values(), from, to)
+		case *array.Int32:
+			gather(f, s, c, c.Int32Values(), from, to)
+		case *array.Float32:
+			gather(f, s, c, c.Float32Values(), from, to)
+		case *array.Int16:
+			gather(f, s, c, c.Int16Values(), from, to)
+		case *array.Int8:
+			gather(f, s, c, c.Int8Values(), from, to)
+		case *array.Uint64:
+			gather(f, s, c, c.Uint64Values(), from, to)
+		case *array.Uint32:
+			gather(f, s, c, c.Uint32Values(), from, to)
+		case *array.Uint16:
+			gather(f, s, c, c.Uint16Values(), from, to)
+		case *array.Uint8:
+			gather(f, s, c, c.Uint8Values(), from, to)
+		default:
+			s.nulls(col, from, to)
+			return
+		}
+		s.num.add(f.buf, s.Count)
+		s.Count += int64(len(f.buf))
+	case Categories:
+		switch c := col.(type) {
+		case *array.String:
+			countTexts(s, c, from, to)
+		case *array.LargeString:
+			countTexts(s, c, from, to)
+		case *array.Boolean:
+			countBools(s, c, from, to)
+		default:
+			s.nulls(col, from, to)
+		}
+	default:
+		s.nulls(col, from, to)
+	}
+}
+
+type number interface {
+	~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~float32 | ~float64
+}
+
+// gather appends the finite values to the buffer and counts the others.
+func gather[T number](f *folder, s *Sketch, col arrow.Array, v []T, from, to int) {
+	if col.NullN() == 0 {
+		for _, x := range v[from:to] {
+			f.put(s, float64(x))
+		}
+		return
+	}
+	for i := from; i < to; i++ {
+		if col.IsNull(i) {
+			s.Nulls++
+			continue
+		}
+		f.put(s, float64(v[i]))
+	}
+}
+
+func (f *folder) put(s *Sketch, x float64) {
+	// The exponent of all ones is NaN or infinite.
+	const exp = 0x7ff << 52
+	if math.Float64bits(x)&exp == exp {
+		s.Odd++
+		return
+	}
+	f.buf = append(f.buf, x)
+}
+
+type texts interface {
+	arrow.Array
+	Value(int) string
+}
+
+func countTexts[C texts](s *Sketch, c C, from, to int) {
+	for i := from; i < to; i++ {
+		if c.IsNull(i) {
+			s.Nulls++
+			continue
+		}
+		s.cat.add(c.Value(i), 1)
+		s.Count++
+	}
+}
+
+func countBools(s *Sketch, c *array.Boolean, from, to int) {
+	var yes, no int64
+	for i := from; i < to; i++ {
+		switch {
+		case c.IsNull(i):
+			s.Nulls++
+		case c.Value(i):
+			yes++
+		default:
+			no++
+		}
+	}
+	if yes > 0 {
+		s.cat.add("true", yes)
+	}
+	if no > 0 {
+		s.cat.add("false", no)
+	}
+	s.Count += yes + no
+}
+
+// nulls counts nulls and values alone.
+func (s *Sketch) nulls(col arrow.Array, from, to int) {
+	nulls := 0
+	if col.NullN() > 0 {
+		for i := from; i < to; i++ {
+			if col.IsNull(i) {
+				nulls++
+			}
+		}
+	}
+	s.Nulls += int64(nulls)
+	if s.Shape == NullsOnly {
+		s.Count += int64(to - from - nulls)
+	} else {
+		s.Odd += int64(to - from - nulls)
+	}
+}
