@@ -1,0 +1,48 @@
+package native
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+// Redis is a redis-server. Stop, Kill, Pause and Resume are its Process'.
+type Redis struct {
+	*Process
+	Addr string
+	path string
+	args []string
+	dir  string
+}
+
+// StartRedis runs redis-server with its files in dir, without persistence
+// unless args say so ("--appendonly", "yes").
+func StartRedis(ctx context.Context, dir string, args ...string) (*Redis, error) {
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, fmt.Errorf("redis-server is %w (Debian: redis-server)", ErrAbsent)
+	}
+	ports, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	r := &Redis{Addr: fmt.Sprintf("127.0.0.1:%d", ports[0]), path: path, dir: dir}
+	r.args = append([]string{
+		"--port", strconv.Itoa(ports[0]), "--bind", "127.0.0.1", "--dir", dir, "--daemonize", "no",
+		"--save", "", "--appendonly", "no",
+	}, args...)
+	return r, r.Start(ctx)
+}
+
+// Start runs a stopped server again, on the same port.
+func (r *Redis) Start(ctx context.Context) error {
+	p, err := start(exec.Command(r.path, r.args...), filepath.Join(r.dir, "redis.log"), syscall.SIGTERM)
+	if err != nil {
+		return err
+	}
+	r.Process = p
+	return p.await(ctx, func(ctx context.Context) error { return Dial(ctx, r.Addr) })
+}

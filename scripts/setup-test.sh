@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Installs what the tests need on Debian: redis-server, PostgreSQL, a Java runtime
+# with Maven, and Apache Kafka's jars. Does nothing, quickly, where all of it is there.
+#
+#   scripts/setup-test.sh            what `make test` needs
+#   scripts/setup-test.sh --peers    also uv, for programs of other projects that `make test-peers` compares with
+#
+# Nothing is left running, and no PostgreSQL cluster is made. Where something
+# cannot be had this says so and exits with 1; the tests that need it then name
+# themselves at the end of the run.
+set -euo pipefail
+
+kafka_version=4.3.1
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/weir
+kafka_home=${WEIR_KAFKA_HOME:-$cache/kafka-$kafka_version}
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+java_works() {
+	have java || return 1
+	local major
+	major=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)
+	[ "${major:-0}" -ge 17 ]
+}
+postgres_there() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+jars_there() { compgen -G "$kafka_home/kafka_*.jar" >/dev/null; }
+
+# install PACKAGE...: by apt-get, without starting services or making clusters.
+install() {
+	if ! have apt-get; then
+		say "cannot install $* here (no apt-get): install them by hand"
+		return 1
+	fi
+	local as=()
+	if [ "$(id -u)" -ne 0 ]; then
+		if have sudo && sudo -n true 2>/dev/null; then
+			as=(sudo)
+		else
+			say "not root and no sudo without a password; as root run: apt-get install $*"
+			return 1
+		fi
+	fi
+	say "installing $*"
+	local policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/weir-tests.conf
+	local made_policy='' status=0 log
+	log=$(mktemp)
+	if [ ! -e "$policy" ]; then
+		printf '#!/bin/sh\nexit 101\n' | "${as[@]}" tee "$policy" >/dev/null
+		"${as[@]}" chmod 755 "$policy"
+		made_policy=1
+	fi
+	"${as[@]}" mkdir -p "${cluster%/*}"
+	echo 'create_main_cluster = false' | "${as[@]}" tee "$cluster" >/dev/null
+	{
+		"${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q update &&
+			"${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy --no-install-recommends install "$@"
+	} >"$log" 2>&1 </dev/null || status=$?
+	"${as[@]}" rm -f "$cluster"
+	[ -z "$made_policy" ] || "${as[@]}" rm -f "$policy"
+	if [ "$status" -ne 0 ]; then
+		tail -n 20 "$log" >&2
+		say "apt-get could not install $*"
+	fi
+	rm -f "$log"
+	return "$status"
+}
+
+# fetch_kafka puts the jars in place by one rename, so that a broken download is never used.
+fetch_kafka() {
+	have mvn || return 1
+	local work log
+	mkdir -p "${kafka_home%/*}"
+	work=$(mktemp -d "${kafka_home%/*}/kafka.XXXXXX")
+	log=$work/maven.log
+	cat >"$work/pom.xml" <<-POM
+		<project xmlns="http://maven.apache.org/POM/4.0.0">
+		  <modelVersion>4.0.0</modelVersion>
+		  <groupId>weir</groupId><artifactId>kafka-for-tests</artifactId><version>1</version><packaging>pom</packaging>
+		  <dependencies>
+		    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$kafka_version</version></dependency>
+		    <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version></dependency>
+		  </dependencies>
+		</project>
+	POM
+	say "fetching Kafka $kafka_version"
+	if ! (cd "$work" && mvn -q -B dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=libs) >"$log" 2>&1 </dev/null; then
+		tail -n 20 "$log" >&2
+		say "Maven could not fetch Kafka $kafka_version"
+		rm -rf "$work"
+		return 1
+	fi
+	rm -rf "$kafka_home"
+	mv "$work/libs" "$kafka_home"
+	rm -rf "$work"
+}
+
+install_uv() {
+	have uv || [ -x "$cache/uv/bin/uv" ] && return 0
+	python3 -c 'import venv, ensurepip' 2>/dev/null || install python3-venv || return 1
+	say "installing uv"
+	rm -rf "$cache/uv"
+	python3 -m venv "$cache/uv" >&2 && "$cache/uv/bin/python" -m pip install -q uv >&2
+}
+
+ready() { have redis-server && postgres_there && java_works && jars_there; }
+
+missing=0
+if ! ready; then
+	mkdir -p "$cache"
+	# One at a time; what runs below must not keep the lock, hence 9>&-.
+	exec 9>"$cache/setup.lock"
+	if have flock; then flock 9; fi
+	packages=()
+	have redis-server || packages+=(redis-server)
+	postgres_there || packages+=(postgresql)
+	java_works || packages+=(default-jre-headless)
+	jars_there || have mvn || packages+=(maven)
+	if [ "${#packages[@]}" -gt 0 ]; then install "${packages[@]}" 9>&- || missing=1; fi
+	jars_there || fetch_kafka 9>&- || missing=1
+	exec 9>&-
+fi
+if [ "${1:-}" = --peers ]; then install_uv || missing=1; fi
+exit "$missing"
