@@ -1,0 +1,13 @@
+// Command testrun runs `go test` and tells what happened: failures in full, then
+// every skipped test with its reason, then the counts, as last line
+//
+//	812 passed, 0 failed, 3 skipped
+//
+// It starts one Kafka and one PostgreSQL that all packages share, unless the
+// environment names some. With -require (set by `make test` under CI, or where
+// ../shared is) a test that skips because a server or ../shared is absent has failed.
+//
+//	go run ./internal/testrun [-servers] [-require] -- -race ./...
+//
+// The one rule: it exits with 0 only if tests ran and none failed.
+package main

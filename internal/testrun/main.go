@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/weir-ml/weir/internal/testserver/native"
+)
+
+func main() {
+	servers := flag.Bool("servers", false, "start a Kafka and a PostgreSQL for all packages")
+	require := flag.Bool("require", false, "a skip for an absent server or ../shared is a failure")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ok, err := run(ctx, *servers, *require, flag.Args())
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testrun:", err)
+	}
+	if err != nil || !ok {
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, servers, require bool, args []string) (bool, error) {
+	module, err := exec.CommandContext(ctx, "go", "list", "-m").Output()
+	if err != nil {
+		return false, fmt.Errorf("go list -m: %w", err)
+	}
+	env := os.Environ()
+	if servers {
+		dir, err := os.MkdirTemp("", "weir-testrun-")
+		if err != nil {
+			return false, err
+		}
+		defer os.RemoveAll(dir)
+		extra, end := startServers(ctx, dir)
+		defer end()
+		env = append(env, extra...)
+	}
+	if require {
+		env = append(env, "WEIR_TEST_REQUIRE=1", "WEIR_SHARED_REQUIRE=1")
+	}
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
+	cmd.Env = env
+	cmd.Stderr = os.Stderr
+	// On an interrupt go test gets the signal too, and ends its children.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return false, err
+	}
+	if err := cmd.Start(); err != nil {
+		return false, err
+	}
+	r := newReport(os.Stdout, strings.TrimSpace(string(module)), require)
+	readErr := r.read(out)
+	waitErr := cmd.Wait()
+	good := r.summary()
+	var exit *exec.ExitError
+	switch {
+	case readErr != nil:
+		return false, readErr
+	case good && waitErr != nil && !errors.As(waitErr, &exit):
+		return false, waitErr
+	case good && waitErr != nil:
+		return false, errors.New("go test failed without naming a test")
+	}
+	return good, nil
+}
+
+// startServers starts what the environment does not name, and returns the
+// variables that tell tests where. A server that cannot be had is left to the
+// tests: they say what they miss.
+func startServers(ctx context.Context, dir string) (env []string, end func()) {
+	var (
+		mu   sync.Mutex
+		wg   sync.WaitGroup
+		ends []func()
+	)
+	launch := func(variable string, start func(dir string) (string, func(), error)) {
+		if os.Getenv(variable) != "" {
+			return
+		}
+		sub, err := os.MkdirTemp(dir, "")
+		if err == nil {
+			err = os.Chmod(dir, 0o755) // PostgreSQL's own user has to pass
+		}
+		wg.Go(func() {
+			var addr string
+			var stop func()
+			if err == nil {
+				addr, stop, err = start(sub)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if stop != nil {
+				ends = append(ends, stop)
+			}
+			if err != nil {
+				fmt.Printf("testrun: no shared server for %s: %v\n", variable, err)
+				return
+			}
+			env = append(env, variable+"="+addr)
+		})
+	}
+	launch("WEIR_TEST_KAFKA", func(dir string) (string, func(), error) {
+		k, err := native.StartKafka(ctx, dir)
+		if k == nil || k.Process == nil {
+			return "", nil, err
+		}
+		return k.Addr, k.Kill, err
+	})
+	launch("WEIR_TEST_POSTGRES_URL", func(dir string) (string, func(), error) {
+		p, err := native.StartPostgres(ctx, dir)
+		if p == nil || p.Process == nil {
+			return "", nil, err
+		}
+		return p.URL, p.Kill, err
+	})
+	wg.Wait()
+	return env, func() {
+		for _, f := range ends {
+			f()
+		}
+	}
+}
