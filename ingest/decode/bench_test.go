@@ -1,0 +1,47 @@
+package decode_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/weir-ml/weir/ingest/decode"
+	"github.com/weir-ml/weir/ingest/decode/decodetest"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+func benchEvents(n int) ([][]byte, int) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	events, size := make([][]byte, n), 0
+	for i := range events {
+		events[i] = decodetest.Event(i, rng)
+		size += len(events[i])
+	}
+	return events, size / n
+}
+
+// BenchmarkDecodeSchema is decode and schema alone, batches of 8192 rows cut and dropped.
+func BenchmarkDecodeSchema(b *testing.B) {
+	events, size := benchEvents(8192)
+	d, err := decode.New(decodetest.Source(), []*feature.View{decodetest.View()}, decode.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := decodetest.Start.Add(1e12).UnixMicro()
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	held := 0
+	for i := 0; b.Loop(); i++ {
+		d.Decode(decode.Record{Value: events[i%len(events)], Offset: int64(i), Timestamp: now})
+		if i%len(events) == len(events)-1 {
+			for _, r := range d.Cut(feature.Origin{}) {
+				held += len(r.Rejected)
+				r.Batch.Rows.Release()
+			}
+		}
+	}
+	if held > 0 {
+		b.Fatal(held, " events were held back")
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(size), "bytes/event")
+}

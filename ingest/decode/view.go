@@ -1,0 +1,130 @@
+package decode
+
+import (
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/weir-ml/weir/internal/jsonscan"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// viewColumns is one view's batch under construction.
+type viewColumns struct {
+	view   *feature.View
+	schema *arrow.Schema
+	keys   int // the first columns are the join keys
+	cols   []column
+
+	rows    int // finished rows
+	room    int // rows the slices have room for
+	offsets []int64
+	event   []int64
+	known   []int64
+	tomb    []bool // nil until the first tombstone
+	begun   bool   // a row was begun and not finished
+
+	rejected []Rejected
+}
+
+const leastRoom = 64
+
+// reset starts a batch with fresh memory, about as much as the last one needed.
+func (v *viewColumns) reset(room int) {
+	v.rows, v.room, v.begun = 0, 0, false
+	v.offsets, v.event, v.known, v.tomb = nil, nil, nil, nil
+	for i := range v.cols {
+		c := &v.cols[i]
+		size := len(c.data)
+		if c.data = nil; size > 0 {
+			c.data = make([]byte, 0, size+size/16)
+		}
+		c.valid, c.bits, c.i32, c.i64, c.f32, c.f64, c.off = nil, nil, nil, nil, nil, nil, nil
+	}
+	v.grow(max(room, leastRoom))
+}
+
+func (v *viewColumns) grow(n int) {
+	n = (n + 7) &^ 7
+	for i := range v.cols {
+		v.cols[i].resize(n, v.rows)
+	}
+	v.offsets, v.event, v.known = grown(v.offsets, n, v.rows), grown(v.event, n, v.rows), grown(v.known, n, v.rows)
+	if v.tomb != nil {
+		v.tomb = grown(v.tomb, n, v.rows)
+	}
+	v.room = n
+}
+
+// start makes room for a row and clears away what a row given up has left.
+func (v *viewColumns) start() {
+	if v.rows == v.room {
+		v.grow(2 * v.room)
+	}
+	if v.begun {
+		for i := range v.cols {
+			if c := &v.cols[i]; c.off != nil {
+				c.data = c.data[:c.off[v.rows]]
+			}
+		}
+	}
+	v.begun = true
+}
+
+// put writes the values of a row; false at the first that does not fit. The row
+// counts only after finish.
+func (v *viewColumns) put(d *jsonscan.Doc, hits []uint32) bool {
+	v.start()
+	for i := range v.cols {
+		c := &v.cols[i]
+		if !c.put(d, hits[c.leaf], v.rows) {
+			return false
+		}
+	}
+	return true
+}
+
+func (v *viewColumns) finish(offset, event, known int64, tombstone bool) {
+	r := v.rows
+	v.offsets[r], v.event[r], v.known[r] = offset, event, known
+	if tombstone && v.tomb == nil {
+		v.tomb = make([]bool, v.room)
+	}
+	if v.tomb != nil {
+		v.tomb[r] = tombstone
+	}
+	v.rows++
+	v.begun = false
+}
+
+func (v *viewColumns) bytes() int64 {
+	n := int64(v.rows) * int64(24+8*len(v.cols))
+	for i := range v.cols {
+		n += int64(len(v.cols[i].data))
+	}
+	return n
+}
+
+// cut hands the finished rows out and starts anew.
+func (v *viewColumns) cut(origin feature.Origin) *feature.Batch {
+	n := v.rows
+	arrs := make([]arrow.Array, len(v.cols))
+	for i := range v.cols {
+		c := &v.cols[i]
+		if c.off != nil {
+			c.data = c.data[:c.off[n]]
+		}
+		arrs[i] = c.array(n)
+	}
+	b := &feature.Batch{
+		View: v.view, Origin: origin, Rows: array.NewRecordBatch(v.schema, arrs, int64(n)),
+		Offsets: v.offsets[:n:n], EventTime: v.event[:n:n], KnownTime: v.known[:n:n],
+	}
+	if v.tomb != nil {
+		b.Tombstone = v.tomb[:n:n]
+	}
+	for _, a := range arrs {
+		a.Release()
+	}
+	v.reset(n)
+	return b
+}
