@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need on Debian: redis-server, PostgreSQL, a Java runtime
-# with Maven, and Apache Kafka's jars. Does nothing, quickly, where all of it is there.
+# Installs what the tests need on Debian: a C compiler (the race detector wants
+# one), redis-server, PostgreSQL, a Java runtime with Maven, and Apache Kafka's
+# jars. Does nothing, quickly, where all of it is there.
 #
 #   scripts/setup-test.sh            what `make test` needs
 #   scripts/setup-test.sh --peers    also uv, for programs of other projects that `make test-peers` compares with
@@ -103,7 +104,7 @@ install_uv() {
 	python3 -m venv "$cache/uv" >&2 && "$cache/uv/bin/python" -m pip install -q uv >&2
 }
 
-ready() { have redis-server && postgres_there && java_works && jars_there; }
+ready() { have gcc && have redis-server && postgres_there && java_works && jars_there; }
 
 missing=0
 if ! ready; then
@@ -112,6 +113,7 @@ if ! ready; then
 	exec 9>"$cache/setup.lock"
 	if have flock; then flock 9; fi
 	packages=()
+	have gcc || packages+=(gcc libc6-dev)
 	have redis-server || packages+=(redis-server)
 	postgres_there || packages+=(postgresql)
 	java_works || packages+=(default-jre-headless)

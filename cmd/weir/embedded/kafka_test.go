@@ -172,7 +172,8 @@ func TestKafkaGroups(t *testing.T) {
 		require.NoError(t, cl.ProduceSync(ctx, &kgo.Record{Value: fmt.Append(nil, i)}).FirstErr())
 	}
 	require.Len(t, read(t, k.Addr(), "events", 50, kgo.ConsumerGroup("classic")), 50)
-	next := context.WithValue(ctx, "opt_in_kafka_next_gen_balancer_beta", true) //nolint:staticcheck // the key is franz-go's
+	//lint:ignore SA1029 the key is franz-go's
+	next := context.WithValue(ctx, "opt_in_kafka_next_gen_balancer_beta", true)
 	require.Len(t, read(t, k.Addr(), "events", 50, kgo.ConsumerGroup("next"), kgo.WithContext(next)), 50)
 	req := kmsg.NewPtrConsumerGroupDescribeRequest()
 	req.Groups = []string{"next", "classic"} // only groups of the next generation can be described so

@@ -1,0 +1,56 @@
+# `make help` lists the targets.
+
+SHELL := /bin/bash
+GO ?= go
+# With ../shared there, and under CI, nothing that can be had may be skipped.
+REQUIRE := $(if $(or $(CI),$(wildcard ../shared)),-require)
+TEST_FLAGS ?= -race -timeout 20m
+PACKAGES ?= ./...
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: build
+build: ## bin/weir
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/weir ./cmd/weir
+
+.PHONY: setup
+setup: ## install what the tests need (Debian)
+	@scripts/setup-test.sh || echo 'make: some tests will say what they miss'
+
+.PHONY: test
+test: setup ## everything, with -race, on a real Kafka, Redis and PostgreSQL (PACKAGES=./online/... for some)
+	@$(GO) run ./internal/testrun -servers $(REQUIRE) -- $(TEST_FLAGS) $(PACKAGES)
+
+.PHONY: test-short
+test-short: ## quick: no -race, no servers, no long tests
+	@$(GO) run ./internal/testrun -- -short -timeout 5m $(PACKAGES)
+
+.PHONY: test-peers
+test-peers: ## other projects' programs against ours
+	@if [ -d peers ]; then scripts/setup-test.sh --peers && $(GO) run ./internal/testrun -servers $(REQUIRE) -- -tags peers -timeout 30m ./peers/...; \
+	else echo 'there are no peers yet'; fi
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, the floors, govulncheck
+	@scripts/lint.sh
+
+.PHONY: bench
+bench: ## benchmarks, as a table with the machine
+	@if [ -f bench/main.go ]; then $(GO) run ./bench; else $(GO) test -run '^$$' -bench . -benchmem ./bench/...; fi
+
+.PHONY: demo
+demo: ## a live stream from event to retraining, in this terminal
+	$(GO) run ./cmd/weir demo
+
+.PHONY: generate
+generate: ## generated Go
+	$(GO) generate ./...
+
+.PHONY: clean
+clean: ## what build and demo leave here
+	rm -rf bin weir-data
