@@ -184,7 +184,7 @@ func (w *Writer) Stage(ctx context.Context, c *feature.Commit) error {
 	if staged {
 		return nil
 	}
-	defer release(batches)
+	defer releaseAll(batches)
 	began := time.Now()
 	if err := w.writeDays(ctx, c, k, batches); err != nil {
 		return err
@@ -312,7 +312,7 @@ func (w *Writer) unknown(op string, c *feature.Commit) error {
 
 func (w *Writer) dropOpen(k partKey) {
 	if o := w.open[k]; o != nil {
-		release(o.batches)
+		releaseAll(o.batches)
 		w.bytes.Add(-o.bytes)
 		delete(w.open, k)
 	}
@@ -324,12 +324,12 @@ func (w *Writer) drop(id string, k *cut) {
 }
 
 func (w *Writer) free(k *cut) {
-	release(k.batches)
+	releaseAll(k.batches)
 	w.bytes.Add(-k.bytes)
 	k.batches, k.bytes = nil, 0
 }
 
-func release(batches []*feature.Batch) {
+func releaseAll(batches []*feature.Batch) {
 	for _, b := range batches {
 		b.Rows.Release()
 	}

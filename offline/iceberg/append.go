@@ -1,0 +1,200 @@
+package iceberg
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"syscall"
+	"time"
+
+	iceberg "github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/weir-ml/weir/internal/sqldb"
+	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// maxTries bounds how often one call meets a moved base before it gives up as Unavailable.
+const maxTries = 50
+
+// Append commits files and positions; see offline.Table for the contract and
+// the package comment for the steps.
+func (t *Table) Append(ctx context.Context, c *feature.Commit, files []offline.File) error {
+	what := "view " + t.view.ID() + " commit " + c.ID
+	unlock := t.acquire(ctx)
+	defer unlock()
+	var failed error // what the last attempt came back with, its outcome open
+	for try := 1; ; try++ {
+		now, err := t.load(ctx)
+		if err != nil {
+			return err
+		}
+		at, err := t.standingOf(now.meta)
+		if err != nil {
+			return err
+		}
+		switch verdict, why := offline.Decide(at.positions, c); {
+		case verdict == offline.Landed:
+			return nil
+		case verdict == offline.Stale && madeBy(now.meta, c.ID):
+			return nil // landed, and others have moved on from there
+		case verdict == offline.Stale:
+			return offline.StaleError(t.view, c, why)
+		}
+		// The table stands where c starts. So an attempt that failed has not landed,
+		// and it failed either because the base moved, or for a reason that a retry
+		// at once would meet again.
+		if failed != nil && (!errors.Is(failed, table.ErrCommitFailed) || try > maxTries) {
+			return classify("iceberg.append", what, failed)
+		}
+		if failed != nil {
+			if err := pause(ctx, try); err != nil {
+				return err
+			}
+		}
+		if failed = t.attempt(ctx, now, at, c, files); failed == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return classify("iceberg.append", what, failed)
+		}
+	}
+}
+
+func (t *Table) attempt(ctx context.Context, now *loaded, at standing, c *feature.Commit, files []offline.File) error {
+	next := standing{positions: offline.Advanced(at.positions, c), data: at.data}
+	if len(files) > 0 {
+		next.data = c.ID
+	}
+	tx := t.handle(now).NewTransaction()
+	if err := tx.AssertRefSnapshotID(table.MainBranch); err != nil {
+		return err
+	}
+	if err := tx.SetProperties(iceberg.Properties{propPositions: next.encode()}); err != nil {
+		return err
+	}
+	if len(files) > 0 {
+		spec := now.meta.PartitionSpec()
+		data := make([]iceberg.DataFile, len(files))
+		for i, f := range files {
+			d, err := dataFileOf(f, spec, now.meta.DefaultSortOrder())
+			if err != nil {
+				return err
+			}
+			data[i] = d
+		}
+		summary := iceberg.Properties{
+			propCommit:    c.ID,
+			propPositions: standing{positions: summaryPositions(next.positions, c), data: c.ID}.encode(),
+		}
+		err := tx.AddDataFiles(ctx, data, summary, table.WithoutAutoNameMapping(), table.WithoutDuplicateCheck())
+		if err != nil {
+			return err
+		}
+	}
+	done, err := tx.Commit(ctx)
+	if err != nil {
+		return err
+	}
+	t.keep(&loaded{done.MetadataLocation(), done.Metadata()})
+	return nil
+}
+
+// dataFileOf describes a file for a manifest.
+func dataFileOf(f offline.File, spec iceberg.PartitionSpec, order int) (iceberg.DataFile, error) {
+	day := offline.DayOf(f.MinEffective)
+	if f.MinEffective == offline.UnknownMin || day != offline.DayOf(f.MaxEffective) {
+		return nil, feature.Errorf(feature.Internal, "iceberg.append", f.Path, "the rows are not all of one day")
+	}
+	b, err := iceberg.NewDataFileBuilder(spec, iceberg.EntryContentData, f.Path, iceberg.ParquetFile,
+		map[int]any{partitionField: iceberg.Date(day)}, map[int]string{partitionField: "date"}, nil, f.Rows, f.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	sizes, values, nulls := map[int]int64{}, map[int]int64{}, map[int]int64{}
+	lower, upper := map[int][]byte{}, map[int][]byte{}
+	for _, s := range f.Stats {
+		sizes[s.ID], values[s.ID], nulls[s.ID] = s.Bytes, s.Values, s.Nulls
+		if s.Min != nil {
+			lower[s.ID] = s.Min
+		}
+		if s.Max != nil {
+			upper[s.ID] = s.Max
+		}
+	}
+	b.ColumnSizes(sizes).ValueCounts(values).NullValueCounts(nulls).LowerBoundValues(lower).UpperBoundValues(upper)
+	if f.Sorted {
+		b.SortOrderID(order)
+	}
+	return b.Build(), nil
+}
+
+// fileOf is the way back, without statistics.
+func fileOf(m table.Metadata, d iceberg.DataFile) offline.File {
+	f := offline.File{Path: d.FilePath(), Rows: d.Count(), Bytes: d.FileSizeBytes()}
+	if id := d.SortOrderID(); id != nil && *id == m.DefaultSortOrder() && *id != table.UnsortedSortOrderID {
+		f.Sorted = true
+	}
+	lower, upper := d.LowerBoundValues(), d.UpperBoundValues()
+	get := func(name string) (int64, int64) {
+		if x, ok := m.CurrentSchema().FindFieldByName(name); ok {
+			lo, okLo := boundInt(lower[x.ID])
+			hi, okHi := boundInt(upper[x.ID])
+			if okLo && okHi {
+				return lo, hi
+			}
+		}
+		return offline.UnknownMin, offline.UnknownMax
+	}
+	f.MinEffective, f.MaxEffective = get(offline.ColEffective)
+	f.MinKnown, f.MaxKnown = get(offline.ColKnown)
+	f.MinEvent, f.MaxEvent = get(offline.ColEvent)
+	f.MinOffset, f.MaxOffset = get(offline.ColOffset)
+	f.MinPartition, f.MaxPartition = get(offline.ColPartition)
+	return f
+}
+
+func boundInt(b []byte) (int64, bool) {
+	switch len(b) {
+	case 4:
+		return int64(int32(binary.LittleEndian.Uint32(b))), true
+	case 8:
+		return int64(binary.LittleEndian.Uint64(b)), true
+	}
+	return 0, false
+}
+
+// classify gives an error of a commit or a load its kind: what disk, network and
+// database may get over is Unavailable.
+func classify(op, what string, err error) error {
+	var fe *feature.Error
+	var pe *fs.PathError
+	var en syscall.Errno
+	var ne net.Error
+	switch {
+	case err == nil, errors.As(err, &fe), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, table.ErrCommitFailed):
+		return feature.Errorf(feature.Unavailable, op, what, "%w", err).WithHint("other workers commit to the table without a pause; flush less often")
+	case errors.As(err, &pe), errors.As(err, &en), errors.As(err, &ne):
+		return feature.Errorf(feature.Unavailable, op, what, "%w", err).WithHint("look at the space and the rights of the warehouse")
+	}
+	return sqldb.Classify(op, what, err)
+}
+
+// pause lets rivals spread out before another try.
+func pause(ctx context.Context, try int) error {
+	most := min(time.Duration(try)*2*time.Millisecond, 50*time.Millisecond)
+	timer := time.NewTimer(most/2 + rand.N(most/2+1))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

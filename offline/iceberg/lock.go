@@ -1,0 +1,48 @@
+package iceberg
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+)
+
+// acquire takes the table's lock: one commit at a time in this process, and by a
+// lock file among processes of one machine. It only spares commits that would
+// collide; the swap is what makes them right. So whatever goes wrong with it,
+// and any wait beyond lockPatience, is passed over.
+func (t *Table) acquire(ctx context.Context) (unlock func()) {
+	patience := time.NewTimer(lockPatience)
+	defer patience.Stop()
+	select {
+	case t.lock <- struct{}{}:
+	case <-patience.C:
+		return func() {}
+	case <-ctx.Done():
+		return func() {}
+	}
+	release := func() { <-t.lock }
+	f, err := openLock(filepath.Join(localPath(t.location), "metadata", "weir.lock"))
+	if err != nil {
+		return release
+	}
+	wait := 200 * time.Microsecond
+	for !f.try() {
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+			wait = min(2*wait, 5*time.Millisecond)
+			continue
+		case <-patience.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		break
+	}
+	return func() {
+		f.close()
+		release()
+	}
+}
+
+// lockPatience is the longest wait for the lock; a commit takes milliseconds.
+const lockPatience = 5 * time.Second

@@ -1,0 +1,166 @@
+package iceberg
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// standing is the value of weir.positions. It stands in every metadata file and,
+// shortened, in every snapshot's summary, so it is written compactly:
+//
+//	{"v":1,"data":"c2","commits":["c1","c2"],
+//	 "topics":[{"name":"weather","id":"00..ff","at":[[0,1200,3,1],[1,900,3,0]]}]}
+//
+// at: partition, next offset, catalog revision, index into commits. data is the
+// commit that made our newest snapshot: a table whose newest summary names
+// another one has been rolled back by someone.
+type standing struct {
+	positions []feature.Position
+	data      string
+}
+
+type standingJSON struct {
+	V       int         `json:"v"`
+	Data    string      `json:"data,omitempty"`
+	Commits []string    `json:"commits,omitempty"`
+	Topics  []topicJSON `json:"topics,omitempty"`
+}
+
+type topicJSON struct {
+	Name string     `json:"name"`
+	ID   string     `json:"id"`
+	At   [][4]int64 `json:"at"`
+}
+
+func (s standing) encode() string {
+	j := standingJSON{V: 1, Data: s.data}
+	commits := map[string]int{}
+	for _, p := range s.positions {
+		ci, ok := commits[p.Commit]
+		if !ok {
+			ci = len(j.Commits)
+			commits[p.Commit] = ci
+			j.Commits = append(j.Commits, p.Commit)
+		}
+		id := hex.EncodeToString(p.TopicID[:])
+		if n := len(j.Topics); n == 0 || j.Topics[n-1].ID != id || j.Topics[n-1].Name != p.Topic {
+			j.Topics = append(j.Topics, topicJSON{Name: p.Topic, ID: id})
+		}
+		t := &j.Topics[len(j.Topics)-1]
+		t.At = append(t.At, [4]int64{int64(p.Partition), p.Next, p.Revision, int64(ci)})
+	}
+	b, _ := json.Marshal(j) // strings and numbers only: it cannot fail
+	return string(b)
+}
+
+func decodeStanding(text string) (standing, error) {
+	var j standingJSON
+	if err := json.Unmarshal([]byte(text), &j); err != nil {
+		return standing{}, err
+	}
+	if j.V != 1 {
+		return standing{}, fmt.Errorf("version %d of %s is not known here", j.V, propPositions)
+	}
+	s := standing{data: j.Data}
+	for _, t := range j.Topics {
+		id, err := hex.DecodeString(t.ID)
+		if err != nil || len(id) != 16 {
+			return standing{}, fmt.Errorf("topic id %q is not 16 bytes of hex", t.ID)
+		}
+		for _, a := range t.At {
+			if a[3] < 0 || a[3] >= int64(len(j.Commits)) || a[0] != int64(int32(a[0])) {
+				return standing{}, fmt.Errorf("position %v of topic %s is damaged", a, t.Name)
+			}
+			s.positions = append(s.positions, feature.Position{Topic: t.Name, TopicID: [16]byte(id), Partition: int32(a[0]),
+				Next: a[1], Revision: a[2], Commit: j.Commits[a[3]]})
+		}
+	}
+	offline.SortPositions(s.positions)
+	return s, nil
+}
+
+// standingOf reads where a table stands, and refuses a table that somebody else
+// has moved: rows and positions would no longer belong together.
+func (t *Table) standingOf(m table.Metadata) (standing, error) {
+	text, ok := m.Properties()[propPositions]
+	current := m.CurrentSnapshot()
+	if !ok {
+		if current != nil {
+			return standing{}, t.foreign("it has snapshots but no property " + propPositions)
+		}
+		return standing{}, nil
+	}
+	s, err := decodeStanding(text)
+	if err != nil {
+		return standing{}, t.foreign("its property " + propPositions + " cannot be read: " + err.Error())
+	}
+	if current == nil {
+		if s.data != "" {
+			return standing{}, t.foreign("it has positions but no snapshot")
+		}
+		return s, nil
+	}
+	own, whole := nearest(m, current)
+	switch {
+	case own != nil && own.Summary.Properties[propCommit] != s.data:
+		return standing{}, t.foreign(fmt.Sprintf("its positions belong to commit %q, its newest snapshot of ours to %q",
+			s.data, own.Summary.Properties[propCommit]))
+	case own == nil && whole && s.data != "":
+		return standing{}, t.foreign(fmt.Sprintf("its positions belong to commit %q, which no snapshot is from", s.data))
+	}
+	return s, nil
+}
+
+// nearest is the newest snapshot of ours at or before s. Commits of other engines
+// lie on top of ours; whole tells that the walk ended at the table's beginning and
+// not where older snapshots have expired.
+func nearest(m table.Metadata, s *table.Snapshot) (own *table.Snapshot, whole bool) {
+	for s != nil {
+		if s.Summary != nil && s.Summary.Properties[propCommit] != "" {
+			return s, false
+		}
+		if s.ParentSnapshotID == nil {
+			// An expiry may also have cut the parent off; only the first snapshot of all has number 1.
+			return nil, s.SequenceNumber <= 1
+		}
+		s = m.SnapshotByID(*s.ParentSnapshotID)
+	}
+	return nil, false
+}
+
+// madeBy reports whether a snapshot of the table's history is from commit id.
+func madeBy(m table.Metadata, id string) bool {
+	for s := m.CurrentSnapshot(); s != nil; {
+		if s.Summary != nil && s.Summary.Properties[propCommit] == id {
+			return true
+		}
+		if s.ParentSnapshotID == nil {
+			return false
+		}
+		s = m.SnapshotByID(*s.ParentSnapshotID)
+	}
+	return false
+}
+
+// summaryPositions is what a snapshot's summary keeps: partitions of topics, and
+// of imports only those that this commit moved (a table may have thousands).
+func summaryPositions(at []feature.Position, c *feature.Commit) []feature.Position {
+	var out []feature.Position
+	for _, p := range at {
+		if p.Partition >= 0 || p.Commit == c.ID {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func (t *Table) foreign(why string) error {
+	return feature.Errorf(feature.Invalid, "iceberg.load", "view "+t.view.ID(), "the table was changed from outside: %s", why).
+		WithHint("bring back the table's newest snapshot, or delete the view's table and ingest it again")
+}

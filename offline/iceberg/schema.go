@@ -1,0 +1,154 @@
+package iceberg
+
+import (
+	"encoding/json"
+	"fmt"
+
+	iceberg "github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// partitionField is the first (and only) partition field id that Iceberg assigns.
+const partitionField = 1000
+
+// Properties of a table.
+const (
+	propPositions = "weir.positions" // see positions.go; also in the snapshots' summaries
+	propCommit    = "weir.commit"    // in summaries: the id of the commit that made the snapshot
+	propKeys      = "weir.keys"      // JSON list of the join keys, the head of the sort order
+)
+
+// properties of every new table. Manifests are merged and old metadata files
+// removed, or the thousandth commit costs thirty times the first. There is no
+// commit.retry here on purpose: a replay by the library would carry old positions.
+func properties(v *feature.View) iceberg.Properties {
+	var keys []string
+	for _, k := range v.Keys {
+		keys = append(keys, k.Name)
+	}
+	b, _ := json.Marshal(keys)
+	return iceberg.Properties{
+		table.PropertyFormatVersion:               "2",
+		table.ManifestMergeEnabledKey:             "true",
+		table.ManifestMinMergeCountKey:            "30",
+		table.MetadataDeleteAfterCommitEnabledKey: "true",
+		table.MetadataPreviousVersionsMaxKey:      "20",
+		propKeys:                                  string(b),
+		propPositions:                             standing{}.encode(),
+	}
+}
+
+// newMetadata is a table without rows.
+func newMetadata(v *feature.View, location string) (table.Metadata, error) {
+	cols := offline.ViewColumns(v)
+	fields := make([]iceberg.NestedField, len(cols))
+	id := map[string]int{}
+	for i, c := range cols {
+		fields[i] = iceberg.NestedField{ID: i + 1, Name: c.Name, Type: icebergType(c), Required: c.Required}
+		id[c.Name] = i + 1
+	}
+	sc := iceberg.NewSchema(0, fields...)
+	spec, err := iceberg.NewPartitionSpecOpts(iceberg.AddPartitionFieldByName(
+		offline.ColEffective, offline.ColEffective+"_day", iceberg.DayTransform{}, sc, nil))
+	if err != nil {
+		return nil, err
+	}
+	var sort []table.SortField
+	by := func(name string) {
+		sort = append(sort, table.SortField{SourceIDs: []int{id[name]}, Transform: iceberg.IdentityTransform{},
+			Direction: table.SortASC, NullOrder: table.NullsFirst})
+	}
+	for _, k := range v.Keys {
+		by(k.Name)
+	}
+	for _, n := range offline.SortSuffix {
+		by(n)
+	}
+	order, err := table.NewSortOrder(1, sort)
+	if err != nil {
+		return nil, err
+	}
+	return table.NewMetadata(sc, &spec, order, location, properties(v))
+}
+
+func icebergType(c offline.Column) iceberg.Type {
+	if c.Fixed > 0 {
+		return iceberg.FixedTypeOf(c.Fixed)
+	}
+	switch c.Type {
+	case feature.Bool:
+		return iceberg.PrimitiveTypes.Bool
+	case feature.Int32:
+		return iceberg.PrimitiveTypes.Int32
+	case feature.Int64:
+		return iceberg.PrimitiveTypes.Int64
+	case feature.Float32:
+		return iceberg.PrimitiveTypes.Float32
+	case feature.Float64:
+		return iceberg.PrimitiveTypes.Float64
+	case feature.String:
+		return iceberg.PrimitiveTypes.String
+	case feature.Bytes:
+		return iceberg.PrimitiveTypes.Binary
+	case feature.Timestamp:
+		return iceberg.PrimitiveTypes.TimestampTz
+	}
+	panic(fmt.Sprintf("iceberg: column %s of type %s has no table type", c.Name, c.Type))
+}
+
+// columnType is the way back; InvalidType for what other engines may have added.
+func columnType(t iceberg.Type) (feature.Type, int) {
+	switch t := t.(type) {
+	case iceberg.BooleanType:
+		return feature.Bool, 0
+	case iceberg.Int32Type:
+		return feature.Int32, 0
+	case iceberg.Int64Type:
+		return feature.Int64, 0
+	case iceberg.Float32Type:
+		return feature.Float32, 0
+	case iceberg.Float64Type:
+		return feature.Float64, 0
+	case iceberg.StringType:
+		return feature.String, 0
+	case iceberg.BinaryType:
+		return feature.Bytes, 0
+	case iceberg.FixedType:
+		return feature.Bytes, t.Len()
+	case iceberg.TimestampTzType:
+		return feature.Timestamp, 0
+	}
+	return feature.InvalidType, 0
+}
+
+// columns of a table's current schema.
+func columns(m table.Metadata) []offline.Column {
+	var out []offline.Column
+	for _, f := range m.CurrentSchema().Fields() {
+		t, fixed := columnType(f.Type)
+		out = append(out, offline.Column{ID: f.ID, Name: f.Name, Type: t, Fixed: fixed, Required: f.Required})
+	}
+	return out
+}
+
+// viewColumns are the columns that files of the view are written with.
+func viewColumns(v *feature.View, m table.Metadata) []offline.Column {
+	byName := map[string]offline.Column{}
+	for _, c := range columns(m) {
+		byName[c.Name] = c
+	}
+	out := offline.ViewColumns(v)
+	for i, c := range out {
+		out[i].ID = byName[c.Name].ID
+	}
+	return out
+}
+
+func keyNames(m table.Metadata) []string {
+	var keys []string
+	_ = json.Unmarshal([]byte(m.Properties()[propKeys]), &keys)
+	return keys
+}

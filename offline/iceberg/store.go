@@ -1,0 +1,157 @@
+package iceberg
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/apache/iceberg-go/catalog"
+	sqlcat "github.com/apache/iceberg-go/catalog/sql"
+	"github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
+
+	"github.com/weir-ml/weir/internal/sqldb"
+	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Store is an offline.Store of Iceberg tables.
+type Store struct {
+	db        *sqldb.DB
+	cat       *sqlcat.Catalog // makes the catalog's own tables, namespaces
+	files     *files
+	warehouse string // absolute folder
+	log       *slog.Logger
+
+	mu    sync.Mutex
+	locks map[string]chan struct{} // by table location: one commit of this process at a time
+}
+
+// Open opens a store. catalogURL is sqlite:/path/tables.db or postgres://..., a
+// database of the catalog's own; warehouse is a local folder.
+func Open(ctx context.Context, catalogURL, warehouse string, log *slog.Logger) (*Store, error) {
+	dir, err := filepath.Abs(localPath(warehouse))
+	if warehouse == "" || err != nil {
+		return nil, feature.Errorf(feature.Invalid, "iceberg.open", warehouse, "the warehouse must be a folder").
+			WithHint("set offline.warehouse")
+	}
+	s := &Store{files: &files{}, warehouse: dir, log: log, locks: map[string]chan struct{}{}}
+	if err := s.files.ensureDir(dir); err != nil {
+		return nil, feature.Errorf(feature.Unavailable, "iceberg.open", dir, "%w", err).WithHint("offline.warehouse must be writable")
+	}
+	if s.db, err = sqldb.Open(ctx, catalogURL); err != nil {
+		return nil, err
+	}
+	dialect := sqlcat.SQLite
+	if s.db.Dialect == sqldb.Postgres {
+		dialect = sqlcat.Postgres
+	}
+	for try := 1; ; try++ {
+		// Two processes that start at once may both try to make the catalog's tables.
+		s.cat, err = sqlcat.NewCatalog(CatalogName, s.db.SQL, dialect, map[string]string{"warehouse": fileURI(dir)})
+		if err == nil {
+			return s, nil
+		}
+		if try == 3 {
+			_ = s.db.Close()
+			return nil, sqldb.Classify("iceberg.open", s.db.String(), err)
+		}
+	}
+}
+
+// Close closes the catalog's database. Tables must not be used after it.
+func (s *Store) Close() error { return errors.Join(s.cat.Close(), s.db.Close()) }
+
+// Table opens the table of a view, making it or adding columns to it if need be.
+func (s *Store) Table(ctx context.Context, v *feature.View) (offline.Table, error) {
+	if len(v.Keys) == 0 || v.Meta.Project == "" {
+		return nil, feature.Errorf(feature.Internal, "iceberg.table", "view "+v.ID(), "the view is not resolved")
+	}
+	now, err := s.read(ctx, v.Meta.Project, v.Meta.Name, nil)
+	if err == nil && now == nil {
+		now, err = s.create(ctx, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t := &Table{store: s, view: v, location: now.meta.Location(), last: now, manifests: map[string][]offline.File{}}
+	t.lock = s.lockOf(t.location)
+	if err := t.evolve(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := t.standingOf(t.last.meta); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (s *Store) create(ctx context.Context, v *feature.View) (*loaded, error) {
+	what := "view " + v.ID()
+	err := s.cat.CreateNamespace(ctx, table.Identifier{v.Meta.Project}, nil)
+	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
+		if ok, look := s.cat.CheckNamespaceExists(ctx, table.Identifier{v.Meta.Project}); look != nil || !ok {
+			return nil, sqldb.Classify("iceberg.create", what, err)
+		}
+	}
+	// A folder of its own for every table that ever had the name: the files of a
+	// dropped one may still be on their way out.
+	dir := filepath.Join(s.warehouse, v.Meta.Project, v.Meta.Name+"-"+uuid.NewString()[:8])
+	m, err := newMetadata(v, fileURI(dir))
+	if err != nil {
+		return nil, feature.Errorf(feature.Internal, "iceberg.create", what, "%w", err)
+	}
+	loc, err := s.writeMetadata(m, "")
+	if err != nil {
+		return nil, feature.Errorf(feature.Unavailable, "iceberg.create", what, "%w", err)
+	}
+	first, err := s.insert(ctx, v.Meta.Project, v.Meta.Name, loc)
+	if err != nil {
+		return nil, err
+	}
+	if !first {
+		_ = os.RemoveAll(dir)
+	} else {
+		s.log.Info("table created", "view", v.ID(), "location", dir)
+	}
+	return s.read(ctx, v.Meta.Project, v.Meta.Name, nil)
+}
+
+// Drop removes a table and its files.
+func (s *Store) Drop(ctx context.Context, project, view string) error {
+	now, err := s.read(ctx, project, view, nil)
+	if err != nil || now == nil {
+		return err
+	}
+	what := "table " + project + "." + view
+	err = s.cat.DropTable(ctx, table.Identifier{project, view})
+	if err != nil && !errors.Is(err, catalog.ErrNoSuchTable) {
+		return sqldb.Classify("iceberg.drop", what, err)
+	}
+	dir := localPath(now.meta.Location())
+	if rel, err := filepath.Rel(s.warehouse, dir); err != nil || !filepath.IsLocal(rel) || rel == "." {
+		s.log.Warn("dropped table lies outside the warehouse, its files are left", "table", what, "location", dir)
+		return nil
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return feature.Errorf(feature.Unavailable, "iceberg.drop", what, "%w", err).WithHint("the table is gone, remove its folder by hand")
+	}
+	s.files.forget(dir)
+	return nil
+}
+
+func (s *Store) lockOf(location string) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.locks[location]
+	if l == nil {
+		l = make(chan struct{}, 1)
+		s.locks[location] = l
+	}
+	return l
+}
+
+func marshal(m table.Metadata) ([]byte, error) { return json.Marshal(m) }

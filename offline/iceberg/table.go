@@ -1,0 +1,250 @@
+package iceberg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	iceberg "github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Table is one view's table.
+type Table struct {
+	store    *Store
+	view     *feature.View
+	cols     []offline.Column
+	location string
+	lock     chan struct{}
+
+	mu        sync.Mutex
+	last      *loaded                   // newest metadata seen
+	manifests map[string][]offline.File // data files by manifest path; those of the newest state loaded
+}
+
+var (
+	_ offline.Table = (*Table)(nil)
+	_ offline.Store = (*Store)(nil)
+)
+
+func (t *Table) View() *feature.View       { return t.view }
+func (t *Table) Columns() []offline.Column { return t.cols }
+func (t *Table) Close() error              { return nil }
+
+// Location is the table's folder as a file URI, for other engines and for upkeep.
+func (t *Table) Location() string { return t.location }
+
+// load returns the newest metadata.
+func (t *Table) load(ctx context.Context) (*loaded, error) {
+	t.mu.Lock()
+	prev := t.last
+	t.mu.Unlock()
+	now, err := t.store.read(ctx, t.view.Meta.Project, t.view.Meta.Name, prev)
+	if err != nil {
+		return nil, err
+	}
+	if now == nil || now.meta.Location() != t.location {
+		return nil, feature.Errorf(feature.NotFound, "iceberg.load", "view "+t.view.ID(), "the table was dropped")
+	}
+	t.keep(now)
+	return now, nil
+}
+
+func (t *Table) keep(l *loaded) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = l
+}
+
+// handle is iceberg-go's view of the table, committing by our swap.
+func (t *Table) handle(l *loaded) *table.Table {
+	ident := table.Identifier{t.view.Meta.Project, t.view.Meta.Name}
+	return table.New(ident, l.meta, l.location, t.store.files.fs, swapper{t, l})
+}
+
+// Positions is where the table stands.
+func (t *Table) Positions(ctx context.Context) ([]feature.Position, error) {
+	now, err := t.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := t.standingOf(now.meta)
+	return s.positions, err
+}
+
+// change runs fn in transactions on the newest metadata until one lands. fn
+// returns false when there is nothing (left) to do.
+func (t *Table) change(ctx context.Context, op string, fn func(*loaded, *table.Transaction) (bool, error)) error {
+	unlock := t.acquire(ctx)
+	defer unlock()
+	for try := 1; ; try++ {
+		now, err := t.load(ctx)
+		if err != nil {
+			return err
+		}
+		tx := t.handle(now).NewTransaction()
+		more, err := fn(now, tx)
+		if err == nil && !more {
+			return nil
+		}
+		if err == nil {
+			var done *table.Table
+			if done, err = tx.Commit(ctx); err == nil {
+				t.keep(&loaded{done.MetadataLocation(), done.Metadata()})
+				return nil
+			}
+		}
+		if !errors.Is(err, table.ErrCommitFailed) || try >= maxTries {
+			return classify(op, "view "+t.view.ID(), err)
+		}
+		if err := pause(ctx, try); err != nil {
+			return err
+		}
+	}
+}
+
+// evolve adds the columns that the view has gained.
+func (t *Table) evolve(ctx context.Context) error {
+	missing, err := offline.Evolve(t.view, keyNames(t.last.meta), columns(t.last.meta))
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		err = t.change(ctx, "iceberg.evolve", func(now *loaded, tx *table.Transaction) (bool, error) {
+			missing, err := offline.Evolve(t.view, keyNames(now.meta), columns(now.meta))
+			if err != nil || len(missing) == 0 {
+				return false, err
+			}
+			u := tx.UpdateSchema(true, false)
+			for _, c := range missing {
+				u.AddColumn([]string{c.Name}, icebergType(c), "", false, nil)
+				u.MoveBefore([]string{c.Name}, []string{offline.ColEffective})
+			}
+			return true, u.Commit()
+		})
+		if err != nil {
+			return err
+		}
+		t.store.log.Info("table has new columns", "view", t.view.ID(), "columns", len(missing))
+	}
+	t.cols = viewColumns(t.view, t.last.meta)
+	return nil
+}
+
+// Tag names a snapshot.
+func (t *Table) Tag(ctx context.Context, name string, snapshot int64) error {
+	what := "view " + t.view.ID() + " tag " + name
+	if name == "" || name == table.MainBranch {
+		return feature.Errorf(feature.Invalid, "iceberg.tag", what, "not a name for a tag")
+	}
+	return t.change(ctx, "iceberg.tag", func(now *loaded, tx *table.Transaction) (bool, error) {
+		if now.meta.SnapshotByID(snapshot) == nil {
+			return false, offline.NoVersion(t.view, offline.Version{Snapshot: snapshot})
+		}
+		for n, ref := range now.meta.Refs() {
+			switch {
+			case n != name:
+			case ref.SnapshotID == snapshot && ref.SnapshotRefType == table.TagRef:
+				return false, nil
+			default:
+				return false, feature.Errorf(feature.Conflict, "iceberg.tag", what, "it names snapshot %d already", ref.SnapshotID)
+			}
+		}
+		// A transaction has no call for tags, so the update goes to the swap directly.
+		m, loc, err := swapper{t, now}.CommitTable(ctx, table.Identifier{t.view.Meta.Project, t.view.Meta.Name},
+			nil, []table.Update{table.NewSetSnapshotRefUpdate(name, snapshot, table.TagRef, 0, 0, 0)})
+		if err == nil {
+			t.keep(&loaded{loc, m})
+		}
+		return false, err
+	})
+}
+
+// Load returns the table at v.
+func (t *Table) Load(ctx context.Context, v offline.Version) (*offline.State, error) {
+	now, err := t.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	head, err := t.standingOf(now.meta)
+	if err != nil {
+		return nil, err
+	}
+	snap, newest := now.meta.CurrentSnapshot(), true
+	if v != (offline.Version{}) {
+		snap, newest = nil, false
+		switch {
+		case v.Tag == "":
+			snap = now.meta.SnapshotByID(v.Snapshot)
+		case v.Tag != table.MainBranch:
+			snap = now.meta.SnapshotByName(v.Tag)
+		}
+		if snap == nil || v.Snapshot != 0 && snap.SnapshotID != v.Snapshot {
+			return nil, offline.NoVersion(t.view, v)
+		}
+	}
+	st := &offline.State{Positions: head.positions}
+	if snap == nil {
+		return st, nil
+	}
+	if !newest {
+		st.Positions = nil
+		if own, _ := nearest(now.meta, snap); own != nil {
+			s, err := decodeStanding(own.Summary.Properties[propPositions])
+			if err != nil {
+				return nil, t.foreign("the positions of a snapshot cannot be read: " + err.Error())
+			}
+			st.Positions = s.positions
+		}
+	}
+	st.Snapshot, st.CommittedAt = snap.SnapshotID, snap.TimestampMs*1000
+	if st.Files, err = t.filesOf(now.meta, snap, newest); err != nil {
+		return nil, err
+	}
+	for _, f := range st.Files {
+		st.Rows += f.Rows
+	}
+	return st, nil
+}
+
+// filesOf lists the data files of a snapshot. Manifests never change, so those
+// of the newest state are kept decoded.
+func (t *Table) filesOf(m table.Metadata, snap *table.Snapshot, keep bool) ([]offline.File, error) {
+	what := fmt.Sprintf("view %s snapshot %d", t.view.ID(), snap.SnapshotID)
+	list, err := snap.Manifests(t.store.files)
+	if err != nil {
+		return nil, classify("iceberg.load", what, err)
+	}
+	read := map[string][]offline.File{}
+	var out []offline.File
+	for _, mf := range list {
+		if mf.ManifestContent() != iceberg.ManifestContentData {
+			return nil, feature.Errorf(feature.Unsupported, "iceberg.load", what, "another engine has left delete files").
+				WithHint("let that engine rewrite the data files (rewrite_data_files), or set its write.delete.mode to copy-on-write")
+		}
+		t.mu.Lock()
+		fs, ok := t.manifests[mf.FilePath()]
+		t.mu.Unlock()
+		if !ok {
+			entries, err := mf.FetchEntries(t.store.files, true)
+			if err != nil {
+				return nil, classify("iceberg.load", what, err)
+			}
+			for _, e := range entries {
+				fs = append(fs, fileOf(m, e.DataFile()))
+			}
+		}
+		read[mf.FilePath()] = fs
+		out = append(out, fs...)
+	}
+	if keep {
+		t.mu.Lock()
+		t.manifests = read
+		t.mu.Unlock()
+	}
+	return out, nil
+}
