@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,7 +58,6 @@ type cut struct {
 	bytes   int64
 	days    map[int32]File // written so far
 	staged  bool
-	tries   int
 }
 
 // NewWriter makes the writer of one table. reg may be shared by the writers of many views.
@@ -209,7 +209,6 @@ func (w *Writer) writeDays(ctx context.Context, c *feature.Commit, k *cut, batch
 	if len(batches) == 0 {
 		return nil
 	}
-	k.tries++
 	set := newRowSet(batches)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(w.cfg.Writers)
@@ -225,7 +224,8 @@ func (w *Writer) writeDays(ctx context.Context, c *feature.Commit, k *cut, batch
 			if e == nil {
 				e = newEncoder(w.table.View(), w.table.Columns(), w.cfg)
 			}
-			name := fmt.Sprintf("%s/%s-%d.parquet", dayName(d.day), fileName(c.ID), k.tries)
+			// The random part: a name is never used twice, whoever stages what again.
+			name := fmt.Sprintf("%s/%s-%06x.parquet", dayName(d.day), fileName(c.ID), rand.N(1<<24))
 			f, err := e.write(ctx, w.table, name, batches, set.sorted(d))
 			if err != nil {
 				w.encs <- nil

@@ -1,0 +1,16 @@
+package memory_test
+
+import (
+	"testing"
+
+	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/offline/memory"
+	"github.com/weir-ml/weir/offline/offlinetest"
+)
+
+func TestStore(t *testing.T) {
+	offlinetest.Store(t, func(t *testing.T) offlinetest.Open {
+		s := memory.Open()
+		return func() offline.Store { return s }
+	})
+}
