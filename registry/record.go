@@ -19,8 +19,8 @@ func RefOf(d feature.Definition) feature.Ref {
 	return feature.Ref{Kind: d.Kind(), Project: m.Project, Name: m.Name}
 }
 
-// New returns an empty definition of the kind, nil for an unknown kind.
-func New(k feature.Kind) feature.Definition {
+// Empty returns an empty definition of the kind, nil for an unknown kind.
+func Empty(k feature.Kind) feature.Definition {
 	switch k {
 	case feature.KindEntity:
 		return &feature.Entity{}
@@ -52,7 +52,7 @@ func Encode(d feature.Definition) ([]byte, error) {
 // Decode reads what Encode wrote. Unknown fields are refused: they come from a
 // newer program, and writing the definition back would lose them.
 func Decode(k feature.Kind, body []byte) (feature.Definition, error) {
-	d := New(k)
+	d := Empty(k)
 	if d == nil {
 		return nil, fmt.Errorf("unknown kind %q", k)
 	}
