@@ -1,0 +1,253 @@
+package expect
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// args reads the kwargs of one expectation and collects what is wrong with
+// them. A kwarg that nobody asked for is a fault in the end.
+type args struct {
+	c    *compiler
+	at   string // "spec.expectations[3]"
+	raw  map[string]json.RawMessage
+	used []string
+	bad  bool
+	cols []int // columns read so far, as indexes in Suite.columns
+}
+
+// Kwargs that say how Great Expectations should report or run. They do not
+// change a verdict.
+var reporting = []string{"result_format", "catch_exceptions", "include_config", "batch_id", "auto", "meta", "condition_parser"}
+
+// fault reports what is wrong with a kwarg; an empty name is the expectation itself.
+func (a *args) fault(name, format string, v ...any) {
+	a.bad = true
+	field := a.at + ".kwargs"
+	if name != "" {
+		field += "." + name
+	}
+	a.c.faults = append(a.c.faults, feature.Fault{Field: field, Msg: fmt.Sprintf(format, v...)})
+}
+
+// warn notes something that is right and may surprise.
+func (a *args) warn(name, format string, v ...any) {
+	a.c.out.warnings = append(a.c.out.warnings, feature.Fault{Field: a.at + ".kwargs." + name, Msg: fmt.Sprintf(format, v...)})
+}
+
+// get returns a kwarg that is there and not null.
+func (a *args) get(name string) (json.RawMessage, bool) {
+	a.used = append(a.used, name)
+	r, ok := a.raw[name]
+	if !ok || len(r) == 0 || string(r) == "null" {
+		return nil, false
+	}
+	return r, true
+}
+
+func (a *args) need(name, what string) (json.RawMessage, bool) {
+	r, ok := a.get(name)
+	if !ok {
+		a.fault(name, "is required: %s", what)
+	}
+	return r, ok
+}
+
+func (a *args) decode(name string, r json.RawMessage, into any, what string) bool {
+	if err := json.Unmarshal(r, into); err != nil {
+		a.fault(name, "must be %s (got %s)", what, short(r))
+		return false
+	}
+	return true
+}
+
+func (a *args) str(name, what string) (string, bool) {
+	r, ok := a.need(name, what)
+	if !ok {
+		return "", false
+	}
+	var s string
+	return s, a.decode(name, r, &s, what)
+}
+
+func (a *args) bool(name string) bool {
+	r, ok := a.get(name)
+	var v bool
+	return ok && a.decode(name, r, &v, "true or false") && v
+}
+
+// oneOf reads an optional word; the first of words is the default.
+func (a *args) oneOf(name string, words ...string) string {
+	r, ok := a.get(name)
+	if !ok {
+		return words[0]
+	}
+	what := "one of " + strings.Join(words, ", ")
+	var s string
+	if !a.decode(name, r, &s, what) {
+		return words[0]
+	}
+	if !slices.Contains(words, s) {
+		a.fault(name, "must be %s (got %q)", what, s)
+	}
+	return s
+}
+
+// number reads an optional number.
+func (a *args) number(name string) *number {
+	r, ok := a.get(name)
+	if !ok {
+		return nil
+	}
+	v := a.scalar(name, r)
+	if v == nil {
+		return nil
+	}
+	if v.kind != numberScalar {
+		a.fault(name, "must be a number (got %s)", short(r))
+		return nil
+	}
+	return &v.num
+}
+
+func (a *args) list(name, what string) ([]json.RawMessage, bool) {
+	r, ok := a.need(name, what)
+	if !ok {
+		return nil, false
+	}
+	var l []json.RawMessage
+	return l, a.decode(name, r, &l, what)
+}
+
+func (a *args) strings(name, what string) ([]string, bool) {
+	l, ok := a.list(name, what)
+	if !ok {
+		return nil, false
+	}
+	out := make([]string, len(l))
+	for i, r := range l {
+		if string(r) == "null" || !a.decode(fmt.Sprintf("%s[%d]", name, i), r, &out[i], "text") {
+			if !a.bad {
+				a.fault(fmt.Sprintf("%s[%d]", name, i), "must be text (got null)")
+			}
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// column reads the name of a column and returns its index in Suite.columns.
+func (a *args) column(name string) (int, bool) {
+	s, ok := a.str(name, "the name of a column")
+	if !ok {
+		return 0, false
+	}
+	return a.resolve(name, s)
+}
+
+func (a *args) columnList(name string, least int) ([]int, bool) {
+	l, ok := a.strings(name, "a list of column names")
+	if !ok {
+		return nil, false
+	}
+	if len(l) < least {
+		a.fault(name, "must name at least %d columns (got %d)", least, len(l))
+		return nil, false
+	}
+	out := make([]int, len(l))
+	good := true
+	for i, s := range l {
+		var ok bool
+		out[i], ok = a.resolve(fmt.Sprintf("%s[%d]", name, i), s)
+		good = good && ok
+	}
+	return out, good
+}
+
+func (a *args) resolve(at, name string) (int, bool) {
+	found := a.c.schema.FieldIndices(name)
+	if len(found) == 0 {
+		a.fault(at, "there is no column %q%s", name, a.c.suggestColumn(name))
+		return 0, false
+	}
+	typ := typeOf(a.c.schema.Field(found[0]).Type)
+	if typ == feature.InvalidType {
+		a.fault(at, "column %s is %s, which cannot be checked: cast it to one of %s", name,
+			a.c.schema.Field(found[0]).Type, strings.Join(feature.TypeNames(), ", "))
+		return 0, false
+	}
+	i := a.c.use(columnRef{found[0], name, typ})
+	if !slices.Contains(a.cols, i) {
+		a.cols = append(a.cols, i)
+	}
+	return i, true
+}
+
+func (a *args) typ(col int) feature.Type { return a.c.out.columns[col].typ }
+func (a *args) name(col int) string      { return a.c.out.columns[col].name }
+
+// finish reports kwargs that the expectation does not have.
+func (a *args) finish() {
+	for _, n := range sortedKeys(a.raw) {
+		if !slices.Contains(a.used, n) && !slices.Contains(reporting, n) {
+			known := slices.DeleteFunc(slices.Clone(a.used), func(s string) bool { return s == "row_condition" })
+			a.fault(n, "this expectation has no such kwarg%s", didYouMean(n, known))
+		}
+	}
+}
+
+// scalarKind is what a JSON value is.
+type scalarKind uint8
+
+const (
+	nullScalar scalarKind = iota
+	boolScalar
+	numberScalar
+	textScalar
+)
+
+// scalar is a JSON value that a cell can be compared with.
+type scalar struct {
+	kind scalarKind
+	yes  bool
+	num  number
+	text string
+}
+
+// scalar reads one value, nil with a fault when it is not one.
+func (a *args) scalar(at string, r json.RawMessage) *scalar {
+	r = bytes.TrimSpace(r)
+	if len(r) == 0 {
+		a.fault(at, "a value is missing")
+		return nil
+	}
+	switch c := r[0]; {
+	case string(r) == "null":
+		return &scalar{}
+	case string(r) == "true" || string(r) == "false":
+		return &scalar{kind: boolScalar, yes: c == 't'}
+	case c == '"':
+		var s string
+		if !a.decode(at, r, &s, "text") {
+			return nil
+		}
+		return &scalar{kind: textScalar, text: s}
+	case (c == '-' || c >= '0' && c <= '9') && json.Valid(r):
+		n, err := parseNumber(string(r))
+		if err != nil {
+			a.fault(at, "%v", err)
+			return nil
+		}
+		return &scalar{kind: numberScalar, num: n}
+	}
+	a.fault(at, "must be a number, text, true, false or null (got %s)", short(r))
+	return nil
+}
+
+// short is a JSON value for a message.
+func short(r []byte) string { return feature.Shorten(bytes.TrimSpace(r)) }

@@ -1,0 +1,159 @@
+package expect
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/validate"
+)
+
+// compiler collects one suite and its faults.
+type compiler struct {
+	schema     *arrow.Schema
+	out        *Suite
+	faults     []feature.Fault
+	jsonSchema func([]byte) (JSONSchema, error)
+}
+
+// built is what the maker of a rule returns: the loop and what the rule wants.
+type built struct {
+	run      func(b *batch, fail validate.Bitmap) (evaluated int)
+	expected string
+}
+
+func (c *compiler) compile(i int, e *feature.Expectation) {
+	a := &args{c: c, at: fmt.Sprintf("spec.expectations[%d]", i), raw: e.Kwargs}
+	make, ok := rules[e.Type]
+	if !ok {
+		c.faults = append(c.faults, feature.Fault{Field: a.at + ".type", Msg: c.unknown(e.Type)})
+		return
+	}
+	for _, n := range sortedKeys(e.Kwargs) {
+		if !json.Valid(e.Kwargs[n]) {
+			a.fault(n, "is not JSON (got %s)", short(e.Kwargs[n]))
+		} else if bytes.Contains(e.Kwargs[n], []byte(`"$PARAMETER"`)) {
+			a.fault(n, "unsupported: $PARAMETER stands for a value known only when the suite runs; write the value")
+		}
+	}
+	if _, ok := a.get("row_condition"); ok {
+		a.fault("row_condition", "unsupported: rules apply to all rows; leave row_condition out")
+	}
+	mostly := a.mostly()
+	if a.bad {
+		return
+	}
+	b := make(a)
+	a.finish()
+	if a.bad {
+		return
+	}
+	names := []string{}
+	for _, col := range a.cols {
+		names = append(names, a.name(col))
+	}
+	rule := validate.Rule{
+		Type: e.Type, ID: e.ID, Path: strings.Join(names, ","), Expected: b.expected,
+		Severity: e.Level(), Mostly: mostly, Rejects: mostly == 1 && e.Level() == feature.Critical,
+	}
+	if mostly < 1 && e.Level() == feature.Critical {
+		a.warn("mostly", "a share of many rows cannot hold back a single one: failures are counted and no row is rejected")
+	}
+	c.out.rules = append(c.out.rules, rule)
+	c.out.checks = append(c.out.checks, check{columns: a.cols, run: b.run})
+}
+
+// mostly reads the share of rows that must pass, 1 when it is not given.
+func (a *args) mostly() float64 {
+	n := a.number("mostly")
+	if n == nil {
+		return 1
+	}
+	f, _ := n.float64()
+	if !(f >= 0 && f <= 1) {
+		a.fault("mostly", "must be between 0 and 1 (got %s)", short(a.raw["mostly"]))
+	}
+	return f
+}
+
+// use returns the place of a column among those that the suite looks at.
+func (c *compiler) use(ref columnRef) int {
+	for i, have := range c.out.columns {
+		if have.index == ref.index {
+			return i
+		}
+	}
+	c.out.columns = append(c.out.columns, ref)
+	return len(c.out.columns) - 1
+}
+
+func (c *compiler) suggestColumn(name string) string {
+	var names []string
+	for _, f := range c.schema.Fields() {
+		names = append(names, f.Name)
+	}
+	if s := didYouMean(name, names); s != "" {
+		return s
+	}
+	if len(names) > 20 {
+		return fmt.Sprintf(": there are %d others", len(names))
+	}
+	return ": there are " + strings.Join(names, ", ")
+}
+
+func (c *compiler) unknown(typ string) string {
+	if r, ok := refused[typ]; ok {
+		return fmt.Sprintf("unsupported on a stream: %s is a %s expectation, %s", typ, r.kind, r.why)
+	}
+	if typ == "" {
+		return "the expectation's type is required, like expect_column_values_to_not_be_null"
+	}
+	known := slices.Concat(sortedKeys(rules), sortedKeys(refused))
+	return fmt.Sprintf("unknown expectation type %q%s", typ, didYouMean(typ, known))
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// didYouMean names the nearest of the known words when one is near.
+func didYouMean(s string, known []string) string {
+	best, dist := "", max(2, len(s)/4)+1
+	for _, k := range known {
+		if max(len(s), len(k))-min(len(s), len(k)) >= dist {
+			continue
+		}
+		if d := distance(strings.ToLower(s), strings.ToLower(k)); d < dist {
+			best, dist = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %s?", best)
+}
+
+// distance is the number of letters to insert, delete or change (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diag
+			if a[i] != b[j] {
+				cost++
+			}
+			diag = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diag+1)
+		}
+	}
+	return row[len(b)]
+}
