@@ -1,0 +1,219 @@
+package offline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// dataFile is a data file open for reading columns. Columns are found by field
+// id; files without ids (written by other engines under a name mapping) by name.
+type dataFile struct {
+	path   string
+	reader FileReader
+	pf     *parquet.File
+	byID   map[int]*parquet.Column
+	byName map[string]*parquet.Column
+}
+
+// openData opens a file that a State of the table names.
+func openData(ctx context.Context, t Table, path string) (*dataFile, error) {
+	r, err := t.Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	pf, err := parquet.OpenFile(r, r.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(64<<10))
+	if err != nil {
+		r.Close()
+		return nil, dataError(path, "", fmt.Errorf("reading its footer: %w", err))
+	}
+	d := &dataFile{path: path, reader: r, pf: pf, byID: map[int]*parquet.Column{}, byName: map[string]*parquet.Column{}}
+	for _, c := range pf.Root().Columns() {
+		if !c.Leaf() {
+			continue
+		}
+		if c.ID() != 0 {
+			d.byID[c.ID()] = c
+		} else {
+			d.byName[c.Name()] = c
+		}
+	}
+	return d, nil
+}
+
+func (d *dataFile) close() { d.reader.Close() }
+
+// dataError names the file, and the column if one is concerned.
+func dataError(path, column string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	var fe *feature.Error
+	if errors.As(err, &fe) && column == "" {
+		return err
+	}
+	what := "data file " + path
+	if column != "" {
+		what += ", column " + column
+	}
+	return &feature.Error{Kind: feature.Internal, Op: "offline.read", What: what, Err: err,
+		Hint: "the file is damaged or not one of this table: run weir audit"}
+}
+
+// column finds a column of the table in the file; nil where the file is older than the column.
+func (d *dataFile) column(c Column) *parquet.Column {
+	if p, ok := d.byID[c.ID]; ok && c.ID != 0 {
+		return p
+	}
+	return d.byName[c.Name]
+}
+
+// chunk is a column's part of a row group; nil for a column newer than the file,
+// an error where the column may not be missing or has a type that does not fit.
+func (d *dataFile) chunk(group int, c Column) (*parquet.FileColumnChunk, error) {
+	p := d.column(c)
+	if p == nil {
+		if c.Required {
+			return nil, dataError(d.path, c.Name, errors.New("the column is missing"))
+		}
+		return nil, nil
+	}
+	if !readable(p.Type().Kind(), c.Type) || p.MaxRepetitionLevel() > 0 || p.MaxDefinitionLevel() > 1 {
+		return nil, dataError(d.path, c.Name, fmt.Errorf("the file has %s, the view wants %s", p.Type(), c.Type))
+	}
+	chunk, ok := d.pf.RowGroups()[group].ColumnChunks()[p.Index()].(*parquet.FileColumnChunk)
+	if !ok {
+		return nil, dataError(d.path, c.Name, errors.New("the column cannot be read from a file"))
+	}
+	return chunk, nil
+}
+
+// readable tells whether values of a physical type can be read as a feature
+// type; a column that was widened after the file was written can.
+func readable(k parquet.Kind, t feature.Type) bool {
+	switch t {
+	case feature.Bool:
+		return k == parquet.Boolean
+	case feature.Int32:
+		return k == parquet.Int32
+	case feature.Int64:
+		return k == parquet.Int64 || k == parquet.Int32
+	case feature.Timestamp:
+		return k == parquet.Int64
+	case feature.Float32:
+		return k == parquet.Float
+	case feature.Float64:
+		return k == parquet.Double || k == parquet.Float
+	case feature.String, feature.Bytes:
+		return k == parquet.ByteArray || k == parquet.FixedLenByteArray
+	}
+	return false
+}
+
+// page is one decoded data page: the values that are not null, densely, and
+// which rows they belong to.
+type page struct {
+	first   int64 // row of the row group
+	rows    int
+	present []byte // a byte a row, 1 where there is a value; nil when every row has one
+	values  values
+}
+
+// pages calls f for the pages of a column chunk in order. With want, only pages
+// that hold one of these rows (ascending) are read. What f gets is void when it returns.
+func (d *dataFile) pages(ctx context.Context, chunk *parquet.FileColumnChunk, name string, want []int32, f func(*page) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // parquet-go panics on some kinds of damage
+			err = dataError(d.path, name, fmt.Errorf("reading a page: %v", p))
+		}
+	}()
+	firsts, err := skippable(chunk, want)
+	if err != nil {
+		return dataError(d.path, name, err)
+	}
+	pages := chunk.Pages()
+	defer pages.Close()
+	p := page{}
+	next := 0 // index into want
+	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if firsts != nil {
+			for next < len(want) && int64(want[next]) < p.first {
+				next++
+			}
+			if next == len(want) {
+				return nil
+			}
+			if at := pageOf(firsts, int64(want[next])); at > p.first {
+				if err := pages.SeekToRow(at); err != nil {
+					return dataError(d.path, name, err)
+				}
+				p.first = at
+			}
+		}
+		raw, err := pages.ReadPage()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return dataError(d.path, name, err)
+		}
+		p.rows = int(raw.NumRows())
+		p.present = raw.DefinitionLevels()
+		if len(p.present) == 0 {
+			p.present = nil
+		}
+		if err = p.values.set(raw); err == nil {
+			err = f(&p)
+		}
+		parquet.Release(raw)
+		if err != nil {
+			return dataError(d.path, name, err)
+		}
+		p.first += int64(p.rows)
+	}
+}
+
+// skippable returns the first rows of the chunk's pages when skipping pages may
+// pay: fewer rows are wanted than the chunk has pages.
+func skippable(chunk *parquet.FileColumnChunk, want []int32) ([]int64, error) {
+	if want == nil {
+		return nil, nil
+	}
+	index, err := chunk.OffsetIndex()
+	if errors.Is(err, parquet.ErrMissingOffsetIndex) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	n := index.NumPages()
+	if n < 2 || len(want) > 2*n {
+		return nil, nil
+	}
+	firsts := make([]int64, n)
+	for i := range n {
+		firsts[i] = index.FirstRowIndex(i)
+	}
+	return firsts, nil
+}
+
+// pageOf is the first row of the page that holds a row.
+func pageOf(firsts []int64, row int64) int64 {
+	lo, hi := 0, len(firsts)
+	for hi-lo > 1 {
+		if m := (lo + hi) / 2; firsts[m] <= row {
+			lo = m
+		} else {
+			hi = m
+		}
+	}
+	return firsts[lo]
+}
