@@ -1,0 +1,70 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// What Redis answers while it cannot serve but will again: the first word of its error.
+var passing = map[string]string{
+	"LOADING":     "",
+	"READONLY":    "the server is a replica; is the address the master's?",
+	"CLUSTERDOWN": "",
+	"MASTERDOWN":  "",
+	"TRYAGAIN":    "",
+	"MOVED":       "set online.redis.cluster: true if the server is part of a cluster",
+	"ASK":         "",
+	"BUSY":        "another client's script holds the server up",
+	"NOREPLICAS":  "",
+	"MISCONF":     "the server cannot save to its disk",
+	"OOM":         "the server has reached maxmemory: raise it, or set a ttl on the views",
+	"ERR":         "",
+}
+
+// classify makes a feature.Error of what the client returns; only what may pass is Unavailable.
+func (s *Store) classify(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := &feature.Error{Kind: feature.Internal, Op: "redis." + op, What: strings.Join(s.cfg.Addrs, ","), Err: err}
+	var reply goredis.Error
+	var netErr net.Error
+	switch {
+	case errors.As(err, &reply):
+		word, _, _ := strings.Cut(reply.Error(), " ")
+		switch hint, ok := passing[word]; {
+		case ok && word == "ERR":
+			if strings.Contains(err.Error(), "max number of clients") {
+				e.Kind, e.Hint = feature.Unavailable, "raise the server's maxclients or lower online.redis.pool_size"
+			}
+		case ok:
+			e.Kind, e.Hint = feature.Unavailable, hint
+		case word == "NOAUTH" || word == "WRONGPASS" || word == "NOPERM":
+			e.Kind, e.Hint = feature.Unauthorized, "check online.redis.username and online.redis.password, and the user's rights"
+		case word == "WRONGTYPE":
+			e.Hint = "a key of Weir's layout is of another type: does another program write keys that begin with w:{ there?"
+		}
+	case errors.As(err, &netErr), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
+		errors.Is(err, goredis.ErrPoolTimeout), errors.Is(err, goredis.ErrPoolExhausted):
+		e.Kind, e.Hint = feature.Unavailable, "is Redis running there?"
+	case strings.HasPrefix(err.Error(), "CLUSTERDOWN"), strings.Contains(err.Error(), "cluster has no"), strings.Contains(err.Error(), "sentinels are unreachable"):
+		e.Kind = feature.Unavailable
+	}
+	return e
+}
+
+// broken tells that a connection was dead when it was used: the server may
+// well be there on another one.
+func broken(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}

@@ -1,0 +1,153 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"strings"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// script is Lua that is called by its hash and sent in full only to a server
+// that does not know it.
+type script struct{ text, sha string }
+
+func newScript(text string) script {
+	h := sha1.Sum([]byte(text))
+	return script{text: text, sha: hex.EncodeToString(h[:])}
+}
+
+// putScript stores each row unless a newer one is there. KEYS are the rows'
+// keys; ARGV a value and an expiry in milliseconds (0: none) for each. Returns how many it stored.
+//
+// The order section of a value (online/cells.go) begins at Lua's byte 6: eight
+// bytes of effective time, then three counted numbers. Compared are numbers, byte by byte:
+// Lua's < on strings goes by the server's locale. An equal row is stored again,
+// so that a refill mends a damaged value and renews the expiry.
+var putScript = newScript(`
+local byte, call = string.byte, redis.call
+local stored = 0
+for i = 1, #KEYS do
+  local v, px = ARGV[2*i-1], ARGV[2*i]
+  local old = call('GET', KEYS[i])
+  local keep = false
+  if old and #old >= 16 then
+    local last = 13
+    local p = 6
+    while p <= last do
+      local a, b = byte(v, p), byte(old, p)
+      if a ~= b then
+        keep = b ~= nil and a < b
+        break
+      end
+      if p == last and last < 14 then
+        for n = 1, 3 do last = last + 1 + byte(v, last + 1) end
+      end
+      p = p + 1
+    end
+  end
+  if not keep then
+    if px == '0' then call('SET', KEYS[i], v) else call('SET', KEYS[i], v, 'PX', px) end
+    stored = stored + 1
+  end
+end
+return stored
+`)
+
+// A view's marks are one hash: "ttl", and for each partition the fields
+// <topic id>/<partition>:written, :settled, :lost_from and :lost_to. Numbers are stored as
+// they were sent, never as Lua prints them (1e+15).
+
+// advanceScript is online.Advance.Move. ARGV: partition, from, next. Returns 1 when rows were lost.
+var advanceScript = newScript(`
+local h, part = KEYS[1], ARGV[1]
+local from, next = tonumber(ARGV[2]), tonumber(ARGV[3])
+local get = function(f) return redis.call('HGET', h, part .. f) end
+local set = function(f, v) redis.call('HSET', h, part .. f, v) end
+local at = get(':written') or '0'
+local lost = 0
+if tonumber(at) < from then
+  lost = 1
+  local lo, hi = get(':lost_from'), get(':lost_to')
+  if not lo or tonumber(at) < tonumber(lo) then set(':lost_from', at) end
+  if not hi or tonumber(hi) < from then set(':lost_to', ARGV[2]) end
+end
+if tonumber(at) < next then set(':written', ARGV[3]) end
+return lost
+`)
+
+// settleScript is online.Settlement.Apply for several partitions. ARGV: ttl,
+// then for each: partition, settled, written, mended from, mended to, still from.
+var settleScript = newScript(`
+local h = KEYS[1]
+local set = function(f, v) redis.call('HSET', h, f, v) end
+set('ttl', ARGV[1])
+for i = 2, #ARGV, 6 do
+  local part = ARGV[i]
+  local at = redis.call('HGET', h, part .. ':written')
+  set(part .. ':settled', ARGV[i+1])
+  if not at or tonumber(at) < tonumber(ARGV[i+2]) then set(part .. ':written', ARGV[i+2]) end
+  local lo, hi = redis.call('HGET', h, part .. ':lost_from'), redis.call('HGET', h, part .. ':lost_to')
+  if lo and hi and tonumber(lo) >= tonumber(ARGV[i+3]) and tonumber(hi) <= tonumber(ARGV[i+4]) then
+    if tonumber(ARGV[i+5]) >= tonumber(hi) then
+      redis.call('HDEL', h, part .. ':lost_from', part .. ':lost_to')
+    elseif tonumber(lo) < tonumber(ARGV[i+5]) then
+      set(part .. ':lost_from', ARGV[i+5])
+    end
+  end
+end
+return 1
+`)
+
+// call is one script call on keys of one slot.
+type call struct {
+	*script
+	keys []any
+	args []any
+	cmd  *goredis.Cmd // the answer
+}
+
+func (c *call) prepare(ctx context.Context, byHash bool) *goredis.Cmd {
+	args := make([]any, 0, 3+len(c.keys)+len(c.args))
+	if byHash {
+		args = append(args, "evalsha", c.sha)
+	} else {
+		args = append(args, "eval", c.text)
+	}
+	args = append(append(append(args, len(c.keys)), c.keys...), c.args...)
+	c.cmd = goredis.NewCmd(ctx, args...)
+	return c.cmd
+}
+
+// run sends the calls as one pipeline. Those that met a server without the
+// script (it has restarted, or failed over) are sent again in full, which also teaches it.
+func run(ctx context.Context, c goredis.UniversalClient, calls []*call) error {
+	send := func(list []*call, byHash bool) {
+		pipe := c.Pipeline()
+		for _, x := range list {
+			_ = pipe.Process(ctx, x.prepare(ctx, byHash))
+		}
+		_, _ = pipe.Exec(ctx) // each command keeps its own error
+	}
+	send(calls, true)
+	var again []*call
+	for _, x := range calls {
+		if err := x.cmd.Err(); err != nil {
+			if !strings.HasPrefix(err.Error(), "NOSCRIPT") {
+				return err
+			}
+			again = append(again, x)
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	send(again, false)
+	for _, x := range again {
+		if err := x.cmd.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,275 @@
+package online
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// History is the view's table, as far as the Writer needs it. Both functions call fn with
+// batches whose rows are of one partition (Origin.TopicID and Partition), of the
+// table's newest version; a batch is the callee's only until fn returns.
+type History interface {
+	// Newest gives the newest row of every key, each key once, tombstones included.
+	Newest(ctx context.Context, view *feature.View, fn func(*feature.Batch) error) error
+	// Since gives every row whose offset is at or above Next of its partition's
+	// position. Rows of a partition that is not listed (an import's too) all come.
+	Since(ctx context.Context, view *feature.View, since []feature.Position, fn func(*feature.Batch) error) error
+}
+
+// Options are what a Writer is made with besides view, store and table.
+type Options struct {
+	Config  Config
+	Clock   func() time.Time // for expiry only; time.Now when nil
+	Log     *slog.Logger
+	Metrics *Metrics
+	// SoleWriter promises that no other process writes this view into the store
+	// while this one does, as with an embedded store. See refill.
+	SoleWriter bool
+}
+
+// Writer puts the rows of one view into the store. It is one of ingest's sinks.
+//
+// A row is served as soon as Write returns, long before the table has it, so
+// there is nothing to stage, and a row that is written but never committed comes
+// again through Write under the same coordinates. What a Writer has to see to
+// is the other direction: rows that the table has and the store has not, because
+// the store restarted empty or with old data, or because the writes of its last
+// second are gone. Nobody would write those again.
+//
+// Marks show it. Write moves the partition's mark right after the rows, and says from
+// where; servers lose the newest writes first, so a mark is never ahead of
+// its rows, and one that has gone back betrays the loss. The store then records
+// the lost range, in the mark itself, so that it outlives this process. At the
+// next Settle, when the table has those rows for certain, or at Assign, they are written
+// again from the table.
+//
+// Watching the server's run id instead was dropped: it sees restarts, not
+// failovers to a replica that lags, and not what was lost.
+type Writer struct {
+	view    *feature.View
+	id      string
+	store   Store
+	history History
+	opt     Options
+	schema  *Schema
+	keys    keyFormat
+
+	mu         sync.Mutex
+	parts      map[partKey]*part // guarded by mu; the part by its one writing goroutine
+	knowSchema bool              // guarded by mu: the store has the schema
+
+	mend    sync.Mutex // held while rows are written from the table: never two at once
+	scratch sync.Pool  // *scratch
+
+	stored, superseded, refilled, lost prometheus.Counter
+}
+
+type partKey struct {
+	topicID [16]byte
+	id      int32
+}
+
+// part is one owned partition.
+type part struct {
+	written int64 // every row below has been put; guarded by Writer.mu
+}
+
+// NewWriter makes the writer of a view.
+func NewWriter(view *feature.View, store Store, history History, opt Options) *Writer {
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Metrics == nil {
+		opt.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
+	if opt.Config == (Config{}) {
+		opt.Config = DefaultConfig()
+	}
+	m, l := opt.Metrics, labels(view)
+	return &Writer{
+		view: view, id: viewID(view), store: store, history: history, opt: opt,
+		schema: SchemaOf(view), keys: newKeyFormat(view),
+		parts:      map[partKey]*part{},
+		scratch:    sync.Pool{New: func() any { return &scratch{index: map[string]int32{}} }},
+		stored:     m.rows.WithLabelValues(append(l, "stored")...),
+		superseded: m.rows.WithLabelValues(append(l, "superseded")...),
+		refilled:   m.refilled.WithLabelValues(l...),
+		lost:       m.lost.WithLabelValues(l...),
+	}
+}
+
+func viewID(v *feature.View) string { return projectOf(v) + "/" + v.Meta.Name }
+
+// Name is the sink's name.
+func (w *Writer) Name() string { return "online" }
+
+// Write puts a batch and moves the partition's mark over it.
+func (w *Writer) Write(ctx context.Context, b *feature.Batch) error {
+	if err := w.registerSchema(ctx); err != nil {
+		return err
+	}
+	k := partKey{b.Origin.TopicID, b.Origin.Partition}
+	w.mu.Lock()
+	p := w.parts[k]
+	if p == nil {
+		p = &part{written: b.Origin.First}
+		w.parts[k] = p
+	}
+	from := min(p.written, b.Origin.First)
+	w.mu.Unlock()
+	r, err := w.put(ctx, b, &Advance{View: w.id, TopicID: k.topicID, Partition: k.id, From: from, Next: b.Origin.Next})
+	if err != nil {
+		return err
+	}
+	if r.Lost {
+		w.lost.Inc()
+		w.opt.Log.Warn("the online store has lost rows that it had acknowledged; they will be written again from the table at the next commit",
+			"view", w.id, "topic", b.Origin.Topic, "partition", b.Origin.Partition, "below", from)
+	}
+	w.mu.Lock()
+	p.written = max(p.written, b.Origin.Next)
+	w.mu.Unlock()
+	return nil
+}
+
+func (w *Writer) registerSchema(ctx context.Context) error {
+	w.mu.Lock()
+	known := w.knowSchema
+	w.mu.Unlock()
+	if known {
+		return nil
+	}
+	if err := w.store.PutSchema(ctx, w.id, w.schema.ID, w.schema.Text()); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.knowSchema = true
+	w.mu.Unlock()
+	return nil
+}
+
+// Cut has nothing to do: rows are shown as they are written.
+func (w *Writer) Cut(*feature.Commit) {}
+
+// Stage has nothing to do.
+func (w *Writer) Stage(context.Context, *feature.Commit) error { return nil }
+
+// Discard has nothing to do: the same rows come again and change nothing.
+func (w *Writer) Discard(*feature.Commit) {}
+
+// Buffered is zero: nothing is kept back.
+func (w *Writer) Buffered() int64 { return 0 }
+
+// Revoke forgets partitions that another worker has now.
+func (w *Writer) Revoke(parts []feature.Position) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range parts {
+		delete(w.parts, partKey{p.TopicID, p.Partition})
+	}
+}
+
+// put writes the newest row of each key in b.
+func (w *Writer) put(ctx context.Context, b *feature.Batch, adv *Advance) (Result, error) {
+	s := w.scratch.Get().(*scratch)
+	defer w.scratch.Put(s)
+	if err := w.rows(s, b); err != nil {
+		return Result{}, err
+	}
+	start := time.Now()
+	r, err := w.store.Put(ctx, s.rows, adv)
+	w.opt.Metrics.store.WithLabelValues("put").Observe(time.Since(start).Seconds())
+	w.stored.Add(float64(r.Stored))
+	if err == nil {
+		w.superseded.Add(float64(b.Len() - r.Stored))
+	}
+	s.forget()
+	return r, err
+}
+
+// fill is put for an empty store.
+func (w *Writer) fill(ctx context.Context, b *feature.Batch) error {
+	s := w.scratch.Get().(*scratch)
+	defer w.scratch.Put(s)
+	if err := w.rows(s, b); err != nil {
+		return err
+	}
+	err := w.store.Fill(ctx, s.rows)
+	s.forget()
+	return err
+}
+
+// scratch is the memory of one put. Keys and values of a batch stand in one
+// array each; what refers to them is dropped before they are used again.
+type scratch struct {
+	cells  CellWriter
+	keys   []byte
+	values []byte
+	index  map[string]int32 // key -> its place in rows and newest
+	newest []int32          // row of the batch
+	rows   []Row
+	ends   []int
+}
+
+func (s *scratch) forget() {
+	clear(s.index)
+	clear(s.rows)
+	s.newest, s.rows = s.newest[:0], s.rows[:0]
+	s.cells.Finish()
+	const keep = 8 << 20
+	if cap(s.values) > keep || cap(s.keys) > keep {
+		s.values, s.keys = nil, nil
+	}
+}
+
+// rows reduces a batch to the newest row of each key and encodes those.
+func (w *Writer) rows(s *scratch, b *feature.Batch) error {
+	s.forget()
+	if err := s.cells.Reset(w.schema, b.Rows, len(w.view.Keys)); err != nil {
+		return &feature.Error{Kind: feature.Internal, Op: "online.write", What: "view " + w.id, Err: err}
+	}
+	keyCols := b.Rows.Columns()[:len(w.view.Keys)]
+	s.keys = s.keys[:0]
+	for i := range b.Len() {
+		at := len(s.keys)
+		s.keys = w.keys.appendRow(s.keys, keyCols, i)
+		// When the array grows, earlier keys go on standing in the old one, which nobody writes again.
+		key := unsafe.String(&s.keys[at], len(s.keys)-at)
+		n, seen := s.index[key]
+		if !seen {
+			s.index[key] = int32(len(s.rows))
+			s.newest = append(s.newest, int32(i))
+			s.rows = append(s.rows, Row{Key: key})
+			continue
+		}
+		s.keys = s.keys[:at] // so key must not be stored anywhere from here on
+		if b.Stamp(i).Compare(b.Stamp(int(s.newest[n]))) >= 0 {
+			s.newest[n] = int32(i)
+		}
+	}
+	now := w.opt.Clock().UnixMicro()
+	s.values, s.ends = s.values[:0], s.ends[:0]
+	for n, row := range s.newest {
+		i := int(row)
+		st := b.Stamp(i)
+		s.values = s.cells.Append(s.values, i, st, b.Deleted(i))
+		s.ends = append(s.ends, len(s.values))
+		s.rows[n].Expire = w.opt.Config.expiry(st, w.view.TTL, now)
+	}
+	from := 0
+	for n, end := range s.ends {
+		s.rows[n].Value = s.values[from:end:end]
+		from = end
+	}
+	return nil
+}
