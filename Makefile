@@ -8,7 +8,6 @@ TEST_FLAGS ?= -race -timeout 20m
 PACKAGES ?= ./...
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)
 
 .PHONY: help
 help: ## this list
@@ -16,7 +15,7 @@ help: ## this list
 
 .PHONY: build
 build: ## bin/weir
-	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/weir ./cmd/weir
+	$(GO) build -trimpath -ldflags '-X github.com/weir-ml/weir/cmd/weir/command.Version=$(VERSION)' -o bin/weir ./cmd/weir
 
 .PHONY: setup
 setup: ## install what the tests need (Debian)
