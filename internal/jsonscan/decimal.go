@@ -24,14 +24,16 @@ var pow10 = [20]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e1
 
 // Compare is -1, 0 or +1 as a is below, equal to or above b; -0 equals 0.
 func (a Decimal) Compare(b Decimal) int {
-	if a.Mant == 0 || b.Mant == 0 || a.Neg != b.Neg {
-		return a.sign() - b.sign() // one of them is 0, or both signs differ
+	x, y := a.sign(), b.sign()
+	switch {
+	case x < y:
+		return -1
+	case x > y:
+		return 1
+	case x == 0:
+		return 0
 	}
-	c := compareAbs(a, b)
-	if a.Neg {
-		return -c
-	}
-	return c
+	return x * compareAbs(a, b)
 }
 
 func (a Decimal) sign() int {
