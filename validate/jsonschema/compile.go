@@ -104,7 +104,7 @@ func readable(err error) error {
 				if at == "" {
 					at = "schema"
 				}
-				msgs = append(msgs, fmt.Sprintf("%s: must be %s", at, r.Expected))
+				msgs = append(msgs, fmt.Sprintf("%s: expected %s", at, r.Expected))
 			}
 			return errors.New(strings.Join(msgs, "; "))
 		}

@@ -3,6 +3,8 @@ package jsonschema
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math/big"
 	"reflect"
 	"strconv"
 	"strings"
@@ -132,12 +134,53 @@ func reasonsOf(ve *full.ValidationError, value func(at []string) string) []featu
 		case *kind.PropertyNames:
 			r.Rule, r.Path, r.Expected = "schema.propertyNames", join(path, k.Property), "a name that the schema allows"
 		default:
-			r.Rule, r.Expected = "schema."+keywordOf(e.ErrorKind), k.LocalizedString(printer)
+			r.Rule = "schema." + keywordOf(e.ErrorKind)
+			if r.Expected = expected(k); r.Expected == "" {
+				r.Expected = k.LocalizedString(printer)
+			}
 		}
 		add(r)
 	}
 	walk(ve)
 	return out
+}
+
+// expected puts the plain keywords in the words that explainer uses.
+func expected(k full.ErrorKind) string {
+	number := func(r *big.Rat) string { return new(builder).bound(r).text }
+	switch k := k.(type) {
+	case *kind.Minimum:
+		return "at least " + number(k.Want)
+	case *kind.Maximum:
+		return "at most " + number(k.Want)
+	case *kind.ExclusiveMinimum:
+		return "above " + number(k.Want)
+	case *kind.ExclusiveMaximum:
+		return "below " + number(k.Want)
+	case *kind.MultipleOf:
+		return "a multiple of " + number(k.Want)
+	case *kind.MinLength:
+		return fmt.Sprintf("at least %d characters", k.Want)
+	case *kind.MaxLength:
+		return fmt.Sprintf("at most %d characters", k.Want)
+	case *kind.Pattern:
+		return "text that matches " + k.Want
+	case *kind.MinItems:
+		return fmt.Sprintf("at least %d items", k.Want)
+	case *kind.MaxItems:
+		return fmt.Sprintf("at most %d items", k.Want)
+	case *kind.UniqueItems:
+		return fmt.Sprintf("items that differ (%d and %d are equal)", k.Duplicates[0], k.Duplicates[1])
+	case *kind.MinProperties:
+		return fmt.Sprintf("at least %d properties", k.Want)
+	case *kind.MaxProperties:
+		return fmt.Sprintf("at most %d properties", k.Want)
+	case *kind.Enum:
+		return listed(k.Want)
+	case *kind.Const:
+		return listed([]any{k.Want})
+	}
+	return ""
 }
 
 // keywordOf is the keyword of an error kind; the kinds are named after them.

@@ -51,6 +51,12 @@ func (b *builder) valueSet(keyword string, values []any) *valueSet {
 			s.lookup[string(t)] = struct{}{}
 		}
 	}
+	s.text = listed(values)
+	return s
+}
+
+// listed names the accepted values for people; a long list is cut.
+func listed(values []any) string {
 	var list []string
 	size := 0
 	for i, v := range values {
@@ -61,14 +67,14 @@ func (b *builder) valueSet(keyword string, values []any) *valueSet {
 		list = append(list, jsonText(v))
 		size += len(list[i])
 	}
-	s.text = strings.Join(list, ", ")
+	text := strings.Join(list, ", ")
 	switch {
 	case len(values) == 0:
-		s.text = "no value: the list of accepted ones is empty"
+		return "no value: the list of accepted ones is empty"
 	case len(values) > 1:
-		s.text = "one of " + s.text
+		return "one of " + text
 	}
-	return s
+	return text
 }
 
 func (b *builder) constant(v any) constant {
