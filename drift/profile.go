@@ -142,6 +142,32 @@ func (r *Profiler) Write(rec arrow.RecordBatch) error {
 	return nil
 }
 
+// Batch folds the rows of a batch that are not tombstones.
+func (r *Profiler) Batch(b *feature.Batch) error {
+	if b.Tombstone == nil {
+		return r.Write(b.Rows)
+	}
+	n := b.Len()
+	for i := 0; i < n; {
+		if b.Deleted(i) {
+			i++
+			continue
+		}
+		j := i + 1
+		for j < n && !b.Deleted(j) {
+			j++
+		}
+		part := b.Rows.NewSlice(int64(i), int64(j))
+		err := r.Write(part)
+		part.Release()
+		if err != nil {
+			return err
+		}
+		i = j
+	}
+	return nil
+}
+
 // Profile is what was written so far, shared with the Profiler.
 func (r *Profiler) Profile() *Profile { return &r.p }
 

@@ -2,7 +2,6 @@ package drift
 
 import (
 	"context"
-	"encoding/hex"
 	"log/slog"
 	"slices"
 	"strings"
@@ -327,7 +326,7 @@ func (t *Tap) Cut(c *feature.Commit) {
 			m.MaxEvent, m.Any = p.maxEvent, p.any
 			id := ""
 			if a.To.Partition == feature.ImportPartition {
-				id = hex.EncodeToString(a.To.TopicID[:])
+				id = importID(a.To.TopicID)
 			}
 			for key, f := range p.folds {
 				x.folds = append(x.folds, cutFold{key, id, f})

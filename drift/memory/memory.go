@@ -28,7 +28,8 @@ type Store struct {
 	states   map[drift.Series]drift.MonitorState
 	refs     map[string][]byte
 	events   []drift.Event
-	outbox   []*outbox.Entry
+	outbox   []*outbox.Entry // by Seq
+	seq      int64
 }
 
 type windowKey struct {
@@ -264,7 +265,8 @@ func (s *Store) Record(_ context.Context, j *drift.Judgement) (bool, error) {
 	}
 	for _, e := range j.Outbox {
 		if !slices.ContainsFunc(s.outbox, func(o *outbox.Entry) bool { return o.ID == e.ID }) {
-			e.Seq, e.State, e.Created, e.Updated = int64(len(s.outbox)+1), outbox.Pending, now, now
+			s.seq++
+			e.Seq, e.State, e.Created, e.Updated = s.seq, outbox.Pending, now, now
 			s.outbox = append(s.outbox, &e)
 		}
 	}

@@ -1,0 +1,303 @@
+package drifttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/drift"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// table is the truth of a view's positions, as an offline table keeps it.
+type table struct{ at map[int32]feature.Position }
+
+func (t *table) commit(c *feature.Commit) bool {
+	landed := true
+	for _, a := range c.Advances {
+		p := t.at[a.To.Partition]
+		landed = landed && p.Commit == c.ID
+	}
+	if landed {
+		return true
+	}
+	for _, a := range c.Advances {
+		p := t.at[a.To.Partition]
+		if p.Next != a.From.Next || p.Commit != a.From.Commit {
+			return false
+		}
+	}
+	for _, a := range c.Advances {
+		t.at[a.To.Partition] = a.To
+	}
+	return true
+}
+
+// worker is what ingest does to its tap, one step at a time.
+type worker struct {
+	tap    *drift.Tap
+	owns   map[int32]feature.Position // what it believes the table says
+	read   map[int32]int64
+	commit *feature.Commit // cut
+	stage  int             // 0 cut, 1 staged, 2 landed
+}
+
+var errInjected = errors.New("injected")
+
+// flaky fails some calls, before or after they took effect.
+type flaky struct {
+	drift.Store
+	r *rand.Rand
+}
+
+func (f *flaky) flip(do func() error) error {
+	switch f.r.IntN(8) {
+	case 0:
+		return errInjected
+	case 1:
+		if err := do(); err != nil {
+			return err
+		}
+		return errInjected
+	}
+	return do()
+}
+
+func (f *flaky) Stage(ctx context.Context, s *drift.Staged) error {
+	return f.flip(func() error { return f.Store.Stage(ctx, s) })
+}
+
+func (f *flaky) Settle(ctx context.Context, c string, now time.Time) (known bool, err error) {
+	err = f.flip(func() (err error) { known, err = f.Store.Settle(ctx, c, now); return err })
+	return known, err
+}
+
+func (f *flaky) Assign(ctx context.Context, v string, at []feature.Position, now time.Time) error {
+	return f.flip(func() error { return f.Store.Assign(ctx, v, at, now) })
+}
+
+// ExactlyOnce proves, for a number of random runs, that any interleaving of writes, cuts, stages, landings,
+// settlements, errors, crashes, rebalances and workers that do not know that
+// they lost their partitions leaves every window with exactly the log's rows.
+func ExactlyOnce(t *testing.T, runs, steps int, open func() drift.Store) {
+	seed := rand.Uint64()
+	for i := range runs {
+		exactlyOnce(t, seed+uint64(i), open(), steps)
+	}
+}
+
+func exactlyOnce(t *testing.T, seed uint64, store drift.Store, steps int) {
+	t.Helper()
+	fail := func(format string, args ...any) {
+		t.Helper()
+		t.Fatalf("seed %d: %s", seed, fmt.Sprintf(format, args...))
+	}
+	r := rand.New(rand.NewPCG(seed, 7))
+	v := View()
+	monitors := []*feature.Monitor{Monitor(v, "1h"), Monitor(v, "1d")}
+	topic := [16]byte{7}
+	const partitions, events = 4, 300
+	logs := make([][]Event, partitions)
+	want := map[string]map[int64]int64{"m_1h": {}, "m_1d": {}}
+	for p := range logs {
+		for i := range events {
+			e := Event{Time: int64(i)*hour/20 + r.Int64N(hour) - 5*hour, Num: float64(r.IntN(50) - 25), Null: r.IntN(10) == 0, Cat: fmt.Sprint(r.IntN(5)), Deleted: r.IntN(20) == 0}
+			logs[p] = append(logs[p], e)
+			if !e.Deleted {
+				want["m_1h"][Floor(e.Time, hour)]++
+				want["m_1d"][Floor(e.Time, 24*hour)]++
+			}
+		}
+	}
+	tab := &table{at: map[int32]feature.Position{}}
+	var workers []*worker
+	commits := 0
+	flakyStore := &flaky{store, r}
+	// until repeats what ingest repeats: an error of the store is temporary.
+	until := func(f func() error) {
+		for {
+			if err := f(); err == nil {
+				return
+			} else if !errors.Is(err, errInjected) {
+				fail("%v", err)
+			}
+		}
+	}
+	position := func(p int32) feature.Position {
+		pos, ok := tab.at[p]
+		if !ok {
+			pos = feature.Position{Topic: "t", TopicID: topic, Partition: p}
+		}
+		return pos
+	}
+	assign := func(w *worker, parts ...int32) {
+		var at []feature.Position
+		for _, p := range parts {
+			at = append(at, position(p))
+			w.owns[p], w.read[p] = position(p), position(p).Next
+		}
+		until(func() error { return w.tap.Assign(ctx, at) })
+	}
+	// rebalance gives every partition to one of n new or old workers; the old
+	// owners are told only sometimes: the others are zombies.
+	rebalance := func() {
+		var alive []*worker
+		for _, w := range workers {
+			switch r.IntN(3) {
+			case 0: // told
+				var gone []feature.Position
+				for p := range w.owns {
+					gone = append(gone, w.owns[p])
+				}
+				if w.commit != nil {
+					alive = append(alive, w) // finishes its flush, or tries to
+				}
+				w.tap.Revoke(gone)
+				if w.commit == nil {
+					continue
+				}
+				w.owns, w.read = map[int32]feature.Position{}, map[int32]int64{}
+			case 1: // killed
+			case 2: // a zombie
+				if len(alive) < 6 {
+					alive = append(alive, w)
+				}
+			}
+		}
+		n := 1 + r.IntN(3)
+		fresh := make([]*worker, n)
+		for i := range fresh {
+			fresh[i] = &worker{tap: drift.NewTap(v, monitors, flakyStore, drift.TapOptions{}), owns: map[int32]feature.Position{}, read: map[int32]int64{}}
+		}
+		for p := range int32(partitions) {
+			assign(fresh[r.IntN(n)], p)
+		}
+		workers = append(alive, fresh...)
+	}
+	step := func(w *worker, want int) {
+		parts := make([]int32, 0, len(w.owns))
+		for p := range w.owns {
+			parts = append(parts, p)
+		}
+		slices.Sort(parts)
+		switch {
+		case want < 5 && len(parts) > 0:
+			p := parts[r.IntN(len(parts))]
+			from := w.read[p]
+			to := min(from+int64(r.IntN(40)), events)
+			if from == to {
+				return
+			}
+			if r.IntN(6) == 0 {
+				from = max(0, from-int64(r.IntN(20))) // a batch that overlaps what is there
+			}
+			b := Batch(v, topic, p, from, logs[p][from:to])
+			if err := w.tap.Write(ctx, b); err != nil {
+				fail("%v", err)
+			}
+			b.Rows.Release()
+			w.read[p] = to
+		case want == 5 && w.commit == nil && len(parts) > 0:
+			commits++
+			c := &feature.Commit{ID: fmt.Sprintf("c%d", commits), View: v, Partitions: partitions}
+			for _, p := range parts {
+				if r.IntN(4) == 0 {
+					continue
+				}
+				to := w.owns[p]
+				to.Next, to.Commit = w.read[p], c.ID
+				c.Advances = append(c.Advances, feature.Advance{From: w.owns[p], To: to, Drained: to.Next == events})
+			}
+			if len(c.Advances) == 0 {
+				return
+			}
+			w.tap.Cut(c)
+			w.commit, w.stage = c, 0
+		case want > 5 && w.commit != nil:
+			switch w.stage {
+			case 0:
+				if w.tap.Stage(ctx, w.commit) == nil {
+					w.stage = 1
+				}
+			case 1:
+				if tab.commit(w.commit) {
+					w.stage = 2
+					for _, a := range w.commit.Advances {
+						if _, mine := w.owns[a.To.Partition]; mine {
+							w.owns[a.To.Partition] = a.To
+						}
+					}
+					return
+				}
+				w.tap.Discard(w.commit)
+				var again []int32
+				for _, a := range w.commit.Advances {
+					if _, mine := w.owns[a.To.Partition]; mine {
+						again = append(again, a.To.Partition)
+					}
+				}
+				w.commit = nil
+				assign(w, again...)
+			case 2:
+				if w.tap.Settle(ctx, w.commit) == nil {
+					w.commit = nil
+				}
+			}
+		}
+	}
+	rebalance()
+	for range steps {
+		if r.IntN(40) == 0 {
+			rebalance()
+		}
+		step(workers[r.IntN(len(workers))], r.IntN(12))
+	}
+	// The last worker finishes: everything else is gone.
+	workers = nil
+	last := &worker{tap: drift.NewTap(v, monitors, flakyStore, drift.TapOptions{}), owns: map[int32]feature.Position{}, read: map[int32]int64{}}
+	for p := range int32(partitions) {
+		assign(last, p)
+	}
+	workers = []*worker{last}
+	for round := 0; ; round++ {
+		done := last.commit == nil
+		for p := range int32(partitions) {
+			done = done && tab.at[p].Next == events
+		}
+		if done {
+			break
+		}
+		if round > 100000 {
+			fail("does not end")
+		}
+		step(last, r.IntN(12))
+	}
+	for name, m := range want {
+		all, err := store.Windows(ctx, drift.WindowQuery{Monitor: name, Profiles: true})
+		require.NoError(t, err)
+		got := map[int64]int64{}
+		for _, w := range all {
+			got[w.Start] = w.Rows
+			if w.Late != 0 || w.Profile.Sketch("cat").Rows() != w.Rows || w.Profile.Sketch("num").Rows() != w.Rows {
+				fail("%s window %d: %d rows, %d late, sketches of %d and %d", name, w.Start/hour, w.Rows, w.Late, w.Profile.Sketch("cat").Rows(), w.Profile.Sketch("num").Rows())
+			}
+		}
+		for start, n := range m {
+			if got[start] != n {
+				fail("%s window %d has %d rows, the log has %d", name, start/hour, got[start], n)
+			}
+		}
+		if len(got) != len(m) {
+			fail("%s has %d windows, the log %d", name, len(got), len(m))
+		}
+	}
+	if n := last.tap.Buffered(); n != 0 {
+		fail("%d bytes buffered at the end", n)
+	}
+}

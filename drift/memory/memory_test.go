@@ -1,0 +1,20 @@
+package memory
+
+import (
+	"testing"
+
+	"github.com/weir-ml/weir/drift"
+	"github.com/weir-ml/weir/drift/drifttest"
+)
+
+func TestStore(t *testing.T) {
+	drifttest.Store(t, func(*testing.T) drift.Store { return New() })
+}
+
+func TestExactlyOnce(t *testing.T) {
+	runs := 150
+	if testing.Short() {
+		runs = 30
+	}
+	drifttest.ExactlyOnce(t, runs, 400, func() drift.Store { return New() })
+}

@@ -1,0 +1,102 @@
+package drift
+
+import (
+	"context"
+	"encoding/hex"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+func importID(topic [16]byte) string { return hex.EncodeToString(topic[:]) }
+
+// Status is how a monitor stands, for lists.
+type Status struct {
+	Project, Monitor, View, Size string
+	Drifting                     bool
+	Since                        int64  // start of the first window of the drift; 0 when it does not drift
+	Event                        string // id of the last event
+	Open, Waiting, Judged        int    // windows
+	Last                         *WindowRecord
+}
+
+// Reader answers questions about monitors. It changes nothing.
+type Reader struct{ store Store }
+
+// NewReader makes one on a store.
+func NewReader(s Store) *Reader { return &Reader{s} }
+
+// Status returns how each of the monitors stands, in their order.
+func (r *Reader) Status(ctx context.Context, monitors []*feature.Monitor) ([]Status, error) {
+	out := make([]Status, 0, len(monitors))
+	for _, m := range monitors {
+		s := SeriesOf(m)
+		st := Status{Project: s.Project, Monitor: s.Monitor, View: m.View, Size: s.Size}
+		states, err := r.store.States(ctx, s.Project, s.Monitor)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range states {
+			if x.Series != s {
+				continue
+			}
+			st.Drifting, st.Event = x.Drifting, x.Event
+			if x.Drifting {
+				st.Since = x.Since
+			}
+		}
+		all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Monitor: s.Monitor, Size: s.Size})
+		if err != nil {
+			return nil, err
+		}
+		for i := range all {
+			switch all[i].State {
+			case Open:
+				st.Open++
+			case Closed:
+				st.Waiting++
+			default:
+				st.Judged++
+				st.Last = &all[i]
+			}
+		}
+		out = append(out, st)
+	}
+	return out, nil
+}
+
+// WindowReport is a window with what is known of each feature: the verdict's
+// results, or only counts where there is no verdict yet.
+type WindowReport struct {
+	WindowRecord // without its profile
+	Features     []Result
+}
+
+// Windows returns the newest windows of a monitor (all when limit is 0), oldest
+// first, open ones too.
+func (r *Reader) Windows(ctx context.Context, m *feature.Monitor, limit int) ([]WindowReport, error) {
+	s := SeriesOf(m)
+	all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Monitor: s.Monitor, Size: s.Size, Newest: true, Limit: limit, Profiles: true})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]WindowReport, len(all))
+	for i := range all {
+		w := &out[len(all)-1-i]
+		w.WindowRecord = all[i]
+		switch {
+		case w.Verdict != nil:
+			w.Features = w.Verdict.Features
+		case w.Profile != nil:
+			for _, f := range w.Profile.Features {
+				w.Features = append(w.Features, Result{Name: f.Name, Outcome: CountedOnly, Count: f.Count, Nulls: f.Nulls})
+			}
+		}
+		w.Profile = nil
+	}
+	return out, nil
+}
+
+// Events lists events, newest first.
+func (r *Reader) Events(ctx context.Context, q EventQuery) ([]Event, error) {
+	return r.store.Events(ctx, q)
+}

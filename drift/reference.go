@@ -1,0 +1,100 @@
+package drift
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// References gives the profiles that were made while snapshots were created (by a Profiler).
+type References interface {
+	SnapshotProfile(ctx context.Context, project, id string) ([]byte, error)
+}
+
+// History reads a view's table: rows with from <= event time < to, in any
+// order, the named columns or more. fn may not keep the batch.
+type History interface {
+	Scan(ctx context.Context, view *feature.View, from, to int64, columns []string, fn func(*feature.Batch) error) error
+}
+
+// referenceKey names a monitor's reference profile: another reference, or
+// another version of the view, is another profile.
+func referenceKey(m *feature.Monitor) string {
+	r := m.Reference
+	what := "snapshot " + r.Snapshot
+	if r.Snapshot == "" {
+		what = fmt.Sprintf("range %d %d of %s@%d", r.From.UnixMicro(), r.To.UnixMicro(), m.ViewOf.ID(), m.ViewOf.Version)
+	}
+	h := sha256.Sum256([]byte(what))
+	return m.ID() + "@" + hex.EncodeToString(h[:12])
+}
+
+// inReference reports whether a window lies inside the monitor's range of time.
+func inReference(m *feature.Monitor, w *WindowRecord) bool {
+	r := m.Reference
+	return r.Snapshot == "" && w.Start >= r.From.UnixMicro() && w.End <= r.To.UnixMicro()
+}
+
+// reference returns the monitor's reference profile; nil when it cannot be
+// built yet. past tells whether the end of a range of time is over.
+func (w *Watch) reference(ctx context.Context, m *feature.Monitor, past func(int64) bool) (*Profile, error) {
+	key := referenceKey(m)
+	if p := w.refs[key]; p != nil {
+		return p, nil
+	}
+	b, err := w.store.Reference(ctx, key)
+	if feature.KindOf(err) == feature.NotFound {
+		b, err = w.build(ctx, m, past)
+		if err == nil && b != nil {
+			err = w.store.PutReference(ctx, key, b, w.now())
+		}
+	}
+	switch {
+	case errors.Is(err, errEmptyReference):
+		return &Profile{}, nil // and not kept: its rows may still be imported
+	case err != nil || b == nil:
+		return nil, err
+	}
+	p := new(Profile)
+	if err := p.UnmarshalBinary(b); err != nil {
+		return nil, err
+	}
+	w.refs[key] = p
+	return p, nil
+}
+
+func (w *Watch) build(ctx context.Context, m *feature.Monitor, past func(int64) bool) ([]byte, error) {
+	r := m.Reference
+	if r.Snapshot != "" {
+		b, err := w.references.SnapshotProfile(ctx, m.Meta.Project, r.Snapshot)
+		if err != nil {
+			return nil, feature.Errorf(feature.KindOf(err), "drift.reference", "snapshot "+r.Snapshot, "%w", err).
+				WithHint("monitor %s compares with it: create it, or name another in its reference", m.ID())
+		}
+		return b, nil
+	}
+	to := r.To.UnixMicro()
+	if !past(to) {
+		return nil, nil
+	}
+	columns := make([]string, len(m.ViewOf.Features))
+	for i, f := range m.ViewOf.Features {
+		columns[i] = f.Name
+	}
+	pr := NewProfiler(columns...)
+	if err := w.history.Scan(ctx, m.ViewOf, r.From.UnixMicro(), to, columns, pr.Batch); err != nil {
+		return nil, feature.Errorf(feature.KindOf(err), "drift.reference", "view "+m.ViewOf.ID(), "%w", err)
+	}
+	if pr.Profile().Rows == 0 {
+		w.log.Warn("the monitor's reference has no rows: nothing can be judged", "monitor", m.ID(), "view", m.View, "from", r.From, "to", r.To)
+		return nil, errEmptyReference
+	}
+	return pr.Finish()
+}
+
+// errEmptyReference tells that a range of time is over and had no rows.
+var errEmptyReference = feature.Errorf(feature.NotFound, "drift.reference", "range", "no rows")

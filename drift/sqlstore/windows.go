@@ -1,0 +1,177 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/weir-ml/weir/drift"
+)
+
+const windowColumns = `project, monitor, size, start_at, end_at, state, n_rows, import_rows, late, imports, verdict, closed_at, judged_at`
+
+// scanWindow reads windowColumns, and the profile after them when there is a place for it.
+func scanWindow(scan func(...any) error, w *drift.WindowRecord, profile *[]byte) error {
+	var imports, verdict string
+	into := []any{&w.Project, &w.Monitor, &w.Size, &w.Start, &w.End, &w.State, &w.Rows, &w.ImportRows, &w.Late, &imports, &verdict, &w.ClosedAt, &w.JudgedAt}
+	if profile != nil {
+		into = append(into, profile)
+	}
+	if err := scan(into...); err != nil {
+		return err
+	}
+	if imports != "" {
+		w.Imports = strings.Split(imports, ",")
+	}
+	if verdict != "" {
+		w.Verdict = new(drift.Verdict)
+		if err := json.Unmarshal([]byte(verdict), w.Verdict); err != nil {
+			return err
+		}
+	}
+	if profile != nil && len(*profile) > 0 {
+		w.Profile = new(drift.Profile)
+		return w.Profile.UnmarshalBinary(*profile)
+	}
+	return nil
+}
+
+// add merges a delta into its window.
+func (s *Store) add(ctx context.Context, tx *sql.Tx, d *drift.Delta) error {
+	w := drift.WindowRecord{Series: d.Series, Start: d.Start, End: d.End, State: drift.Open}
+	var profile []byte
+	row := tx.QueryRowContext(ctx, s.db.Rebind(`SELECT `+windowColumns+`, profile FROM drift_windows
+		WHERE project = ? AND monitor = ? AND size = ? AND start_at = ?`), d.Project, d.Monitor, d.Size, d.Start)
+	if err := scanWindow(row.Scan, &w, &profile); err != nil && err != sql.ErrNoRows {
+		return err
+	}
+	open := w.State == drift.Open
+	w.Add(d)
+	if !open {
+		_, err := s.exec(ctx, tx, `UPDATE drift_windows SET late = ? WHERE project = ? AND monitor = ? AND size = ? AND start_at = ?`,
+			w.Late, d.Project, d.Monitor, d.Size, d.Start)
+		return err
+	}
+	b, err := w.Profile.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	_, err = s.exec(ctx, tx, `INSERT INTO drift_windows (`+windowColumns+`, profile) VALUES (`+marks(14)+`)
+		ON CONFLICT (project, monitor, size, start_at) DO UPDATE SET
+		n_rows = excluded.n_rows, import_rows = excluded.import_rows, imports = excluded.imports, profile = excluded.profile`,
+		d.Project, d.Monitor, d.Size, w.Start, w.End, string(w.State), w.Rows, w.ImportRows, w.Late, strings.Join(w.Imports, ","), "", 0, 0, b)
+	return err
+}
+
+const progressColumns = `view_id, topic_id, part, parts, next_at, max_event, any_event, drained, final, since_at, updated_at`
+
+func scanProgress(scan func(...any) error, p *drift.Progress) error {
+	var topic string
+	var any, drained, final int64
+	if err := scan(&p.View, &topic, &p.Partition, &p.Partitions, &p.Next, &p.MaxEvent, &any, &drained, &final, &p.Since, &p.Updated); err != nil {
+		return err
+	}
+	p.Any, p.Drained, p.Final = any == 1, drained == 1, final == 1
+	_, err := hex.Decode(p.TopicID[:], []byte(topic))
+	return err
+}
+
+// move applies a mark to the progress of its partition.
+func (s *Store) move(ctx context.Context, tx *sql.Tx, view string, m *drift.Mark, now int64) error {
+	topic := hex.EncodeToString(m.TopicID[:])
+	p := drift.Progress{View: view, TopicID: m.TopicID, Partition: m.Partition}
+	row := tx.QueryRowContext(ctx, s.db.Rebind(`SELECT `+progressColumns+` FROM drift_progress WHERE view_id = ? AND topic_id = ? AND part = ?`),
+		view, topic, m.Partition)
+	if err := scanProgress(row.Scan, &p); err != nil && err != sql.ErrNoRows {
+		return err
+	}
+	p.Apply(m, now)
+	_, err := s.exec(ctx, tx, `INSERT INTO drift_progress (`+progressColumns+`) VALUES (`+marks(11)+`)
+		ON CONFLICT (view_id, topic_id, part) DO UPDATE SET parts = excluded.parts, next_at = excluded.next_at, max_event = excluded.max_event,
+		any_event = excluded.any_event, drained = excluded.drained, final = excluded.final, since_at = excluded.since_at, updated_at = excluded.updated_at`,
+		view, topic, p.Partition, p.Partitions, p.Next, p.MaxEvent, bit(p.Any), bit(p.Drained), bit(p.Final), p.Since, p.Updated)
+	return err
+}
+
+func (s *Store) Progress(ctx context.Context, view string) (out []drift.Progress, err error) {
+	err = s.db.ReadTx(ctx, func(tx *sql.Tx) error {
+		out = nil
+		return s.query(ctx, tx, func(scan func(...any) error) error {
+			var p drift.Progress
+			err := scanProgress(scan, &p)
+			out = append(out, p)
+			return err
+		}, `SELECT `+progressColumns+` FROM drift_progress WHERE view_id = ? ORDER BY topic_id, part`, view)
+	})
+	return out, err
+}
+
+func (s *Store) Windows(ctx context.Context, q drift.WindowQuery) (out []drift.WindowRecord, err error) {
+	sel := `SELECT ` + windowColumns
+	if q.Profiles {
+		sel += `, profile`
+	}
+	where, args := filter("project", q.Project, "monitor", q.Monitor, "size", q.Size)
+	if len(q.States) > 0 {
+		where = append(where, `state IN (`+marks(len(q.States))+`)`)
+		for _, st := range q.States {
+			args = append(args, string(st))
+		}
+	}
+	sel += ` FROM drift_windows` + and(where) + ` ORDER BY project, monitor, size, start_at`
+	if q.Newest {
+		sel += ` DESC`
+	}
+	if q.Limit > 0 {
+		sel += ` LIMIT ?`
+		args = append(args, q.Limit)
+	}
+	err = s.db.ReadTx(ctx, func(tx *sql.Tx) error {
+		out = nil
+		return s.query(ctx, tx, func(scan func(...any) error) error {
+			var w drift.WindowRecord
+			var profile *[]byte
+			if q.Profiles {
+				profile = new([]byte)
+			}
+			err := scanWindow(scan, &w, profile)
+			out = append(out, w)
+			return err
+		}, sel, args...)
+	})
+	return out, err
+}
+
+// filter makes conditions of pairs of column and text; an empty text chooses all.
+func filter(pairs ...string) (where []string, args []any) {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			where = append(where, pairs[i]+` = ?`)
+			args = append(args, pairs[i+1])
+		}
+	}
+	return where, args
+}
+
+func and(where []string) string {
+	if len(where) == 0 {
+		return ""
+	}
+	return ` WHERE ` + strings.Join(where, ` AND `)
+}
+
+func (s *Store) Close(ctx context.Context, r drift.Series, starts []int64, now time.Time) error {
+	return s.db.Tx(ctx, func(tx *sql.Tx) error {
+		for _, at := range starts {
+			if _, err := s.exec(ctx, tx, `UPDATE drift_windows SET state = 'closed', closed_at = ?
+				WHERE project = ? AND monitor = ? AND size = ? AND start_at = ? AND state = 'open'`,
+				now.UnixMicro(), r.Project, r.Monitor, r.Size, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
