@@ -210,14 +210,18 @@ func (w *Writer) writeDays(ctx context.Context, c *feature.Commit, k *cut, batch
 		return nil
 	}
 	set := newRowSet(batches)
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	g.SetLimit(w.cfg.Writers)
+	var failed atomic.Bool // no new files after one has failed, but those under way are finished
 	for _, d := range set.days {
 		w.mu.Lock()
 		_, done := k.days[d.day]
 		w.mu.Unlock()
 		if done {
 			continue
+		}
+		if failed.Load() {
+			break
 		}
 		g.Go(func() error {
 			e := <-w.encs
@@ -228,6 +232,7 @@ func (w *Writer) writeDays(ctx context.Context, c *feature.Commit, k *cut, batch
 			name := fmt.Sprintf("%s/%s-%06x.parquet", dayName(d.day), fileName(c.ID), rand.N(1<<24))
 			f, err := e.write(ctx, w.table, name, batches, set.sorted(d))
 			if err != nil {
+				failed.Store(true)
 				w.encs <- nil
 				return err
 			}

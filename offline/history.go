@@ -1,0 +1,225 @@
+package offline
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// ScanOptions says which rows of a table to read. The zero value reads all rows
+// of the newest version.
+type ScanOptions struct {
+	Version Version
+	// Columns are the features wanted; the others come as nulls. Nil for all. Keys always come.
+	Columns []string
+	// Rows with EventFrom <= event time < EventTo, microseconds UTC; no limit when EventTo is 0.
+	EventFrom, EventTo int64
+	// Since, when not empty, keeps only rows of these partitions at or after Next.
+	Since []feature.Position
+}
+
+func (o *ScanOptions) wants() func(string) bool {
+	if o.Columns == nil {
+		return func(string) bool { return true }
+	}
+	return func(name string) bool { return slices.Contains(o.Columns, name) }
+}
+
+// mayHold tells whether a file may have rows that are wanted.
+func (o *ScanOptions) mayHold(f File) bool {
+	if o.EventTo != 0 && (f.MaxEvent < o.EventFrom || f.MinEvent >= o.EventTo) {
+		return false
+	}
+	for _, p := range o.Since {
+		if f.MaxOffset >= p.Next && f.MinPartition <= int64(p.Partition) && int64(p.Partition) <= f.MaxPartition {
+			return true
+		}
+	}
+	return len(o.Since) == 0
+}
+
+// readAhead is how many goroutines read files.
+const readAhead = 2
+
+// Scan calls fn with rows of a table, tombstones included, days of effective
+// time in ascending order. A batch has rows of one partition in offset order;
+// its Origin spans the offsets that it has, others in between may be in other
+// batches or nowhere. fn runs on the caller's goroutine, one call at a time, and
+// retains b.Rows if it keeps them. Memory is bounded by a few row groups.
+func Scan(ctx context.Context, t Table, o ScanOptions, fn func(*feature.Batch) error) error {
+	st, err := t.Load(ctx, o.Version)
+	if err != nil {
+		return err
+	}
+	files := slices.DeleteFunc(slices.Clone(st.Files), func(f File) bool { return !o.mayHold(f) })
+	slices.SortStableFunc(files, func(a, b File) int { return cmp.Compare(a.MinEffective, b.MinEffective) })
+	topics := topicNames(st)
+	return inOrder(ctx, len(files), func(ctx context.Context, i int, emit func([]*feature.Batch) error) error {
+		return eachGroup(ctx, t, files[i].Path, func(g *groupReader) error {
+			rows, err := o.filter(ctx, t, g)
+			if err != nil || rows != nil && len(rows) == 0 {
+				return err
+			}
+			bs, err := g.batches(ctx, t, topics, rows, o.wants())
+			if err != nil {
+				return err
+			}
+			return emit(bs)
+		})
+	}, releaseAll, func(bs []*feature.Batch) error { return eachBatch(bs, fn) })
+}
+
+// eachBatch hands batches to fn and releases them.
+func eachBatch(bs []*feature.Batch, fn func(*feature.Batch) error) error {
+	defer releaseAll(bs)
+	for _, b := range bs {
+		if err := fn(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func topicNames(st *State) map[[16]byte]string {
+	m := map[[16]byte]string{}
+	for _, p := range st.Positions {
+		m[p.TopicID] = p.Topic
+	}
+	return m
+}
+
+// filter returns the wanted rows of a row group, ascending; nil for all.
+func (o *ScanOptions) filter(ctx context.Context, t Table, g *groupReader) ([]int32, error) {
+	if o.EventTo == 0 && len(o.Since) == 0 {
+		return nil, nil
+	}
+	sys := columnsByName(t.Columns())
+	rows := upTo[int32](g.rows)
+	if o.EventTo != 0 {
+		v, err := g.column(ctx, sys[ColEvent], nil, nil)
+		if err != nil {
+			return nil, err
+		}
+		rows = slices.DeleteFunc(rows, func(i int32) bool { return v.Int64s[i] < o.EventFrom || v.Int64s[i] >= o.EventTo })
+	}
+	if len(o.Since) > 0 && len(rows) > 0 {
+		since := map[partKey]int64{}
+		for _, p := range o.Since {
+			since[keyOf(p)] = p.Next
+		}
+		var v [3]*feature.Vector
+		for i, name := range []string{ColTopicID, ColPartition, ColOffset} {
+			var err error
+			if v[i], err = g.column(ctx, sys[name], nil, nil); err != nil {
+				return nil, err
+			}
+		}
+		rows = slices.DeleteFunc(rows, func(i int32) bool {
+			var k partKey
+			copy(k.topic[:], v[0].Bytes[i])
+			k.partition = v[1].Int32s[i]
+			next, ok := since[k]
+			return !ok || v[2].Int64s[i] < next
+		})
+	}
+	return rows, nil
+}
+
+// eachGroup calls fn for the row groups of a file.
+func eachGroup(ctx context.Context, t Table, path string, fn func(*groupReader) error) error {
+	d, err := openData(ctx, t, path)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	for i, rg := range d.pf.RowGroups() {
+		if rg.NumRows() > math.MaxInt32 {
+			return feature.Errorf(feature.Unsupported, "offline.read", path, "a row group of %d rows", rg.NumRows())
+		}
+		if err := fn(&groupReader{file: d, group: i, rows: int(rg.NumRows())}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inOrder runs produce for 0..n-1 on a few goroutines, and consume for what they
+// emit on this one, in order of the numbers. What is emitted and never consumed
+// is dropped.
+func inOrder[T any](ctx context.Context, n int, produce func(ctx context.Context, i int, emit func(T) error) error, drop func(T), consume func(T) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	queues := make([]chan T, n)
+	for i := range queues {
+		queues[i] = make(chan T, 1)
+	}
+	var mu sync.Mutex
+	next := 0
+	g, gctx := errgroup.WithContext(ctx)
+	for range min(readAhead, n) {
+		g.Go(func() error {
+			for {
+				mu.Lock()
+				i := next
+				next++
+				mu.Unlock()
+				if i >= n {
+					return nil
+				}
+				err := produce(gctx, i, func(x T) error {
+					select {
+					case queues[i] <- x:
+						return nil
+					case <-gctx.Done():
+						drop(x)
+						return gctx.Err()
+					}
+				})
+				if err != nil {
+					return err
+				}
+				close(queues[i])
+			}
+		})
+	}
+	err := func() error {
+		for _, q := range queues {
+			for open := true; open; {
+				select {
+				case x, ok := <-q:
+					if open = ok; ok {
+						if err := consume(x); err != nil {
+							return err
+						}
+					}
+				case <-gctx.Done():
+					return gctx.Err()
+				}
+			}
+		}
+		return nil
+	}()
+	cancel()
+	broke := g.Wait()
+	for _, q := range queues {
+		select {
+		case x, ok := <-q:
+			if ok {
+				drop(x)
+			}
+		default:
+		}
+	}
+	if err != nil && ctxOnly(err) && broke != nil {
+		return broke // the reason why consuming was cut short
+	}
+	return err
+}
+
+func ctxOnly(err error) bool { return err == context.Canceled || err == context.DeadlineExceeded }

@@ -1,0 +1,142 @@
+package offline_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/offline/memory"
+	"github.com/weir-ml/weir/offline/offlinetest"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// filled is a table of several commits of three partitions, and its batches.
+func filled(t testing.TB, seed uint64, keys, commits, rows int) (offline.Table, []*feature.Batch) {
+	t.Helper()
+	ctx := context.Background()
+	v := offlinetest.View("stats")
+	tb, err := memory.Open().Table(ctx, v)
+	require.NoError(t, err)
+	g := &offlinetest.Gen{R: rand.New(rand.NewPCG(seed, 5)), View: v, Keys: keys}
+	w := offlinetest.NewWriter(t, tb)
+	at := map[int32]feature.Position{}
+	var all []*feature.Batch
+	for i := range commits {
+		c := &feature.Commit{ID: fmt.Sprintf("c%d", i), View: v}
+		var bs []*feature.Batch
+		for p := range int32(3) {
+			b := g.Batch(p, at[p].Next, 1+g.R.IntN(rows), true)
+			c.Advances = append(c.Advances, feature.Advance{From: at[p], To: offlinetest.At(p, b.Origin.Next, c.ID)})
+			at[p] = c.Advances[p].To
+			bs = append(bs, b)
+		}
+		require.NoError(t, offlinetest.Flush(ctx, w, c, bs...))
+		all = append(all, bs...)
+	}
+	return tb, all
+}
+
+func newSeed(t testing.TB) uint64 {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	return seed
+}
+
+func TestScan(t *testing.T) {
+	tb, all := filled(t, newSeed(t), 20, 6, 900)
+	var want []string
+	for _, b := range all {
+		want = append(want, offlinetest.Lines(b)...)
+	}
+	scan := func(o offline.ScanOptions) (got []string) {
+		last := int64(-1 << 62)
+		require.NoError(t, offline.Scan(context.Background(), tb, o, func(b *feature.Batch) error {
+			require.Equal(t, "events", b.Origin.Topic)
+			require.True(t, slices.IsSorted(b.Offsets))
+			require.Equal(t, b.Len(), int(b.Rows.NumRows()))
+			day := int64(offline.DayOf(b.Stamp(0).Effective()))
+			require.GreaterOrEqual(t, day, last)
+			last = day
+			got = append(got, offlinetest.Lines(b)...)
+			return nil
+		}))
+		return got
+	}
+	offlinetest.SameRows(t, want, scan(offline.ScanOptions{}))
+
+	since := []feature.Position{offlinetest.At(0, 100, ""), offlinetest.At(2, 700, "")}
+	from, to := offlinetest.Base-2*offline.Day, offlinetest.Base-offline.Day/2
+	var some, days []string
+	for _, b := range all {
+		for i, l := range offlinetest.Lines(b) {
+			if p, ok := offline.Find(since, offlinetest.At(b.Origin.Partition, 0, "")); ok && b.Offsets[i] >= p.Next {
+				some = append(some, l)
+			}
+			if b.EventTime[i] >= from && b.EventTime[i] < to {
+				days = append(days, l)
+			}
+		}
+	}
+	require.NotEmpty(t, some)
+	offlinetest.SameRows(t, some, scan(offline.ScanOptions{Since: since}))
+	offlinetest.SameRows(t, days, scan(offline.ScanOptions{EventFrom: from, EventTo: to}))
+
+	got := scan(offline.ScanOptions{Columns: []string{"f_string"}})
+	require.Len(t, got, len(want))
+	for _, l := range got {
+		require.Contains(t, l, "f_float64=null")
+		require.NotContains(t, l, "customer_id=null")
+	}
+	stop := errors.New("enough")
+	n := 0
+	require.ErrorIs(t, offline.Scan(context.Background(), tb, offline.ScanOptions{}, func(*feature.Batch) error {
+		n++
+		return stop
+	}), stop)
+	require.Equal(t, 1, n)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, offline.Scan(ctx, tb, offline.ScanOptions{}, func(*feature.Batch) error { return nil }), context.Canceled)
+}
+
+func TestNewest(t *testing.T) {
+	seed := newSeed(t)
+	for _, keys := range []int{1, 5, 3000} {
+		tb, all := filled(t, seed, keys, 5, 700)
+		type row struct {
+			stamp feature.Stamp
+			line  string
+		}
+		best := map[string]row{}
+		for _, b := range all {
+			for i, l := range offlinetest.Lines(b) {
+				k := string(feature.AppendKey(nil, b.KeyColumns(), i))
+				if old, ok := best[k]; !ok || old.stamp.Compare(b.Stamp(i)) < 0 {
+					best[k] = row{b.Stamp(i), l}
+				}
+			}
+		}
+		var want []string
+		for _, r := range best {
+			want = append(want, r.line)
+		}
+		for _, most := range []int{1 << 20, 200, 1} {
+			if most == 1 && len(want) > 20 {
+				continue
+			}
+			var got []string
+			require.NoError(t, offline.NewestIn(context.Background(), tb, most, func(b *feature.Batch) error {
+				got = append(got, offlinetest.Lines(b)...)
+				return nil
+			}))
+			offlinetest.SameRows(t, want, got)
+		}
+	}
+}
