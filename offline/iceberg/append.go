@@ -151,6 +151,10 @@ func fileOf(m table.Metadata, d iceberg.DataFile) offline.File {
 		return offline.UnknownMin, offline.UnknownMax
 	}
 	f.MinEffective, f.MaxEffective = get(offline.ColEffective)
+	if day, ok := d.Partition()[partitionField].(iceberg.Date); ok && f.MinEffective == offline.UnknownMin {
+		// Another engine may keep no statistics, but it cannot avoid the partition.
+		f.MinEffective, f.MaxEffective = int64(day)*offline.Day, (int64(day)+1)*offline.Day-1
+	}
 	f.MinKnown, f.MaxKnown = get(offline.ColKnown)
 	f.MinEvent, f.MaxEvent = get(offline.ColEvent)
 	f.MinOffset, f.MaxOffset = get(offline.ColOffset)

@@ -154,7 +154,8 @@ func (w swapper) CommitTable(ctx context.Context, ident table.Identifier, reqs [
 	if err != nil {
 		return nil, "", err
 	}
-	ok, err := s.swap(ctx, ident[0], ident[1], w.base.location, loc)
+	swap := func() (bool, error) { return s.swap(ctx, ident[0], ident[1], w.base.location, loc) }
+	ok, err := s.answer(swap)
 	if err != nil {
 		return nil, "", err // it may have landed all the same
 	}

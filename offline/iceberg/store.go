@@ -26,6 +26,8 @@ type Store struct {
 	files     *files
 	warehouse string // absolute folder
 	log       *slog.Logger
+	// answer runs a swap; tests put faults here.
+	answer func(swap func() (bool, error)) (bool, error)
 
 	mu    sync.Mutex
 	locks map[string]chan struct{} // by table location: one commit of this process at a time
@@ -39,7 +41,8 @@ func Open(ctx context.Context, catalogURL, warehouse string, log *slog.Logger) (
 		return nil, feature.Errorf(feature.Invalid, "iceberg.open", warehouse, "the warehouse must be a folder").
 			WithHint("set offline.warehouse")
 	}
-	s := &Store{files: &files{}, warehouse: dir, log: log, locks: map[string]chan struct{}{}}
+	s := &Store{files: &files{}, warehouse: dir, log: log, locks: map[string]chan struct{}{},
+		answer: func(swap func() (bool, error)) (bool, error) { return swap() }}
 	if err := s.files.ensureDir(dir); err != nil {
 		return nil, feature.Errorf(feature.Unavailable, "iceberg.open", dir, "%w", err).WithHint("offline.warehouse must be writable")
 	}

@@ -38,6 +38,9 @@ func (t *Table) Close() error              { return nil }
 // Location is the table's folder as a file URI, for other engines and for upkeep.
 func (t *Table) Location() string { return t.location }
 
+// Dir is the same as a path.
+func (t *Table) Dir() string { return localPath(t.location) }
+
 // load returns the newest metadata.
 func (t *Table) load(ctx context.Context) (*loaded, error) {
 	t.mu.Lock()

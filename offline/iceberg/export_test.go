@@ -1,0 +1,83 @@
+package iceberg
+
+import (
+	"context"
+
+	iceberggo "github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/weir-ml/weir/offline"
+)
+
+// LoseAnswers makes the next n commits of a table's handle land, or not land,
+// and come back with an error either way, as when the database goes away.
+func LoseAnswers(t offline.Table, landed bool, n int) {
+	t.(*Table).store.answer = func(swap func() (bool, error)) (bool, error) {
+		if n--; n < 0 {
+			return swap()
+		}
+		if landed {
+			if _, err := swap(); err != nil {
+				return false, err
+			}
+		}
+		return false, errLost
+	}
+}
+
+type lostError struct{}
+
+func (lostError) Error() string   { return "connection lost" }
+func (lostError) Timeout() bool   { return true }
+func (lostError) Temporary() bool { return true }
+
+var errLost error = lostError{}
+
+// Foreign changes a table as another engine would, by iceberg-go's own transactions.
+func Foreign(ctx context.Context, t offline.Table, fn func(*table.Table, *table.Transaction) error) error {
+	tb := t.(*Table)
+	now, err := tb.load(ctx)
+	if err != nil {
+		return err
+	}
+	h := tb.handle(now)
+	tx := h.NewTransaction()
+	if err := fn(h, tx); err != nil {
+		return err
+	}
+	_, err = tx.Commit(ctx)
+	return err
+}
+
+// RollBack sets the main branch to an older snapshot.
+func RollBack(ctx context.Context, t offline.Table, snapshot int64) error {
+	tb := t.(*Table)
+	now, err := tb.load(ctx)
+	if err != nil {
+		return err
+	}
+	_, _, err = swapper{tb, now}.CommitTable(ctx, table.Identifier{tb.view.Meta.Project, tb.view.Meta.Name}, nil,
+		[]table.Update{table.NewSetSnapshotRefUpdate(table.MainBranch, snapshot, table.BranchRef, 0, 0, 0)})
+	return err
+}
+
+// FieldPositions is the property that carries the positions.
+const FieldPositions = propPositions
+
+// RoundTrip writes positions down and reads them back.
+func RoundTrip(text string) (string, error) {
+	s, err := decodeStanding(text)
+	if err != nil {
+		return "", err
+	}
+	return s.encode(), nil
+}
+
+// DataFile describes f as a manifest entry of the table.
+func DataFile(ctx context.Context, t offline.Table, f offline.File) (iceberggo.DataFile, error) {
+	now, err := t.(*Table).load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return dataFileOf(f, now.meta.PartitionSpec(), now.meta.DefaultSortOrder())
+}
