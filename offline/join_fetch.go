@@ -3,8 +3,10 @@ package offline
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
+	"github.com/parquet-go/parquet-go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-ml/weir/registry/feature"
@@ -131,12 +133,21 @@ func (d *dataFile) fetchColumn(ctx context.Context, group int, c Column, w winne
 	if err != nil || chunk == nil || len(w.rows) == 0 {
 		return err
 	}
-	rows, to := w.rows, w.to
-	return d.pages(ctx, chunk, c.Name, w.rows, func(p *page) error {
-		n, err := pick(dst, p, rows, to)
-		rows, to = rows[n:], to[n:]
+	return d.pickRows(ctx, chunk, c.Name, w.rows, w.to, dst)
+}
+
+// pickRows is pick over all pages of a column chunk.
+func (d *dataFile) pickRows(ctx context.Context, chunk *parquet.FileColumnChunk, name string, rows []int32, to []uint32, dst *feature.Vector) error {
+	left := rows
+	err := d.pages(ctx, chunk, name, rows, func(p *page) error {
+		n, err := pick(dst, p, left, to)
+		left, to = left[n:], to[n:]
 		return err
 	})
+	if err == nil && len(left) > 0 {
+		err = dataError(d.path, name, fmt.Errorf("row %d lies behind the end of the column", left[0]))
+	}
+	return err
 }
 
 // living drops winners that are tombstones: their key was deleted then.
@@ -155,13 +166,7 @@ func (v *viewJoin) living(ctx context.Context, d *dataFile, w winners) (winners,
 	for i := range places {
 		places[i] = uint32(i)
 	}
-	rows := w.rows
-	err = d.pages(ctx, chunk, c.Name, w.rows, func(p *page) error {
-		n, err := pick(&dead, p, rows, places)
-		rows, places = rows[n:], places[n:]
-		return err
-	})
-	if err != nil {
+	if err := d.pickRows(ctx, chunk, c.Name, w.rows, places, &dead); err != nil {
 		return w, err
 	}
 	live := winners{ref: w.ref}

@@ -12,7 +12,8 @@ import (
 )
 
 // dataFile is a data file open for reading columns. Columns are found by field
-// id; files without ids (written by other engines under a name mapping) by name.
+// id; by name where the file has no ids (other engines, under a name mapping) or
+// the table's present view has lost the column.
 type dataFile struct {
 	path   string
 	reader FileReader
@@ -37,10 +38,9 @@ func openData(ctx context.Context, t Table, path string) (*dataFile, error) {
 		if !c.Leaf() {
 			continue
 		}
+		d.byName[c.Name()] = c
 		if c.ID() != 0 {
 			d.byID[c.ID()] = c
-		} else {
-			d.byName[c.Name()] = c
 		}
 	}
 	return d, nil
@@ -65,12 +65,17 @@ func dataError(path, column string, err error) error {
 		Hint: "the file is damaged or not one of this table: run weir audit"}
 }
 
-// column finds a column of the table in the file; nil where the file is older than the column.
+// column finds a column of the table in the file; nil where the file is older
+// than the column. A name alone decides only where one side has no id: a name may
+// have been given to another column since.
 func (d *dataFile) column(c Column) *parquet.Column {
 	if p, ok := d.byID[c.ID]; ok && c.ID != 0 {
 		return p
 	}
-	return d.byName[c.Name]
+	if p := d.byName[c.Name]; p != nil && (c.ID == 0 || p.ID() == 0) {
+		return p
+	}
+	return nil
 }
 
 // chunk is a column's part of a row group; nil for a column newer than the file,

@@ -72,6 +72,10 @@ func Convert(c arrow.Array, t feature.Type) (arrow.Array, error) {
 	}
 	col := newColumn("", t)
 	defer col.b.Release()
+	if c.DataType().ID() == arrow.NULL { // has no bitmap to ask
+		col.b.AppendNulls(c.Len())
+		return col.b.NewArray(), nil
+	}
 	col.b.Reserve(c.Len())
 	put := converter(c, col)
 	for i := range c.Len() {
@@ -168,8 +172,6 @@ func converter(c arrow.Array, col *column) func(i int) bool {
 		return converter(c.Storage(), col)
 	case *array.Decimal32, *array.Decimal64, *array.Decimal128, *array.Decimal256, *array.Time32, *array.Time64:
 		return func(i int) bool { return col.text([]byte(c.ValueStr(i))) }
-	case *array.Null:
-		return func(int) bool { return false }
 	}
 	return func(i int) bool {
 		if col.typ != feature.String {
