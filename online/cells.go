@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -298,4 +299,53 @@ func (w *CellWriter) Finish() {
 	clear(w.fixed)
 	clear(w.text)
 	w.schema, w.fixed, w.text = nil, w.fixed[:0], w.text[:0]
+}
+
+// Value makes one value from Go values (nil is null), for tools and tests; the
+// hot path is CellWriter.
+func Value(s *Schema, st feature.Stamp, vals ...any) ([]byte, error) {
+	if len(vals) != len(s.Fields) {
+		return nil, fmt.Errorf("%d values for the %d features of schema %08x", len(vals), len(s.Fields), s.ID)
+	}
+	fields := make([]arrow.Field, len(s.Fields))
+	for i, f := range s.Fields {
+		fields[i] = arrow.Field{Name: f.Name, Type: f.Type.Arrow(), Nullable: true}
+	}
+	b := array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema(fields, nil))
+	defer b.Release()
+	for i, x := range vals {
+		switch fb := b.Field(i).(type) {
+		case *array.BooleanBuilder:
+			add(fb.Append, fb, x)
+		case *array.Int32Builder:
+			add(fb.Append, fb, x)
+		case *array.Int64Builder:
+			add(fb.Append, fb, x)
+		case *array.Float32Builder:
+			add(fb.Append, fb, x)
+		case *array.Float64Builder:
+			add(fb.Append, fb, x)
+		case *array.StringBuilder:
+			add(fb.Append, fb, x)
+		case *array.BinaryBuilder:
+			add(fb.Append, fb, x)
+		case *array.TimestampBuilder:
+			add(func(v int64) { fb.Append(arrow.Timestamp(v)) }, fb, x)
+		}
+	}
+	rec := b.NewRecordBatch()
+	defer rec.Release()
+	var w CellWriter
+	if err := w.Reset(s, rec, 0); err != nil {
+		return nil, err
+	}
+	return w.Append(nil, 0, st, false), nil
+}
+
+func add[T any](put func(T), b array.Builder, x any) {
+	if v, ok := x.(T); ok {
+		put(v)
+	} else {
+		b.AppendNull()
+	}
 }

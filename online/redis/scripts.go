@@ -123,31 +123,28 @@ func (c *call) prepare(ctx context.Context, byHash bool) *goredis.Cmd {
 // run sends the calls as one pipeline. Those that met a server without the
 // script (it has restarted, or failed over) are sent again in full, which also teaches it.
 func run(ctx context.Context, c goredis.UniversalClient, calls []*call) error {
-	send := func(list []*call, byHash bool) {
+	var again []*call
+	send := func(list []*call, byHash bool) error {
 		pipe := c.Pipeline()
 		for _, x := range list {
 			_ = pipe.Process(ctx, x.prepare(ctx, byHash))
 		}
-		_, _ = pipe.Exec(ctx) // each command keeps its own error
-	}
-	send(calls, true)
-	var again []*call
-	for _, x := range calls {
-		if err := x.cmd.Err(); err != nil {
-			if !strings.HasPrefix(err.Error(), "NOSCRIPT") {
+		_, all := pipe.Exec(ctx)
+		for _, x := range list {
+			err := x.cmd.Err()
+			switch {
+			case err != nil && byHash && strings.HasPrefix(err.Error(), "NOSCRIPT"):
+				again = append(again, x)
+			case err != nil:
 				return err
+			case x.cmd.Val() == nil: // never sent: no connection could be set up
+				return all
 			}
-			again = append(again, x)
 		}
-	}
-	if len(again) == 0 {
 		return nil
 	}
-	send(again, false)
-	for _, x := range again {
-		if err := x.cmd.Err(); err != nil {
-			return err
-		}
+	if err := send(calls, true); err != nil || len(again) == 0 {
+		return err
 	}
-	return nil
+	return send(again, false)
 }

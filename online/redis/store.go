@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unsafe"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -39,6 +40,14 @@ type Store struct {
 
 var _ online.Store = (*Store)(nil)
 
+// quiet keeps the client from printing each failed dial to stderr: every error
+// comes back to the caller, who logs it once. The client offers this per process only.
+var quiet = sync.OnceFunc(func() { goredis.SetLogger(silence{}) })
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
 // Open makes a store for the configured servers without waiting for them.
 func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	if len(cfg.Addrs) == 0 {
@@ -51,6 +60,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, &feature.Error{Kind: feature.Invalid, Op: "redis.open", What: "online.redis.tls", Err: err}
 	}
+	quiet()
 	o := goredis.UniversalOptions{
 		Addrs: cfg.Addrs, IsClusterMode: cfg.Cluster, MasterName: cfg.Master, DB: cfg.DB,
 		Username: cfg.Username, Password: string(cfg.Password), TLSConfig: tls,
@@ -140,12 +150,15 @@ func (s *Store) getGroups(ctx context.Context, keys []string, groups [][]int, va
 		cmds[i] = goredis.NewStringSliceCmd(ctx, args...)
 		_ = pipe.Process(ctx, cmds[i])
 	}
-	_, _ = pipe.Exec(ctx)
+	_, all := pipe.Exec(ctx)
 	for i, g := range groups {
 		for _, k := range g {
 			failed[k] = false
 		}
 		err := cmds[i].Err()
+		if err == nil && cmds[i].Val() == nil {
+			err = all // never sent: no connection could be set up
+		}
 		if err == nil {
 			err = take(cmds[i], g, vals, failed)
 		} else {
@@ -304,11 +317,8 @@ func (s *Store) Fill(ctx context.Context, rows []online.Row) error {
 		for i := range rows[:n] {
 			_ = pipe.Process(ctx, set(ctx, &rows[i]))
 		}
-		cmds, _ := pipe.Exec(ctx)
-		for _, c := range cmds {
-			if err := c.Err(); err != nil {
-				return s.classify("fill", err)
-			}
+		if _, err := pipe.Exec(ctx); err != nil { // the first of any command
+			return s.classify("fill", err)
 		}
 		rows = rows[n:]
 	}

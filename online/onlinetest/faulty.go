@@ -1,0 +1,121 @@
+package onlinetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/weir-ml/weir/online"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Faulty wraps a store. Before each operation it asks Fail, with the operation's
+// name (get, put, fill, marks, settle, schema, put_schema) and how many of that name came before.
+type Faulty struct {
+	online.Store
+	// Fail returns what goes wrong: Clean fails before anything has happened,
+	// Half after half of the rows or keys, Late after all of it.
+	Fail func(op string, n int) Fault
+
+	mu    sync.Mutex
+	count map[string]int
+}
+
+// Fault is one way to fail.
+type Fault int
+
+const (
+	None Fault = iota
+	Clean
+	Half
+	Late
+)
+
+// ErrInjected is the cause of every error made here.
+var ErrInjected = errors.New("injected")
+
+func (f *Faulty) fault(op string) (Fault, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.count == nil {
+		f.count = map[string]int{}
+	}
+	n := f.count[op]
+	f.count[op]++
+	return f.Fail(op, n), feature.Errorf(feature.Unavailable, "onlinetest."+op, "", "%w", ErrInjected)
+}
+
+func (f *Faulty) Get(ctx context.Context, keys []string, vals [][]byte, failed []bool) error {
+	switch x, err := f.fault("get"); x {
+	case Clean, Late:
+		for i := range failed {
+			failed[i] = true
+		}
+		return err
+	case Half:
+		h := len(keys) / 2
+		for i := range failed[h:] {
+			failed[h+i] = true
+		}
+		_ = f.Store.Get(ctx, keys[:h], vals[:h], failed[:h])
+		return err
+	}
+	return f.Store.Get(ctx, keys, vals, failed)
+}
+
+func (f *Faulty) Put(ctx context.Context, rows []online.Row, adv *online.Advance) (online.Result, error) {
+	switch x, err := f.fault("put"); x {
+	case Clean:
+		return online.Result{}, err
+	case Half:
+		_, _ = f.Store.Put(ctx, rows[:len(rows)/2], nil)
+		return online.Result{}, err
+	case Late:
+		_, _ = f.Store.Put(ctx, rows, adv)
+		return online.Result{}, err
+	}
+	return f.Store.Put(ctx, rows, adv)
+}
+
+func (f *Faulty) Fill(ctx context.Context, rows []online.Row) error {
+	switch x, err := f.fault("fill"); x {
+	case Clean:
+		return err
+	case Half, Late:
+		_ = f.Store.Fill(ctx, rows[:len(rows)/2])
+		return err
+	}
+	return f.Store.Fill(ctx, rows)
+}
+
+func (f *Faulty) Marks(ctx context.Context, view string) (online.Marks, error) {
+	if x, err := f.fault("marks"); x != None {
+		return online.Marks{}, err
+	}
+	return f.Store.Marks(ctx, view)
+}
+
+func (f *Faulty) Settle(ctx context.Context, view string, ttl int64, s []online.Settlement) error {
+	switch x, err := f.fault("settle"); x {
+	case Clean:
+		return err
+	case Half, Late:
+		_ = f.Store.Settle(ctx, view, ttl, s)
+		return err
+	}
+	return f.Store.Settle(ctx, view, ttl, s)
+}
+
+func (f *Faulty) Schema(ctx context.Context, view string, id uint32) (string, error) {
+	if x, err := f.fault("schema"); x != None {
+		return "", err
+	}
+	return f.Store.Schema(ctx, view, id)
+}
+
+func (f *Faulty) PutSchema(ctx context.Context, view string, id uint32, text string) error {
+	if x, err := f.fault("put_schema"); x != None {
+		return err
+	}
+	return f.Store.PutSchema(ctx, view, id, text)
+}
