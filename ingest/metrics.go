@@ -1,6 +1,12 @@
 package ingest
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
 
 // Metrics counts what comes in. One per process, shared by all pipelines.
 type Metrics struct {
@@ -16,11 +22,25 @@ type Metrics struct {
 	newest      *prometheus.GaugeVec
 	committed   *prometheus.GaugeVec
 	buffered    *prometheus.GaugeVec
+
+	mu  sync.Mutex
+	top map[string]int64 // guarded by mu; newest effective time seen of each view
+}
+
+// seen moves the newest effective time of a view forward.
+func (m *Metrics) seen(v *feature.View, effective int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if old, ok := m.top[v.ID()]; !ok || effective > old {
+		m.top[v.ID()] = effective
+		m.newest.WithLabelValues(v.Meta.Project, v.Meta.Name).Set(float64(effective) / 1e6)
+	}
 }
 
 // NewMetrics registers the room's metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
+		top: map[string]int64{},
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_ingest_events_total", Help: "Events read, by source; an event read again after a restart counts again."},
 			[]string{"project", "source"}),
@@ -35,7 +55,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			[]string{"project", "view", "rule"}),
 		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_expectation_failures_total", Help: "Rows that failed an expectation, by severity; only critical ones are held back."},
-			[]string{"project", "view", "expectation", "severity"}),
+			[]string{"project", "view", "expectation", "column", "severity"}),
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_ingest_retries_total", Help: "Calls repeated because a store or broker did not answer."},
 			[]string{"project", "view", "step"}),

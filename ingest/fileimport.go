@@ -1,0 +1,332 @@
+package ingest
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-ml/weir/ingest/decode"
+	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/internal/tabular"
+	"github.com/weir-ml/weir/registry"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// ImportConfig is what imports are made of; the same parts that feed the stream.
+type ImportConfig struct {
+	Config
+	Catalogs   Catalogs
+	Open       OpenOutlets
+	Quarantine *quarantine.Writer
+	Replicas   int16
+	Log        *slog.Logger
+	Metrics    *Metrics
+	Now        func() time.Time // the recorded start of an import; time.Now when nil
+}
+
+// Importer brings files in: each row is turned into an event and takes the
+// way of an event, through the same decoder, schema, suite, quarantine and
+// sinks. A file is known by its content: its coordinates are (first half of
+// its SHA-256, partition -1, row), so the same content is taken once, whatever
+// the file is called, and an import that died goes on where its last commit stands.
+type Importer struct{ ImportConfig }
+
+// NewImporter makes an importer.
+func NewImporter(c ImportConfig) *Importer {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Importer{c}
+}
+
+// ImportRequest names a file for a view.
+type ImportRequest struct {
+	Project, View string
+	Path          string         // the file's content
+	Name          string         // what people call it
+	Format        tabular.Format // "" goes by Name
+	NullValues    []string       // in addition to the source's
+}
+
+// ImportProgress is how far an import is.
+type ImportProgress struct {
+	Rows        int64 // rows taken so far, those of an earlier attempt included
+	Bytes       int64 // of the file, read so far
+	TotalBytes  int64
+	Quarantined int64 // held back by this attempt
+}
+
+// ImportResult is what became of a file.
+type ImportResult struct {
+	ImportProgress
+	Skipped int64  // rows that an earlier import of the same content had taken
+	ID      string // hex of the first half of the content's SHA-256
+}
+
+// Import takes a file in. progress may be nil.
+func (im *Importer) Import(ctx context.Context, req ImportRequest, progress func(ImportProgress)) (ImportResult, error) {
+	var res ImportResult
+	cat, err := im.Catalogs.Current(ctx)
+	if err != nil {
+		return res, err
+	}
+	v, err := cat.View(req.Project, req.View)
+	if err != nil {
+		return res, err
+	}
+	format := req.Format
+	if format == "" {
+		if format, err = tabular.FormatOf(req.Name); err != nil {
+			return res, feature.Errorf(feature.Invalid, "ingest.import", req.Name, "%w", err)
+		}
+	}
+	id, total, err := hashFile(ctx, req.Path)
+	if err != nil {
+		return res, err
+	}
+	res.ID, res.TotalBytes = fmt.Sprintf("%x", id[:]), total
+	if err := retry(ctx, im.Log, "quarantine", nil, func(ctx context.Context) error {
+		return im.Quarantine.Ensure(ctx, req.Project, req.View, int64(im.MaxEventBytes), im.Replicas)
+	}); err != nil {
+		return res, err
+	}
+	o, err := im.Open(ctx, cat, v)
+	if err != nil {
+		return res, err
+	}
+	defer func() {
+		if o.Close != nil {
+			_ = o.Close()
+		}
+	}()
+	run := &importRun{im: im, cat: cat, o: o, res: &res, progress: progress}
+	if err := run.start(ctx, req, id, format); err != nil {
+		return res, err
+	}
+	return res, run.all(ctx)
+}
+
+// importRun is one attempt at one file.
+type importRun struct {
+	im       *Importer
+	cat      *registry.Catalog
+	o        *Outlets
+	p        *Pipeline // never runs; lends lane its settings
+	l        *lane
+	rows     *tabular.Rows
+	at       feature.Position // in the table
+	next     int64            // first row not written to the sinks
+	res      *ImportResult
+	progress func(ImportProgress)
+}
+
+func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, format tabular.Format) error {
+	im, v := r.im, r.o.View
+	r.p = NewPipeline(PipelineConfig{Config: im.Config, Source: v.SourceOf, Revision: r.cat.Revision(), Outlets: []*Outlets{r.o},
+		Quarantine: im.Quarantine, Log: im.Log.With("import", req.Name), Metrics: im.Metrics})
+	var table []feature.Position
+	if err := retry(ctx, im.Log, "table of "+v.ID(), nil, func(ctx context.Context) (err error) {
+		table, err = r.o.Table.Positions(ctx)
+		return err
+	}); err != nil {
+		return err
+	}
+	r.at = feature.Position{Topic: "file:" + filepath.Base(req.Name), TopicID: id, Partition: feature.ImportPartition}
+	for _, p := range table {
+		if p.Same(r.at) {
+			r.at = p
+		}
+	}
+	judged := v
+	if r.at.Commit == "" {
+		c := &feature.Commit{ID: uuid.NewString(), View: v}
+		to := r.at
+		to.Revision, to.Commit, to.Started = r.cat.Revision(), c.ID, im.Now().UnixMicro()
+		c.Advances = []feature.Advance{{To: to}}
+		if err := r.p.commit(ctx, r.o, c); err != nil {
+			return err
+		}
+		r.at = to
+	} else if r.at.Revision != r.cat.Revision() {
+		cat, err := im.Catalogs.At(ctx, r.at.Revision)
+		if err != nil {
+			return err
+		}
+		if old, err := cat.View(v.Meta.Project, v.Meta.Name); err == nil {
+			c := *v
+			c.SourceOf, c.SuiteOf = old.SourceOf, old.SuiteOf
+			judged = &c
+		}
+	}
+	for _, s := range r.o.Sinks {
+		if err := retry(ctx, im.Log, s.Name()+" of "+v.ID(), r.p.tried(r.o, "assign"), func(ctx context.Context) error {
+			return s.Assign(ctx, []feature.Position{r.at})
+		}); err != nil {
+			return err
+		}
+	}
+	r.next, r.res.Skipped = r.at.Next, r.at.Next
+	r.l = &lane{p: r.p, source: judged.SourceOf, options: decode.Options{Import: true, MaxEventBytes: im.MaxEventBytes}}
+	if err := r.l.add(judged, r.o); err != nil {
+		return err
+	}
+	if err := r.l.compile(); err != nil {
+		return err
+	}
+	rows, err := tabular.OpenRows(ctx, req.Path, tabular.RowOptions{Format: format, Types: eventTypes(judged), Times: timeFormats(judged.SourceOf),
+		Nulls: append(append([]string{}, judged.SourceOf.NullValues...), req.NullValues...)})
+	if err != nil {
+		return err
+	}
+	r.rows = rows
+	return nil
+}
+
+// eventTypes tells the file reader which columns of a file are numbers and
+// booleans in events: what the schema declares, then what the view's columns say.
+func eventTypes(v *feature.View) map[string]feature.Type {
+	types := tabular.SchemaTypes(v.SourceOf.Schema)
+	for _, t := range times(v.SourceOf) {
+		if strings.HasPrefix(t.Format, "unix_") {
+			types[t.Field] = feature.Int64
+		}
+	}
+	for _, c := range v.Columns() {
+		if _, ok := types[c.EventPath()]; !ok {
+			types[c.EventPath()] = c.Type
+		}
+	}
+	return types
+}
+
+func timeFormats(s *feature.Source) map[string]string {
+	out := map[string]string{}
+	for _, t := range times(s) {
+		out[t.Field] = t.Format
+	}
+	return out
+}
+
+func times(s *feature.Source) []feature.TimeField {
+	out := []feature.TimeField{s.EventTime}
+	if s.Created != nil {
+		out = append(out, *s.Created)
+	}
+	return out
+}
+
+// all reads the file to its end, committing when the sinks hold enough, and
+// once more at the end: that commit is final, which closes the windows.
+func (r *importRun) all(ctx context.Context) error {
+	defer r.rows.Close()
+	var recs []*kgo.Record
+	var bytes int64
+	origin := feature.Origin{Topic: r.at.Topic, TopicID: r.at.TopicID, Partition: feature.ImportPartition}
+	flushRecs := func() error {
+		if len(recs) == 0 {
+			return nil
+		}
+		origin.First, origin.Next = r.next, recs[len(recs)-1].Offset+1
+		if err := r.l.process(ctx, origin, recs); err != nil {
+			return err
+		}
+		r.next, recs, bytes = origin.Next, nil, 0
+		r.report()
+		if r.p.buffered() >= r.p.FlushBytes {
+			return r.flush(ctx, false)
+		}
+		return nil
+	}
+	for {
+		row, err := r.rows.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if row.Number < r.res.Skipped {
+			continue
+		}
+		// A malformed row is no event; as it came, it fails to decode and goes to quarantine.
+		rec := &kgo.Record{Value: append([]byte{}, row.Payload...), Offset: row.Number, Timestamp: time.UnixMicro(r.at.Started)}
+		recs, bytes = append(recs, rec), bytes+size(rec)
+		if len(recs) >= r.p.BatchRows || bytes >= r.p.BatchBytes {
+			if err := flushRecs(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flushRecs(); err != nil {
+		return err
+	}
+	r.res.Bytes = r.res.TotalBytes
+	return r.flush(ctx, true)
+}
+
+func (r *importRun) report() {
+	done, _ := r.rows.Progress()
+	r.res.Rows, r.res.Bytes, r.res.Quarantined = r.next, done, r.l.held
+	if r.progress != nil {
+		r.progress(r.res.ImportProgress)
+	}
+}
+
+// flush commits what is written. The last flush is made even when it has no
+// new row, so that a file imported again closes what a crash left open.
+func (r *importRun) flush(ctx context.Context, final bool) error {
+	defer r.report()
+	if err := retry(ctx, r.im.Log, "quarantine", nil, r.im.Quarantine.Flush); err != nil {
+		return err
+	}
+	c := &feature.Commit{ID: uuid.NewString(), View: r.o.View}
+	to := r.at
+	to.Next, to.Revision, to.Commit = r.next, r.cat.Revision(), c.ID
+	if r.l.views[0] != r.o.View && !final {
+		to.Revision = r.at.Revision // the older revision judges this file to its end
+	}
+	c.Advances = []feature.Advance{{From: r.at, To: to, Final: final, Drained: final}}
+	for _, s := range r.o.Sinks {
+		s.Cut(c)
+	}
+	if err := r.p.commitRound(ctx, &round{outlet: r.o, commit: c, cut: time.Now()}); err != nil {
+		return err
+	}
+	r.at = to
+	return nil
+}
+
+// hashFile is the file's identity: the first half of its SHA-256.
+func hashFile(ctx context.Context, path string) (id [16]byte, size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return id, 0, feature.Errorf(feature.NotFound, "ingest.import", path, "%w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	buf := make([]byte, 1<<20)
+	for {
+		n, rerr := f.Read(buf)
+		h.Write(buf[:n])
+		size += int64(n)
+		if rerr == io.EOF {
+			copy(id[:], h.Sum(nil))
+			return id, size, nil
+		}
+		if rerr != nil {
+			return id, size, feature.Errorf(feature.Invalid, "ingest.import", path, "%w", rerr)
+		}
+		if ctx.Err() != nil {
+			return id, size, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,261 @@
+package ingest
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// flushLoop commits every interval, and earlier when the sinks hold enough.
+func (p *Pipeline) flushLoop(ctx, flushing context.Context) {
+	t := time.NewTicker(p.FlushInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		case <-p.kick:
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		p.refreshEnds(ctx)
+		p.flushMu.Lock()
+		err := p.flush(flushing, nil, 0)
+		p.flushMu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// finish is the end of Run: the batches in hand are finished, committed, and
+// the group is left (by closing the client).
+func (p *Pipeline) finish(clean bool, next func() int64) {
+	parts := p.owned()
+	var wg sync.WaitGroup
+	for _, part := range parts {
+		wg.Go(func() { part.stop(clean) })
+	}
+	wg.Wait()
+	p.flushMu.Lock()
+	defer p.flushMu.Unlock()
+	if clean {
+		ctx, cancel := context.WithTimeout(context.Background(), lastFlush)
+		defer cancel()
+		revision := int64(0)
+		if next != nil {
+			revision = next()
+		}
+		if err := p.flush(ctx, parts, revision); err != nil {
+			p.Log.Warn("stopped before the last rows were committed; they are read again at the next start", "err", err)
+		}
+	}
+	p.over = true
+}
+
+// refreshEnds learns the end of the log, for the lag and for drained partitions.
+func (p *Pipeline) refreshEnds(ctx context.Context) {
+	lctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	ends, err := p.listEnds(lctx)
+	if err != nil {
+		return // the lag keeps its last value; polling reports the outage
+	}
+	p.mu.Lock()
+	for id := range p.parts {
+		p.ends[id] = ends[id]
+	}
+	p.mu.Unlock()
+}
+
+// round is one flush: a commit for each view that has something to say.
+type round struct {
+	outlet *Outlets
+	index  int
+	commit *feature.Commit
+	cut    time.Time
+}
+
+// flush commits what has been processed. Given partitions (they have ended)
+// are all cut; with none given, every owned partition that is between two
+// chunks. revision, when not 0, is the catalog revision that will judge what
+// follows. The caller holds flushMu.
+func (p *Pipeline) flush(ctx context.Context, ended []*partition, revision int64) (err error) {
+	if p.over {
+		return nil
+	}
+	rounds, cut := p.cut(ended, revision)
+	if len(rounds) == 0 {
+		return nil
+	}
+	defer func() {
+		if err != nil {
+			p.over = true
+			p.fail(err)
+		}
+	}()
+	if err := retry(ctx, p.Log, "quarantine", nil, p.Quarantine.Flush); err != nil {
+		discard(rounds)
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(2)
+	for _, r := range rounds {
+		g.Go(func() error {
+			if err := p.commitRound(gctx, r); err != nil {
+				return err
+			}
+			p.landed(r, cut)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	p.commitGroup(ctx, cut)
+	return nil
+}
+
+// cut draws the line: it locks each partition between two chunks, notes how far
+// it is, and lets the sinks close the rows written so far.
+func (p *Pipeline) cut(ended []*partition, revision int64) ([]*round, []*partition) {
+	locked := ended
+	if ended == nil {
+		for _, part := range p.owned() {
+			if part.mu.TryLock() {
+				locked = append(locked, part)
+			}
+		}
+	} else {
+		for _, part := range ended {
+			part.mu.Lock()
+		}
+	}
+	defer func() {
+		for _, part := range locked {
+			part.mu.Unlock()
+		}
+	}()
+	p.mu.Lock()
+	ends := make(map[int32]int64, len(locked))
+	for _, part := range locked {
+		ends[part.id] = p.ends[part.id]
+		p.Metrics.lag.WithLabelValues(p.Source.Meta.Project, p.Source.Meta.Name, strconv.Itoa(int(part.id))).Set(float64(max(0, ends[part.id]-part.next)))
+	}
+	p.mu.Unlock()
+	if revision == 0 {
+		revision = p.Revision
+	}
+	var rounds []*round
+	for i, o := range p.Outlets {
+		c := &feature.Commit{ID: uuid.NewString(), View: o.View, Partitions: p.count}
+		for _, part := range locked {
+			if a, ok := part.advance(i, ends[part.id], revision, c.ID); ok {
+				c.Advances = append(c.Advances, a)
+			}
+		}
+		if len(c.Advances) == 0 {
+			continue
+		}
+		for _, s := range o.Sinks {
+			s.Cut(c)
+		}
+		rounds = append(rounds, &round{outlet: o, index: i, commit: c, cut: time.Now()})
+	}
+	return rounds, locked
+}
+
+// advance is what a commit has to say about view i on this partition; nothing
+// when it stands where it stood. The caller holds part.mu.
+func (part *partition) advance(i int, end, revision int64, id string) (feature.Advance, bool) {
+	pv := &part.views[i]
+	if pv.stopped != nil || part.torn != nil {
+		return feature.Advance{}, false
+	}
+	to := pv.at
+	to.Next, to.Revision, to.Commit = max(part.next, pv.at.Next), revision, id
+	drained := part.next >= end
+	if to.Next == pv.at.Next && drained == pv.drained && pv.judge == nil && (revision == part.p.Revision || revision == pv.at.Revision) {
+		return feature.Advance{}, false
+	}
+	if pv.judge != nil { // what follows this cut is judged by the current revision
+		pv.judge, part.lanes = nil, nil
+	}
+	return feature.Advance{From: pv.at, To: to, Drained: drained}, true
+}
+
+func (p *Pipeline) commitRound(ctx context.Context, r *round) error {
+	o, c := r.outlet, r.commit
+	for _, s := range o.Sinks {
+		if err := retry(ctx, p.Log, s.Name()+" of "+o.View.ID(), p.tried(o, "stage"), func(ctx context.Context) error { return s.Stage(ctx, c) }); err != nil {
+			discard([]*round{r})
+			return err
+		}
+	}
+	if err := p.commit(ctx, o, c); err != nil {
+		if feature.KindOf(err) == feature.Conflict {
+			discard([]*round{r})
+		}
+		return err
+	}
+	for _, s := range o.Sinks {
+		if err := retry(ctx, p.Log, s.Name()+" of "+o.View.ID(), p.tried(o, "settle"), func(ctx context.Context) error { return s.Settle(ctx, c) }); err != nil {
+			return err // Assign settles it when the pipeline starts again
+		}
+	}
+	now := time.Now()
+	p.Metrics.flush.WithLabelValues(o.View.Meta.Project, o.View.Meta.Name).Observe(now.Sub(r.cut).Seconds())
+	p.Metrics.committed.WithLabelValues(o.View.Meta.Project, o.View.Meta.Name).Set(float64(now.UnixMilli()) / 1000)
+	return nil
+}
+
+func (p *Pipeline) commit(ctx context.Context, o *Outlets, c *feature.Commit) error {
+	return retry(ctx, p.Log, "table of "+o.View.ID(), p.tried(o, "commit"), func(ctx context.Context) error { return o.Table.Commit(ctx, c) })
+}
+
+func discard(rounds []*round) {
+	for _, r := range rounds {
+		for _, s := range r.outlet.Sinks {
+			s.Discard(r.commit)
+		}
+	}
+}
+
+// landed notes where the table stands after a round.
+func (p *Pipeline) landed(r *round, cut []*partition) {
+	for _, part := range cut {
+		if a := r.commit.Advance(p.topicID, part.id); a != nil {
+			part.views[r.index].at, part.views[r.index].drained = a.To, a.Drained
+			part.views[r.index].committed.Store(a.To.Next)
+		}
+	}
+}
+
+// commitGroup tells the group how far all views are. It is a hint for lag
+// tools only, so a failure is no more than a debug line.
+func (p *Pipeline) commitGroup(ctx context.Context, cut []*partition) {
+	m := map[int32]kgo.EpochOffset{}
+	for _, part := range cut {
+		low := int64(-1)
+		for i := range part.views {
+			if pv := &part.views[i]; pv.stopped == nil && (low < 0 || pv.at.Next < low) {
+				low = pv.at.Next
+			}
+		}
+		if low >= 0 {
+			m[part.id] = kgo.EpochOffset{Epoch: -1, Offset: low}
+		}
+	}
+	cctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	p.cl.CommitOffsetsSync(cctx, map[string]map[int32]kgo.EpochOffset{p.Source.Topic: m}, nil)
+}

@@ -1,0 +1,212 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"sort"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-ml/weir/ingest/decode"
+	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/validate"
+	"github.com/weir-ml/weir/validate/expect"
+)
+
+// lane is the views of one partition that the same schema judges: they share
+// the decoding. Usually a partition has one lane.
+type lane struct {
+	p       *Pipeline
+	source  *feature.Source
+	views   []*feature.View
+	outlets []*Outlets
+	suites  []*expect.Suite // nil where a view has none
+	options decode.Options
+	dec     *decode.Decoder
+	verdict validate.Verdict
+	held    int64 // events held back so far, over all views
+}
+
+func (l *lane) add(v *feature.View, o *Outlets) error {
+	l.views = append(l.views, v)
+	l.outlets = append(l.outlets, o)
+	suite, err := compileSuite(v)
+	l.suites = append(l.suites, suite)
+	return err
+}
+
+func compileSuite(v *feature.View) (*expect.Suite, error) {
+	if v.SuiteOf == nil {
+		return nil, nil
+	}
+	s, faults := expect.Compile(v.SuiteOf, v.Schema())
+	if len(faults) > 0 {
+		return nil, &feature.Error{Kind: feature.Invalid, Op: "ingest.suite", What: "suite " + v.Suite + " of view " + v.ID(), Err: feature.JoinFaults(faults)}
+	}
+	return s, nil
+}
+
+func (l *lane) compile() error {
+	dec, err := decode.New(l.source, l.views, l.options)
+	if err != nil {
+		return err
+	}
+	l.dec = dec
+	return nil
+}
+
+// process decodes and checks a chunk, quarantines what is bad and writes the
+// rest to the sinks of each view.
+func (l *lane) process(ctx context.Context, origin feature.Origin, recs []*kgo.Record) error {
+	results, err := l.decode(origin, recs)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, res := range results {
+			if res.Batch != nil {
+				res.Batch.Rows.Release()
+			}
+		}
+	}()
+	for i := range results {
+		if err := l.deliver(ctx, i, origin, recs, results[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decode runs the decoder over the chunk. An event that makes it panic must not
+// block its partition: the chunk is decoded again without that event, which
+// goes to quarantine.
+func (l *lane) decode(origin feature.Origin, recs []*kgo.Record) (res []decode.Result, err error) {
+	bad := map[int64]string{}
+	for range len(recs) + 1 {
+		at, fault := l.tryDecode(recs, bad)
+		if fault == "" {
+			res = l.dec.Cut(origin)
+			for i := range res {
+				for off, why := range bad {
+					res[i].Rejected = append(res[i].Rejected, decode.Rejected{Offset: off,
+						Reasons: []feature.Reason{{Rule: feature.RuleDecode, Expected: "an event that Weir can decode; an internal fault stopped it: " + why}}})
+				}
+				rej := res[i].Rejected
+				sort.Slice(rej, func(a, b int) bool { return rej[a].Offset < rej[b].Offset })
+			}
+			return res, nil
+		}
+		l.p.Log.Error("decoding an event failed inside Weir; it goes to quarantine", "partition", origin.Partition, "offset", at, "fault", fault)
+		bad[at] = fault
+		if err := l.compile(); err != nil { // the old decoder may be in any state
+			return nil, err
+		}
+	}
+	return nil, feature.Errorf(feature.Internal, "ingest.decode", fmt.Sprintf("%s/%d@%d", origin.Topic, origin.Partition, origin.First), "every attempt failed")
+}
+
+func (l *lane) tryDecode(recs []*kgo.Record, without map[int64]string) (at int64, fault string) {
+	defer func() {
+		if r := recover(); r != nil {
+			fault = fmt.Sprint(r)
+		}
+	}()
+	for _, r := range recs {
+		if r.Attrs.IsControl() {
+			continue
+		}
+		if _, skip := without[r.Offset]; skip {
+			continue
+		}
+		at = r.Offset
+		l.dec.Decode(decode.Record{Key: r.Key, Value: r.Value, Offset: r.Offset, Timestamp: r.Timestamp.UnixMicro()})
+	}
+	return 0, ""
+}
+
+// deliver takes one view's part of a chunk through its suite to quarantine and sinks.
+func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, recs []*kgo.Record, res decode.Result) error {
+	p, o, v := l.p, l.outlets[i], l.views[i]
+	project, name := v.Meta.Project, v.Meta.Name
+	hold := func(offset int64, reasons []feature.Reason) error {
+		n := sort.Search(len(recs), func(i int) bool { return recs[i].Offset >= offset })
+		r := recs[n]
+		l.held++
+		return holdBack(ctx, p.Quarantine, p.Metrics, &quarantine.Entry{
+			Project: project, View: name, Topic: origin.Topic, TopicID: origin.TopicID, Partition: origin.Partition,
+			Offset: offset, Timestamp: r.Timestamp.UnixMicro(), Revision: p.Revision, Key: r.Key, Payload: r.Value, Reasons: reasons,
+		})
+	}
+	for _, rej := range res.Rejected {
+		if err := hold(rej.Offset, rej.Reasons); err != nil {
+			return err
+		}
+	}
+	b := res.Batch
+	if b == nil || b.Len() == 0 {
+		return nil
+	}
+	good, err := check(l.suites[i], b, &l.verdict, p.Metrics, hold)
+	if err != nil {
+		return err
+	}
+	if good != b {
+		defer good.Rows.Release()
+	}
+	return write(ctx, p, o, good)
+}
+
+// check runs a suite over a batch, hands each rejected row to hold and returns
+// the rows to keep: the batch itself when none is rejected.
+func check(suite *expect.Suite, b *feature.Batch, verdict *validate.Verdict, met *Metrics, hold func(int64, []feature.Reason) error) (*feature.Batch, error) {
+	if suite == nil {
+		return b, nil
+	}
+	if err := suite.Check(b, verdict); err != nil {
+		return nil, err
+	}
+	rules := verdict.Rules()
+	for i, c := range verdict.Counts() {
+		if c.Failed > 0 {
+			met.failed.WithLabelValues(b.View.Meta.Project, b.View.Meta.Name, rules[i].Type, rules[i].Path, string(rules[i].Severity)).Add(float64(c.Failed))
+		}
+	}
+	for _, r := range verdict.Rejected() {
+		if err := hold(b.Offsets[r.Index], r.Reasons); err != nil {
+			return nil, err
+		}
+	}
+	return validate.Filter(b, verdict), nil
+}
+
+func holdBack(ctx context.Context, q *quarantine.Writer, met *Metrics, e *quarantine.Entry) error {
+	seen := map[string]bool{}
+	for _, r := range e.Reasons {
+		if !seen[r.Rule] {
+			seen[r.Rule] = true
+			met.quarantined.WithLabelValues(e.Project, e.View, r.Rule).Inc()
+		}
+	}
+	met.held.WithLabelValues(e.Project, e.View).Inc()
+	return q.Write(ctx, e)
+}
+
+// write hands a good batch to every sink of the view, waiting for those that do not answer.
+func write(ctx context.Context, p *Pipeline, o *Outlets, b *feature.Batch) error {
+	if b.Len() == 0 {
+		return nil
+	}
+	for _, s := range o.Sinks {
+		if err := retry(ctx, p.Log, s.Name()+" of "+o.View.ID(), p.tried(o, "write"), func(ctx context.Context) error { return s.Write(ctx, b) }); err != nil {
+			return err
+		}
+	}
+	newest := b.Stamp(0).Effective()
+	for i := range b.Len() {
+		newest = max(newest, b.Stamp(i).Effective())
+	}
+	p.Metrics.rows.WithLabelValues(o.View.Meta.Project, o.View.Meta.Name).Add(float64(b.Len()))
+	p.Metrics.seen(o.View, newest)
+	return nil
+}

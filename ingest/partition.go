@@ -1,0 +1,245 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-ml/weir/ingest/decode"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// partition is one partition that this worker owns, and the goroutine that
+// takes its records through decoding, checks and sinks, in offset order.
+type partition struct {
+	p      *Pipeline
+	id     int32
+	q      *queue
+	ctx    context.Context // ends when the partition is lost, or given up too slowly
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the goroutine has ended
+
+	// mu is held while a chunk is processed and while a flush cuts, so that a
+	// cut falls between two chunks. A flush only tries it: a partition stuck in a
+	// slow sink sits out that flush.
+	mu       sync.Mutex
+	next     int64        // guarded by mu; the first offset not processed
+	views    []partView   // guarded by mu; one for each of Pipeline.Outlets
+	lanes    []*lane      // guarded by mu; how the records from next on are judged; nil: to be built
+	lanesEnd int64        // guarded by mu; lanes hold for offsets below this
+	seen     atomic.Int64 // next, for those who only look
+	torn     error        // guarded by mu; a chunk failed half way: the sinks hold rows that must not be committed
+}
+
+// partView is where one view stands on one partition.
+type partView struct {
+	at        feature.Position // guarded by Pipeline.flushMu; in the table
+	drained   bool             // guarded by Pipeline.flushMu; as told to the sinks by the last commit
+	from      int64            // where the table stood at assignment; records below are not the view's. Never changes.
+	committed atomic.Int64     // at.Next, for those who only look
+	stopped   error            // the view cannot go on here and needs a person. Never changes.
+	judge     *feature.View    // guarded by partition.mu; with the schema and suite that judge until the next cut; nil: the current ones
+}
+
+func newPartition(p *Pipeline, id int32) *partition {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &partition{p: p, id: id, q: newQueue(), ctx: ctx, cancel: cancel, done: make(chan struct{}), views: make([]partView, len(p.Outlets))}
+}
+
+// judgeAt notes that events from the table's position on were, before a crash,
+// perhaps already judged at an older revision, and must be judged by it again.
+// Columns are the current ones; the schema and the suite are the older ones.
+func (part *partition) judgeAt(ctx context.Context, i int, revision int64) error {
+	now := part.p.Outlets[i].View
+	if revision == 0 || revision == part.p.Revision || part.p.Judge == nil {
+		return nil
+	}
+	old, err := part.p.Judge(ctx, revision, now.Meta.Project, now.Meta.Name)
+	if feature.KindOf(err) == feature.NotFound && err != nil {
+		return nil // the view did not exist then, so nothing was judged
+	}
+	if err != nil {
+		return err
+	}
+	if sameJudge(old, now) {
+		return nil
+	}
+	v := *now
+	v.SourceOf, v.SuiteOf = old.SourceOf, old.SuiteOf
+	part.views[i].judge = &v
+	return nil
+}
+
+// stop ends the goroutine: after the batch in hand when it is a handover, at once when not.
+func (part *partition) stop(handover bool) {
+	part.q.close()
+	if !handover {
+		part.cancel()
+	}
+	select {
+	case <-part.done:
+	case <-time.After(10 * time.Second):
+		part.cancel()
+		<-part.done
+	}
+	part.cancel()
+}
+
+func (part *partition) run() {
+	defer close(part.done)
+	p := part.p
+	for {
+		select {
+		case <-part.ctx.Done():
+			return
+		case <-part.q.wake:
+		}
+		for !part.q.isClosed() && part.ctx.Err() == nil {
+			part.mu.Lock()
+			recs := part.q.take(p.BatchRows, p.BatchBytes, part.boundary())
+			var err error
+			if recs != nil {
+				err = part.process(recs)
+				if err != nil {
+					part.torn = err
+				}
+			}
+			part.mu.Unlock()
+			if err != nil {
+				p.fail(err)
+				return
+			}
+			if recs == nil {
+				break
+			}
+			if part.q.waiting() < p.BatchBytes && part.q.setPaused(false) {
+				p.cl.ResumeFetchPartitions(map[string][]int32{p.Source.Topic: {part.id}})
+			}
+			if p.buffered() >= p.FlushBytes {
+				p.flushSoon()
+			}
+		}
+		if part.q.isClosed() {
+			return
+		}
+	}
+}
+
+// boundary is the smallest offset above next where another view joins in; a
+// chunk never crosses it, so that all its records concern the same views.
+func (part *partition) boundary() int64 {
+	b := int64(math.MaxInt64)
+	for i := range part.views {
+		if v := &part.views[i]; v.stopped == nil && v.from > part.next {
+			b = min(b, v.from)
+		}
+	}
+	return b
+}
+
+// process takes a chunk of records, in offset order, to the sinks.
+func (part *partition) process(recs []*kgo.Record) error {
+	p := part.p
+	skip := 0
+	for skip < len(recs) && recs[skip].Offset < part.next {
+		skip++ // read again after a rebalance
+	}
+	if recs = recs[skip:]; len(recs) == 0 {
+		return nil
+	}
+	if part.lanes == nil || part.lanesEnd <= part.next {
+		if err := part.buildLanes(); err != nil {
+			return err
+		}
+	}
+	events := 0
+	for _, r := range recs {
+		if !r.Attrs.IsControl() {
+			events++
+		}
+	}
+	origin := feature.Origin{Topic: p.Source.Topic, TopicID: p.topicID, Partition: part.id, First: part.next, Next: recs[len(recs)-1].Offset + 1}
+	if events > 0 {
+		for _, l := range part.lanes {
+			if err := l.process(part.ctx, origin, recs); err != nil {
+				return err
+			}
+		}
+	}
+	part.next = origin.Next
+	part.seen.Store(origin.Next)
+	p.Metrics.events.WithLabelValues(p.Source.Meta.Project, p.Source.Meta.Name).Add(float64(events))
+	return nil
+}
+
+// buildLanes groups the views that take records from next on by who judges them.
+func (part *partition) buildLanes() error {
+	p := part.p
+	part.lanes, part.lanesEnd = nil, part.boundary()
+	type judge struct {
+		schema string
+		src    *feature.Source
+	}
+	groups := map[judge]*lane{}
+	for i := range part.views {
+		pv := &part.views[i]
+		if pv.stopped != nil || pv.from > part.next {
+			continue
+		}
+		v := pv.judge
+		if v == nil {
+			v = p.Outlets[i].View
+		}
+		k := judge{string(v.SourceOf.Schema), nil}
+		if pv.judge != nil {
+			k.src = v.SourceOf
+		}
+		l := groups[k]
+		if l == nil {
+			l = &lane{p: p, source: v.SourceOf, options: decode.Options{MaxEventBytes: p.MaxEventBytes}}
+			groups[k] = l
+			part.lanes = append(part.lanes, l)
+		}
+		if err := l.add(v, p.Outlets[i]); err != nil {
+			return err
+		}
+	}
+	for _, l := range part.lanes {
+		if err := l.compile(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Pipeline) gaugeStopped(id int32, err error) {
+	v := 0.0
+	if err != nil {
+		v = 1
+	}
+	p.Metrics.stopped.WithLabelValues(p.Source.Meta.Project, p.Source.Meta.Name, strconv.Itoa(int(id))).Set(v)
+}
+
+func (p *Pipeline) tried(o *Outlets, step string) func() {
+	return func() { p.Metrics.retries.WithLabelValues(o.View.Meta.Project, o.View.Meta.Name, step).Inc() }
+}
+
+// sameJudge reports whether two versions of a view judge every event alike.
+func sameJudge(a, b *feature.View) bool {
+	suite := func(v *feature.View) string {
+		if v.SuiteOf == nil {
+			return ""
+		}
+		return fmt.Sprintf("%s/%d", v.Suite, v.SuiteOf.Version)
+	}
+	s, t := a.SourceOf, b.SourceOf
+	same := func(x, y *feature.TimeField) bool { return x == y || x != nil && y != nil && *x == *y }
+	return suite(a) == suite(b) && string(s.Schema) == string(t.Schema) && s.EventTime == t.EventTime &&
+		same(s.Created, t.Created) && s.Future() == t.Future()
+}

@@ -1,0 +1,312 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Outlets is where the rows of one view go. The table's writer is among the
+// sinks and is the Committer as well.
+type Outlets struct {
+	View  *feature.View
+	Sinks []Sink
+	Table Committer
+	Close func() error
+}
+
+// Judge returns a view as it was at a catalog revision: with the schema and
+// the suite that judge the events after a position of that revision.
+type Judge func(ctx context.Context, revision int64, project, view string) (*feature.View, error)
+
+// Pipeline is the way in of one source: it reads the topic and feeds all views of it.
+//
+// Two invariants. A position moves only with the commit that holds the rows
+// below it, or after the quarantine topic has acknowledged the entries below
+// it. And between two commits one catalog revision judges: the one that the
+// earlier commit names.
+//
+//	poll      one goroutine; hands records to the queue of their partition
+//	process   one goroutine a partition: decode, check, quarantine, write to each sink
+//	flush     every interval: cut, flush quarantine, stage, commit, settle, group offsets
+//
+// One goroutine owns a partition because offset order is what makes a replay
+// give the same rows; a pool over batches was not taken, for it needs a
+// reordering stage that holds as much memory as the queues do.
+//
+// A stale commit, or a sink that fails with anything but Unavailable, ends Run:
+// whoever runs it (Supervisor) starts it again and it reloads from the table.
+type Pipeline struct {
+	PipelineConfig
+
+	cl      *kgo.Client // in the group; set under joined, which its callbacks take first
+	joined  sync.Mutex
+	adm     *kadm.Client // a client of its own, outside the group
+	topicID [16]byte     // set before the first assignment
+	count   int          // partitions of the topic
+
+	mu    sync.Mutex
+	parts map[int32]*partition // guarded by mu; partitions this worker owns
+	ends  map[int32]int64      // guarded by mu; end of the log, as last listed
+
+	flushMu sync.Mutex // one flush at a time; held from cut to settle
+	kick    chan struct{}
+	fatal   chan error
+	// over is guarded by flushMu. The last flush is done, or one failed after its
+	// cut: the rows it cut are not in the sinks any more, so a further commit would
+	// move the positions over them. Nothing is committed from then on.
+	over bool
+}
+
+// PipelineConfig is what a Pipeline is made of.
+type PipelineConfig struct {
+	Config
+	Source     *feature.Source
+	Revision   int64 // of the catalog that Source and Outlets come from
+	Outlets    []*Outlets
+	Judge      Judge
+	Kafka      []kgo.Opt // how to reach Kafka
+	Group      string    // consumer group
+	Quarantine *quarantine.Writer
+	Replicas   int16 // of quarantine topics; -1 is the broker's default
+	Log        *slog.Logger
+	Metrics    *Metrics
+	// Ready, when set, is called once the group has assigned partitions for the first time.
+	Ready func()
+}
+
+// NewPipeline makes a pipeline; Run starts it.
+func NewPipeline(c PipelineConfig) *Pipeline {
+	c.Log = c.Log.With("project", c.Source.Meta.Project, "source", c.Source.Meta.Name)
+	return &Pipeline{
+		PipelineConfig: c,
+		parts:          map[int32]*partition{},
+		ends:           map[int32]int64{},
+		kick:           make(chan struct{}, 1),
+		fatal:          make(chan error, 1),
+	}
+}
+
+// Run reads until ctx ends, then flushes, commits and leaves the group. next
+// gives the catalog revision that will judge the events after the last commit;
+// it is asked once, at the end.
+func (p *Pipeline) Run(ctx context.Context, next func() int64) error {
+	if err := p.open(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	defer p.adm.Close()
+	defer p.cl.Close()
+	work, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// A flush under way is not torn by a stop; it may take as long as the last one.
+	flushing, abort := context.WithCancel(context.WithoutCancel(ctx))
+	defer abort()
+	defer context.AfterFunc(work, func() { time.AfterFunc(lastFlush, abort) })()
+	var wg sync.WaitGroup
+	wg.Go(func() { p.poll(work) })
+	wg.Go(func() { p.flushLoop(work, flushing) })
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-p.fatal:
+	}
+	cancel()
+	wg.Wait()
+	p.finish(err == nil, next)
+	return err
+}
+
+// lastFlush is how long a stop waits for the rows in hand to be committed.
+const lastFlush = 30 * time.Second
+
+// fail ends Run with err; the first failure counts.
+func (p *Pipeline) fail(err error) {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	select {
+	case p.fatal <- err:
+	default:
+	}
+}
+
+// open looks the topic up, makes sure of the quarantine topics, and joins the
+// group: from then on the callbacks of assign.go may run.
+func (p *Pipeline) open(ctx context.Context) error {
+	ask, err := kgo.NewClient(slices.Clone(p.Kafka)...)
+	if err != nil {
+		return feature.Errorf(feature.Invalid, "ingest.open", "kafka", "%w", err)
+	}
+	p.adm = kadm.NewClient(ask)
+	ready := false
+	defer func() {
+		if !ready {
+			ask.Close()
+		}
+	}()
+	if err := p.describe(ctx); err != nil {
+		return err
+	}
+	for _, o := range p.Outlets {
+		if err := p.Quarantine.Ensure(ctx, o.View.Meta.Project, o.View.Meta.Name, p.largest(ctx), p.Replicas); err != nil {
+			return err
+		}
+	}
+	p.joined.Lock()
+	defer p.joined.Unlock()
+	p.cl, err = kgo.NewClient(append(slices.Clone(p.Kafka),
+		kgo.ConsumerGroup(p.Group),
+		kgo.ConsumeTopics(p.Source.Topic),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // their offsets move the position to the end of the log
+		kgo.DisableAutoCommit(),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchMaxBytes(32<<20),
+		kgo.FetchMaxPartitionBytes(4<<20),
+		kgo.AdjustFetchOffsetsFn(p.assign),
+		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, m map[string][]int32) { p.revoke(ctx, m, true) }),
+		kgo.OnPartitionsLost(func(ctx context.Context, _ *kgo.Client, m map[string][]int32) { p.revoke(ctx, m, false) }),
+	)...)
+	if err != nil {
+		return feature.Errorf(feature.Invalid, "ingest.open", "kafka", "%w", err)
+	}
+	ready = true
+	return nil
+}
+
+// describe learns the topic's id and its number of partitions.
+func (p *Pipeline) describe(ctx context.Context) error {
+	ts, err := p.adm.ListTopics(ctx, p.Source.Topic)
+	if err != nil {
+		return feature.Errorf(feature.Unavailable, "ingest.open", "topic "+p.Source.Topic, "%w", err).
+			WithHint("check kafka.brokers")
+	}
+	t := ts[p.Source.Topic]
+	switch {
+	case errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+		return feature.Errorf(feature.NotFound, "ingest.open", "topic "+p.Source.Topic, "the topic does not exist").
+			WithHint("create it, or correct spec.topic of Source %s; Weir looks again by itself", p.Source.Meta.Name)
+	case t.Err != nil:
+		return feature.Errorf(feature.Unavailable, "ingest.open", "topic "+p.Source.Topic, "%w", t.Err)
+	}
+	p.topicID, p.count = t.ID, len(t.Partitions)
+	return nil
+}
+
+// largest is the largest record that the source's topic takes, 1 MiB where the broker does not tell.
+func (p *Pipeline) largest(ctx context.Context) int64 {
+	rc, err := p.adm.DescribeTopicConfigs(ctx, p.Source.Topic)
+	if err == nil {
+		if c, err := rc.On(p.Source.Topic, nil); err == nil {
+			for _, kv := range c.Configs {
+				if kv.Key == "max.message.bytes" && kv.Value != nil {
+					if n, err := strconv.ParseInt(*kv.Value, 10, 64); err == nil {
+						return n
+					}
+				}
+			}
+		}
+	}
+	return 1 << 20
+}
+
+// poll hands fetched records to their partitions until ctx ends.
+func (p *Pipeline) poll(ctx context.Context) {
+	perPartition := max(p.MemoryLimit/8, p.BatchBytes)
+	for ctx.Err() == nil {
+		if p.overLimit(ctx) {
+			continue
+		}
+		fs := p.cl.PollFetches(ctx)
+		if fs.IsClientClosed() || ctx.Err() != nil {
+			return
+		}
+		fs.EachError(func(topic string, part int32, err error) {
+			if errors.Is(err, context.Canceled) {
+				return
+			}
+			if kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) {
+				p.Log.Warn("fetch", "partition", part, "err", err)
+				return
+			}
+			p.fail(feature.Errorf(feature.Unavailable, "ingest.poll", fmt.Sprintf("%s/%d", topic, part), "%w", err))
+		})
+		fs.EachPartition(func(ft kgo.FetchTopicPartition) {
+			if len(ft.Records) == 0 {
+				return
+			}
+			p.mu.Lock()
+			part := p.parts[ft.Partition]
+			p.mu.Unlock()
+			if part == nil {
+				return // revoked meanwhile
+			}
+			if part.q.put(ft.Records) > perPartition && part.q.setPaused(true) {
+				p.cl.PauseFetchPartitions(map[string][]int32{p.Source.Topic: {ft.Partition}})
+			}
+		})
+	}
+}
+
+// overLimit waits a moment when memory is used up and reports whether it was.
+func (p *Pipeline) overLimit(ctx context.Context) bool {
+	used := p.buffered()
+	for _, part := range p.owned() {
+		used += part.q.waiting()
+	}
+	p.Metrics.buffered.WithLabelValues(p.Source.Meta.Project, p.Source.Meta.Name).Set(float64(used))
+	if used < p.MemoryLimit {
+		return false
+	}
+	p.flushSoon()
+	select {
+	case <-ctx.Done():
+	case <-time.After(5 * time.Millisecond):
+	}
+	return true
+}
+
+func (p *Pipeline) buffered() int64 {
+	var n int64
+	for _, o := range p.Outlets {
+		for _, s := range o.Sinks {
+			n += s.Buffered()
+		}
+	}
+	return n
+}
+
+func (p *Pipeline) owned() []*partition {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]*partition, 0, len(p.parts))
+	for _, part := range p.parts {
+		out = append(out, part)
+	}
+	slices.SortFunc(out, func(a, b *partition) int { return int(a.id - b.id) })
+	return out
+}
+
+func (p *Pipeline) flushSoon() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}

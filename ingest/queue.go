@@ -1,0 +1,97 @@
+package ingest
+
+import (
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// queue holds the fetched records of one partition until its worker takes
+// them. put never blocks: the poller pauses the partition's fetching instead,
+// so that one slow partition does not hold up the others.
+type queue struct {
+	mu     sync.Mutex
+	recs   []*kgo.Record // guarded by mu
+	bytes  int64         // guarded by mu
+	paused bool          // guarded by mu; fetching of this partition is paused
+	closed bool          // guarded by mu
+	wake   chan struct{} // one token when there is something to take, or closed
+}
+
+func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
+
+func size(r *kgo.Record) int64 { return int64(len(r.Key)+len(r.Value)) + 64 }
+
+// put appends records and reports the bytes waiting.
+func (q *queue) put(recs []*kgo.Record) int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return 0
+	}
+	q.recs = append(q.recs, recs...)
+	for _, r := range recs {
+		q.bytes += size(r)
+	}
+	q.signal()
+	return q.bytes
+}
+
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take removes up to rows records or about max bytes, always at least one,
+// and none at or above limit. It returns nil when nothing is waiting.
+func (q *queue) take(rows int, max, limit int64) []*kgo.Record {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, total := 0, int64(0)
+	for n < len(q.recs) && n < rows && (n == 0 || total < max) && q.recs[n].Offset < limit {
+		total += size(q.recs[n])
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	out := q.recs[:n:n]
+	q.recs = q.recs[n:]
+	q.bytes -= total
+	if len(q.recs) > 0 {
+		q.signal()
+	}
+	return out
+}
+
+// waiting returns the bytes that wait.
+func (q *queue) waiting() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
+}
+
+// setPaused notes whether fetching is paused and reports whether that is a change.
+func (q *queue) setPaused(p bool) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	changed := q.paused != p && !q.closed
+	q.paused = p
+	return changed
+}
+
+// close drops what waits; nothing can be taken afterwards.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.recs, q.bytes, q.closed = nil, 0, true
+	q.signal()
+}
+
+func (q *queue) isClosed() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
+}

@@ -1,0 +1,242 @@
+package ingest_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-ml/weir/ingest"
+	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/ingest/sinktest"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// fixture is a broker, a source with one view, and a table that outlives pipelines.
+type fixture struct {
+	t      *testing.T
+	opts   []kgo.Opt
+	source *feature.Source
+	view   *feature.View
+	table  *sinktest.Table
+	cl     *kgo.Client
+	met    *ingest.Metrics
+	log    *slog.Logger
+}
+
+func setup(t *testing.T, partitions int32) *fixture {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "people"), kfake.SleepOutOfOrder())
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	opts := []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.FetchMaxWait(50 * time.Millisecond)}
+	cl, err := kgo.NewClient(append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(16<<20))...)
+	require.NoError(t, err)
+	t.Cleanup(cl.Close)
+	src := &feature.Source{Meta: feature.Meta{Project: "p", Name: "people"}, Topic: "people",
+		EventTime: feature.TimeField{Field: "at", Format: "unix_us"},
+		Schema:    []byte(`{"type":"object","required":["id"],"properties":{"age":{"type":["integer","null"],"maximum":1000}}}`)}
+	v := &feature.View{Meta: feature.Meta{Project: "p", Name: "person"}, Source: "people", Entities: []string{"person"},
+		Keys:     []feature.Field{{Name: "id", Type: feature.String}},
+		Features: []feature.Field{{Name: "age", Type: feature.Int64}}, SourceOf: src, Version: 1}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	if os.Getenv("WEIR_TEST_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	return &fixture{t: t, opts: opts, source: src, view: v, table: &sinktest.Table{}, cl: cl,
+		met: ingest.NewMetrics(prometheus.NewRegistry()), log: log}
+}
+
+// event is one record, and whether it must end in quarantine.
+type event struct {
+	rec *kgo.Record
+	bad bool
+}
+
+var base = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+
+func (f *fixture) event(rng *rand.Rand, partition int32, i int) event {
+	at := base.Add(time.Duration(i) * time.Second)
+	e := event{rec: &kgo.Record{Topic: "people", Partition: partition, Timestamp: at,
+		Value: fmt.Appendf(nil, `{"id":"k%d","at":%d,"age":%d}`, rng.IntN(50), at.UnixMicro(), rng.IntN(100))}}
+	switch rng.IntN(20) {
+	case 0:
+		e.rec.Value, e.bad = []byte(`{"id":"k1","at":`), true
+	case 1:
+		e.rec.Value, e.bad = fmt.Appendf(nil, `{"id":null,"at":%d}`, at.UnixMicro()), true
+	case 2:
+		e.rec.Value, e.bad = fmt.Appendf(nil, `{"id":"k2","at":%d,"age":5000}`, at.UnixMicro()), true
+	case 3:
+		e.rec.Value, e.rec.Key = nil, []byte("k3")
+	}
+	return e
+}
+
+func (f *fixture) produce(events ...event) {
+	f.t.Helper()
+	var recs []*kgo.Record
+	for _, e := range events {
+		recs = append(recs, e.rec)
+	}
+	require.NoError(f.t, f.cl.ProduceSync(f.t.Context(), recs...).FirstErr())
+}
+
+// run starts a pipeline on writer w; stop ends it and returns what Run said.
+func (f *fixture) run(w interface {
+	ingest.Sink
+	ingest.Committer
+}, c ingest.Config) (stop func() error) {
+	f.t.Helper()
+	qcl, err := kgo.NewClient(append(f.opts, kgo.ProducerBatchMaxBytes(16<<20))...)
+	require.NoError(f.t, err)
+	p := ingest.NewPipeline(ingest.PipelineConfig{Config: c, Source: f.source, Revision: 1, Kafka: f.opts, Group: "g",
+		Outlets:    []*ingest.Outlets{{View: f.view, Sinks: []ingest.Sink{w}, Table: w}},
+		Quarantine: quarantine.NewWriter(qcl), Replicas: 1, Log: f.log, Metrics: f.met})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx, nil) }()
+	stopped := false
+	stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		err := <-done
+		qcl.Close()
+		return err
+	}
+	f.t.Cleanup(func() { _ = stop() })
+	return stop
+}
+
+func (f *fixture) config() ingest.Config {
+	c := ingest.DefaultConfig()
+	c.FlushInterval = 20 * time.Millisecond
+	c.BatchRows = 37
+	return c
+}
+
+// committed waits until the table stands at the given offsets.
+func (f *fixture) committed(ends map[int32]int64) {
+	f.t.Helper()
+	require.Eventually(f.t, func() bool { return f.reached(ends) }, 60*time.Second, 5*time.Millisecond,
+		"the table stands at %v, wants %v", f.table.Positions(), ends)
+}
+
+func (f *fixture) reached(ends map[int32]int64) bool {
+	n := 0
+	for _, p := range f.table.Positions() {
+		if p.Next == ends[p.Partition] {
+			n++
+		}
+	}
+	return n == len(ends)
+}
+
+// verify compares table and quarantine with what was produced.
+func (f *fixture) verify(events []event) {
+	f.t.Helper()
+	type at struct {
+		part int32
+		off  int64
+	}
+	rows := map[at]int{}
+	for _, r := range f.table.Rows() {
+		rows[at{r.Partition, r.Offset}]++
+	}
+	held := map[at]int{}
+	res, err := quarantine.NewReader(f.opts...).Read(f.t.Context(), quarantine.Query{Project: "p", View: "person"})
+	require.NoError(f.t, err)
+	for _, e := range res.Entries {
+		held[at{e.Partition, e.Offset}]++
+		require.NotEmpty(f.t, e.Reasons)
+	}
+	for _, e := range events {
+		k := at{e.rec.Partition, e.rec.Offset}
+		if e.bad {
+			require.Equal(f.t, 0, rows[k], "bad event %v is in the table", k)
+			require.Equal(f.t, 1, held[k], "bad event %v in quarantine", k)
+		} else {
+			require.Equal(f.t, 1, rows[k], "good event %v in the table", k)
+			require.Equal(f.t, 0, held[k], "good event %v is in quarantine", k)
+		}
+	}
+	require.Len(f.t, f.table.Rows(), len(rows), "rows in the table more than once")
+	require.Len(f.t, events, len(rows)+len(held))
+}
+
+// TestSimulation runs pipelines against faults at every step: sinks that do not
+// answer, that fail for good, commits whose answer is lost, workers that are
+// stopped and started, rivals on the same group. At the end every event must be
+// in the table once or in quarantine once.
+func TestSimulation(t *testing.T) {
+	seeds := 12
+	if s := os.Getenv("WEIR_SIM_SEEDS"); s != "" {
+		seeds, _ = strconv.Atoi(s)
+	}
+	first := uint64(1)
+	if s := os.Getenv("WEIR_SIM_SEED"); s != "" {
+		first, _ = strconv.ParseUint(s, 10, 64)
+		seeds = 1
+	}
+	for i := range seeds {
+		seed := first + uint64(i)
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Parallel()
+			simulate(t, seed)
+		})
+	}
+}
+
+func simulate(t *testing.T, seed uint64) {
+	t.Logf("run again with WEIR_SIM_SEED=%d", seed)
+	rng := rand.New(rand.NewPCG(seed, 99))
+	f := setup(t, 3)
+	faults := sinktest.NewFaults(seed, 0.08)
+	var events []event
+	ends := map[int32]int64{}
+	produce := func() {
+		var some []event
+		for range 20 + rng.IntN(200) {
+			e := f.event(rng, int32(rng.IntN(3)), len(events)+len(some))
+			some = append(some, e)
+		}
+		f.produce(some...)
+		for _, e := range some {
+			ends[e.rec.Partition] = max(ends[e.rec.Partition], e.rec.Offset+1)
+		}
+		events = append(events, some...)
+	}
+	c := f.config()
+	c.BatchRows = 1 + rng.IntN(60)
+	for range 3 + rng.IntN(4) {
+		produce()
+		var stops []func() error
+		for range 1 + rng.IntN(2) {
+			stops = append(stops, f.run(&sinktest.FaultyWriter{Writer: f.table.Open(), F: faults}, c))
+		}
+		if rng.IntN(2) == 0 {
+			produce()
+		}
+		time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond) // chance decides how far they come; any point is right
+		for _, stop := range stops {
+			_ = stop() // injected faults may have ended it earlier
+		}
+	}
+	stop := f.run(f.table.Open(), c)
+	f.committed(ends)
+	require.NoError(t, stop())
+	f.verify(events)
+	t.Logf("%d events, %d commits, faults %v", len(events), f.table.Commits(), faults.Hits)
+}
