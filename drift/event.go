@@ -92,14 +92,10 @@ func newEvent(m *feature.Monitor, w *WindowRecord, v *Verdict, since int64, kind
 	}
 	for i := range v.Features {
 		r := &v.Features[i]
-		f := EventFeature{
-			Name: r.Name, Outcome: r.Outcome, Drifted: r.Drifted(), Test: r.Test, PSI: r.PSI, JS: r.JS,
-			Count: r.Count, Nulls: r.Nulls, RefCount: r.RefCount, RefNulls: r.RefNulls,
+		d.Features[i] = EventFeature{
+			Name: r.Name, Outcome: r.Outcome, Drifted: r.Drifted(), Test: r.Test, Statistic: r.Statistic, PValue: r.PValue,
+			PSI: r.PSI, JS: r.JS, Count: r.Count, Nulls: r.Nulls, RefCount: r.RefCount, RefNulls: r.RefNulls,
 		}
-		if r.Test != "" {
-			f.Statistic, f.PValue = &r.Statistic, &r.PValue
-		}
-		d.Features[i] = f
 	}
 	e := &Event{
 		ID: EventID(m, w.Start, kind), Project: m.Meta.Project, Monitor: m.Meta.Name, View: m.View, Type: kind,

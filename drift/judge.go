@@ -82,24 +82,26 @@ func judge(m *feature.Monitor, alpha float64, f feature.Field, ref, window *Prof
 		return out
 	}
 	out.Outcome = Steady
+	var statistic, p float64
 	large := false
 	if shape == Numbers {
 		a, b := base.num.distribution(), cur.num.distribution()
 		out.Test = "ks"
 		out.SketchError = base.RankError() + cur.RankError()
-		out.Statistic = ks(a, b)
-		out.PValue = ksPValue(out.Statistic, out.SketchError, a.n, b.n)
+		statistic = ks(a, b)
+		p = ksPValue(statistic, out.SketchError, a.n, b.n)
 		cuts := quantileBins(a)
 		x := psi(a.shares(cuts), b.shares(cuts))
 		out.PSI, large = &x, x >= m.PSI
 	} else {
 		a, b := cells(base, cur)
 		out.Test = "chi_square"
-		out.Statistic, out.PValue = chiSquare(a, b)
+		statistic, p = chiSquare(a, b)
 		x := jensenShannon(shared(a), shared(b))
 		out.JS, large = &x, x >= m.JS
 	}
-	if large && out.PValue <= alpha {
+	out.Statistic, out.PValue = &statistic, &p
+	if large && p <= alpha {
 		out.Outcome = Drifted
 	}
 	return out

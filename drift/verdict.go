@@ -13,15 +13,16 @@ const (
 
 // Result is one feature of a judged window.
 type Result struct {
-	Name      string  `json:"name"`
-	Outcome   Outcome `json:"outcome"`
-	Count     int64   `json:"count"` // values that are not null
-	Nulls     int64   `json:"nulls"`
-	RefCount  int64   `json:"reference_count"`
-	RefNulls  int64   `json:"reference_nulls"`
-	Test      string  `json:"test,omitempty"` // "ks" or "chi_square"; empty where nothing was tested
-	Statistic float64 `json:"statistic,omitempty"`
-	PValue    float64 `json:"p_value,omitempty"`
+	Name     string  `json:"name"`
+	Outcome  Outcome `json:"outcome"`
+	Count    int64   `json:"count"` // values that are not null
+	Nulls    int64   `json:"nulls"`
+	RefCount int64   `json:"reference_count"`
+	RefNulls int64   `json:"reference_nulls"`
+	Test     string  `json:"test,omitempty"` // "ks" or "chi_square"; empty where nothing was tested
+	// Statistic and PValue are nil where nothing was tested.
+	Statistic *float64 `json:"statistic,omitempty"`
+	PValue    *float64 `json:"p_value,omitempty"`
 	// SketchError is how far the KS statistic may be off because sketches were
 	// compared; the p-value is that of the statistic less this.
 	SketchError float64 `json:"sketch_error,omitempty"`

@@ -419,7 +419,7 @@ func summary(v *Verdict) string {
 		if !r.Drifted() {
 			continue
 		}
-		s := fmt.Sprintf("%s: %s=%.3g p=%.2g", r.Name, r.Test, r.Statistic, r.PValue)
+		s := fmt.Sprintf("%s: %s=%.3g p=%.2g", r.Name, r.Test, *r.Statistic, *r.PValue)
 		if r.PSI != nil {
 			s += fmt.Sprintf(" psi=%.3g", *r.PSI)
 		}

@@ -269,10 +269,10 @@ func windowQueries(t *testing.T, s drift.Store) {
 func record(t *testing.T, s drift.Store) {
 	stage(t, s, "a", append(deltas(3, 1), deltas(4, 2)...), mark(0, "", 0, 10))
 	settle(t, s, "a")
-	js := 0.25
+	js, p := 0.25, 1e-9
 	j := &drift.Judgement{
 		Series: series, Start: hour, State: drift.Judged, At: t0,
-		Verdict: &drift.Verdict{Outcome: drift.Drifted, Alpha: 0.01, Features: []drift.Result{{Name: "x", Outcome: drift.Drifted, PValue: 1e-9, JS: &js}}},
+		Verdict: &drift.Verdict{Outcome: drift.Drifted, Alpha: 0.01, Features: []drift.Result{{Name: "x", Outcome: drift.Drifted, PValue: &p, JS: &js}}},
 		Next:    &drift.MonitorState{Series: series, View: "v", Version: 3, Drifting: true, Since: hour, LastStart: hour, Seen: true, Event: "e1"},
 		Event:   &drift.Event{ID: "e1", Project: "p", Monitor: "m", View: "v", Type: drift.DetectedType, Time: 7, WindowStart: hour, WindowEnd: 2 * hour, Retrain: true, Payload: []byte("{}")},
 		Outbox:  []outbox.Entry{{ID: "e1/kafka", Destination: "kafka", Key: "p/m", Scope: "p", Payload: []byte("{}"), Headers: map[string]string{"a": "b"}}},
