@@ -43,6 +43,6 @@ func ExampleCompile() {
 		}
 	}
 	// Output:
-	// row 1: wind_speed is 1048.0, must be between 0 and 200
+	// row 1: wind_speed is 1048, must be between 0 and 200
 	// row 1: origin is SFO, must be one of "JFK", "LGA", "EWR"
 }

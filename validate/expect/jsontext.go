@@ -1,9 +1,11 @@
 package expect
 
 import (
+	"sync"
 	"unsafe"
 
 	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/validate/jsonschema"
 )
 
 // jsonColumn reads the column of a rule about JSON documents.
@@ -31,18 +33,32 @@ func jsonSchemaRule(a *args) built {
 	if !ok || !given {
 		return built{}
 	}
-	if a.c.jsonSchema == nil {
-		a.fault("json_schema", "unsupported here: this command checks no JSON Schema inside a column")
-		return built{}
-	}
 	schema, err := a.c.jsonSchema(raw)
 	if err != nil {
 		a.fault("json_schema", "%v", err)
 		return built{}
 	}
 	return built{onColumn(col, textLoop(func(s string) bool {
-		return isJSON(s) && schema.Valid(unsafe.Slice(unsafe.StringData(s), len(s)))
+		return schema.Valid(unsafe.Slice(unsafe.StringData(s), len(s)))
 	})), "JSON that is valid against json_schema"}
+}
+
+// selfContained compiles a schema that refers to nothing outside of itself.
+func selfContained(raw []byte) (JSONSchema, error) {
+	s, err := jsonschema.Compile(raw, jsonschema.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &pooled{pool: sync.Pool{New: func() any { return s.NewChecker() }}}, nil
+}
+
+// pooled gives each goroutine a checker of its own.
+type pooled struct{ pool sync.Pool }
+
+func (p *pooled) Valid(doc []byte) bool {
+	c := p.pool.Get().(*jsonschema.Checker)
+	defer p.pool.Put(c)
+	return c.Valid(doc)
 }
 
 // maxNesting is how deep a document may nest, near to where Python gives up.

@@ -10,7 +10,8 @@ import (
 	"github.com/weir-ml/weir/validate"
 )
 
-// JSONSchema decides whether a JSON document, as text, is valid.
+// JSONSchema decides whether a text is a JSON document that is valid. Many
+// goroutines may ask it.
 type JSONSchema interface {
 	Valid(doc []byte) bool
 }
@@ -19,7 +20,8 @@ type JSONSchema interface {
 type Option func(*compiler)
 
 // WithJSONSchema sets what compiles the schemas of
-// expect_column_values_to_match_json_schema. Without it that rule is refused.
+// expect_column_values_to_match_json_schema, for instance to resolve references.
+// Without it the schema has to be complete in itself.
 func WithJSONSchema(compile func(schema []byte) (JSONSchema, error)) Option {
 	return func(c *compiler) { c.jsonSchema = compile }
 }
@@ -55,7 +57,7 @@ type columnRef struct {
 // An expectation with mostly below 1 promises a share of many rows: it counts
 // its failures, but on its own rejects no row (see Warnings).
 func Compile(suite *feature.Suite, schema *arrow.Schema, opts ...Option) (*Suite, []feature.Fault) {
-	c := &compiler{schema: schema, out: &Suite{}}
+	c := &compiler{schema: schema, out: &Suite{}, jsonSchema: selfContained}
 	for _, o := range opts {
 		o(c)
 	}

@@ -1,6 +1,7 @@
 package expect
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 
@@ -35,7 +36,7 @@ func (c *column) appendValue(dst []byte, row int, live bool) []byte {
 	case feature.Timestamp:
 		return feature.Time(c.i64[row]).AppendFormat(dst, "2006-01-02T15:04:05.999999Z07:00")
 	}
-	return c.appendText(dst, row)
+	return bytes.TrimSuffix(c.appendText(dst, row), []byte(".0"))
 }
 
 // appendText appends a number or bool as Python's str writes it, which is what
