@@ -113,7 +113,7 @@ func (s *Scanner) scan(d *Doc, data []byte) *Error {
 		nodes = nil
 	}
 	if n == 0 {
-		return fault(0, "the payload is empty")
+		return fault(0, "the text is empty")
 	}
 	if n >= 3 && data[0] == 0xef && data[1] == 0xbb && data[2] == 0xbf {
 		return fault(0, "a byte order mark is not JSON")

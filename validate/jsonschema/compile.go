@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	full "github.com/santhosh-tekuri/jsonschema/v6"
@@ -50,7 +51,7 @@ func Compile(raw []byte, o Options) (s *Schema, err error) {
 	}
 	engine, err := c.Compile(base)
 	if err != nil {
-		return nil, &feature.Error{Kind: feature.Invalid, Op: op, What: "schema", Err: readable(err)}
+		return nil, &feature.Error{Kind: feature.Invalid, Op: op, What: "schema", Err: readable(doc, err)}
 	}
 	if !o.AssertFormat {
 		forgetFormats(engine)
@@ -61,7 +62,11 @@ func Compile(raw []byte, o Options) (s *Schema, err error) {
 	}
 	if !o.FullEngine {
 		b := builder{syms: s.syms, nodes: map[*full.Schema]*node{}}
-		if root := b.build(engine); !b.refused && !cyclic(b.nodes) {
+		if root := b.build(engine); !b.refused {
+			if cyclic(b.nodes) {
+				return nil, feature.Errorf(feature.Invalid, op, "schema", "the schema refers back to itself without looking at a part of the value, so it could never be answered").
+					WithHint("refer from within properties or items")
+			}
 			s.root = root
 		}
 	}
@@ -93,18 +98,18 @@ func (l loader) Load(url string) (any, error) {
 }
 
 // readable shortens the engine's error to what an author can act on.
-func readable(err error) error {
+func readable(doc any, err error) error {
 	var v *full.SchemaValidationError
 	if errors.As(err, &v) {
 		var ve *full.ValidationError
 		if errors.As(v.Err, &ve) {
 			var msgs []string
-			for _, r := range reasonsOf(ve, func([]string) string { return "" }) {
+			for _, r := range reasonsOf(ve, true, valueIn(doc)) {
 				at := r.Path
 				if at == "" {
 					at = "schema"
 				}
-				msgs = append(msgs, fmt.Sprintf("%s: expected %s", at, r.Expected))
+				msgs = append(msgs, fmt.Sprintf("%s: expected %s, not %s", at, r.Expected, r.Value))
 			}
 			return errors.New(strings.Join(msgs, "; "))
 		}
@@ -114,6 +119,26 @@ func readable(err error) error {
 		return fmt.Errorf("the pattern %q cannot be used: %w", re.Regex, re.Err)
 	}
 	return errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "failing "), base, ""))
+}
+
+// valueIn looks values of a schema up, for messages about it.
+func valueIn(doc any) func(at []string) string {
+	return func(at []string) string {
+		v := doc
+		for _, tok := range at {
+			switch x := v.(type) {
+			case map[string]any:
+				v = x[tok]
+			case []any:
+				i, err := strconv.Atoi(tok)
+				if err != nil || i < 0 || i >= len(x) {
+					return "that"
+				}
+				v = x[i]
+			}
+		}
+		return feature.Shorten([]byte(jsonText(v)))
+	}
 }
 
 // forgetFormats makes format a remark where the draft's engine would assert it.

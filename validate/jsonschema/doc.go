@@ -5,7 +5,7 @@
 //
 // The one rule: the compiled form is taken whole or not at all. A schema of
 // which any reachable part is not covered (dynamic references, unevaluated*,
-// reference cycles, extra vocabularies) is checked whole by the full engine,
+// extra vocabularies) is checked whole by the full engine,
 // santhosh-tekuri/jsonschema, which also reads every schema in the first place:
 // references, drafts and vocabularies are resolved there, once, for both.
 //

@@ -30,7 +30,7 @@ func (c *Checker) fullReasons() []feature.Reason {
 	if !errors.As(c.fullValid(), &ve) {
 		return nil
 	}
-	return reasonsOf(ve, func(at []string) string {
+	return reasonsOf(ve, false, func(at []string) string {
 		i := uint32(0)
 		for _, tok := range at {
 			n := &c.doc.Nodes[i]
@@ -79,8 +79,9 @@ func (c *Checker) tree(i uint32) (any, uint32) {
 	return nil, n.Next
 }
 
-// reasonsOf flattens the engine's error into its failing keywords, in the terms explainer uses.
-func reasonsOf(ve *full.ValidationError, value func(at []string) string) []feature.Reason {
+// reasonsOf flattens the engine's error into its failing keywords, in the terms
+// explainer uses. For the author of a schema, deep says more about alternatives.
+func reasonsOf(ve *full.ValidationError, deep bool, value func(at []string) string) []feature.Reason {
 	printer := message.NewPrinter(language.English)
 	var out []feature.Reason
 	add := func(r feature.Reason) {
@@ -111,6 +112,16 @@ func reasonsOf(ve *full.ValidationError, value func(at []string) string) []featu
 				add(feature.Reason{Rule: "schema.required", Path: join(path, name), Expected: "to be present"})
 			}
 			return
+		case *kind.DependentRequired:
+			for _, name := range k.Missing {
+				add(feature.Reason{Rule: "schema.dependentRequired", Path: join(path, name), Expected: "to be present where " + k.Prop + " is"})
+			}
+			return
+		case *kind.Dependency:
+			for _, name := range k.Missing {
+				add(feature.Reason{Rule: "schema.dependencies", Path: join(path, name), Expected: "to be present where " + k.Prop + " is"})
+			}
+			return
 		case *kind.AdditionalProperties:
 			for _, name := range k.Properties {
 				at := append(append([]string(nil), e.InstanceLocation...), name)
@@ -127,10 +138,16 @@ func reasonsOf(ve *full.ValidationError, value func(at []string) string) []featu
 			r.Rule, r.Expected = "schema.not", "not to match the schema under not"
 		case *kind.AnyOf:
 			r.Rule, r.Expected = "schema.anyOf", "at least one of the alternatives"
+			if deep {
+				r.Expected = alternatives(e)
+			}
 		case *kind.OneOf:
 			r.Rule, r.Expected = "schema.oneOf", "exactly one of the alternatives"
 		case *kind.Format:
 			r.Rule, r.Expected = "schema.format", "a valid "+k.Want
+			if deep {
+				r.Expected += ": " + k.Err.Error()
+			}
 		case *kind.PropertyNames:
 			r.Rule, r.Path, r.Expected = "schema.propertyNames", join(path, k.Property), "a name that the schema allows"
 		default:
@@ -143,6 +160,19 @@ func reasonsOf(ve *full.ValidationError, value func(at []string) string) []featu
 	}
 	walk(ve)
 	return out
+}
+
+// alternatives says what each alternative wanted.
+func alternatives(e *full.ValidationError) string {
+	var all []string
+	for _, c := range e.Causes {
+		var one []string
+		for _, r := range reasonsOf(c, true, func([]string) string { return "" }) {
+			one = append(one, r.Expected)
+		}
+		all = append(all, strings.Join(one, " and "))
+	}
+	return strings.Join(all, "; or ")
 }
 
 // expected puts the plain keywords in the words that explainer uses.
