@@ -1,0 +1,54 @@
+package serving
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// Config holds the settings of the gRPC server.
+type Config struct {
+	Addr string `koanf:"addr"` // host:port; port 0 takes any free one
+	// MaxRows and MaxValues bound one lookup: rows, and rows times features.
+	MaxRows   int `koanf:"max_rows"`
+	MaxValues int `koanf:"max_values"`
+	// MaxMessage is the largest message taken or sent, in bytes.
+	MaxMessage int `koanf:"max_message"`
+	// MaxConnectionAge makes clients connect again, so that load balancers see new servers; Grace lets their calls end.
+	MaxConnectionAge time.Duration `koanf:"max_connection_age"`
+	ConnectionGrace  time.Duration `koanf:"connection_grace"`
+	// Drain is how long a stop waits for calls under way.
+	Drain time.Duration `koanf:"drain"`
+}
+
+// DefaultConfig is what holds where nothing is configured.
+func DefaultConfig() Config {
+	return Config{Addr: "127.0.0.1:6567", MaxRows: 10_000, MaxValues: 1_000_000, MaxMessage: 64 << 20,
+		MaxConnectionAge: 30 * time.Minute, ConnectionGrace: 5 * time.Minute, Drain: 10 * time.Second}
+}
+
+// Validate reports every fault at once.
+func (c Config) Validate() error {
+	var errs []error
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		errs = append(errs, fmt.Errorf("serving.addr: must be host:port (got %q)", c.Addr))
+	}
+	for _, x := range []struct {
+		field string
+		v     int
+	}{{"max_rows", c.MaxRows}, {"max_values", c.MaxValues}, {"max_message", c.MaxMessage}} {
+		if x.v < 1 {
+			errs = append(errs, fmt.Errorf("serving.%s: must be above zero (got %d)", x.field, x.v))
+		}
+	}
+	for _, x := range []struct {
+		field string
+		v     time.Duration
+	}{{"max_connection_age", c.MaxConnectionAge}, {"connection_grace", c.ConnectionGrace}, {"drain", c.Drain}} {
+		if x.v <= 0 {
+			errs = append(errs, fmt.Errorf("serving.%s: must be above zero (got %s)", x.field, x.v))
+		}
+	}
+	return errors.Join(errs...)
+}

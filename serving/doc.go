@@ -1,0 +1,9 @@
+// Package serving answers over gRPC. It holds the server (health, reflection,
+// limits, the mapping of errors) and the lookups of weir.v1.FeatureService; the
+// other services of weir.v1 are handed to it, ready made, by the program.
+//
+// The one rule: status.go is the only place that turns a feature.Error into a
+// gRPC status; what is not a feature.Error is Internal, and its text stays in the log.
+//
+// Read Server, then Lookups.
+package serving
