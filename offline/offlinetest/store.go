@@ -454,10 +454,7 @@ func rivals(t *testing.T, open Open) {
 	}
 	tb := table(t, open(), v)
 	st := load(t, tb, offline.Version{})
-	var got []string
-	for _, l := range Read(t, tb, st) {
-		got = append(got, coordinates(l))
-	}
+	got := Coordinates(Read(t, tb, st))
 	var want []string
 	for _, p := range st.Positions {
 		for o := range p.Next {
@@ -468,7 +465,11 @@ func rivals(t *testing.T, open Open) {
 	SameRows(t, want, got)
 }
 
-// coordinates cuts "partition/offset" out of a printed row.
-func coordinates(line string) string {
-	return field(line, offline.ColPartition) + "/" + field(line, offline.ColOffset)
+// Coordinates cuts "partition/offset" out of printed rows.
+func Coordinates(lines []string) []string {
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = field(l, offline.ColPartition) + "/" + field(l, offline.ColOffset)
+	}
+	return out
 }

@@ -1,0 +1,140 @@
+package iceberg_test
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/offline/iceberg"
+	"github.com/weir-ml/weir/offline/offlinetest"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// A child of TestKilled is this test binary run again with these set.
+const (
+	envDir  = "WEIR_TEST_CRASH_DIR"
+	envPart = "WEIR_TEST_CRASH_PARTITION"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(envDir); dir != "" {
+		part, _ := strconv.Atoi(os.Getenv(envPart))
+		fmt.Println("fault:", commitForever(dir, int32(part)))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// commitForever goes on where the table stands, as fast as it can, until it is killed.
+func commitForever(dir string, part int32) error {
+	s, err := iceberg.Open(ctx, "sqlite:"+filepath.Join(dir, "tables.db"), filepath.Join(dir, "ware house"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	v := offlinetest.View("stats")
+	tb, err := s.Table(ctx, v)
+	if err != nil {
+		return err
+	}
+	cfg := offline.DefaultConfig()
+	cfg.Compression = "none"
+	w, err := offline.NewWriter(tb, cfg, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		return err
+	}
+	g := &offlinetest.Gen{R: rand.New(rand.NewPCG(rand.Uint64(), 1)), View: v, Days: 2}
+	for i := 0; ; i++ {
+		all, err := w.Positions(ctx)
+		if err != nil {
+			return err
+		}
+		from, _ := offline.Find(all, offlinetest.At(part, 0, ""))
+		n := 1 + g.R.IntN(5)
+		c := offlinetest.Move(v, uuid.NewString(), from, offlinetest.At(part, from.Next+int64(n), ""))
+		if err := offlinetest.Flush(ctx, w, c, g.Batch(part, from.Next, n, false)); err != nil {
+			return err
+		}
+		if i == 0 {
+			fmt.Println("going")
+		}
+	}
+}
+
+// TestKilled kills workers at random moments and wants every row that the
+// positions cover in the table exactly once.
+func TestKilled(t *testing.T) {
+	kills := 40
+	if testing.Short() {
+		kills = 6
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d, %d kills", seed, kills)
+	dir := t.TempDir()
+	open := opener(t, dir)
+	v := offlinetest.View("stats")
+	tb, err := open().Table(ctx, v)
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for part := range 2 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(seed, uint64(part)))
+			for range kills / 2 {
+				if err := killOne(dir, part, time.Duration(r.IntN(60_000))*time.Microsecond); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	st, err := tb.Load(ctx, offline.Version{})
+	require.NoError(t, err)
+	require.Len(t, st.Positions, 2)
+	var want []string
+	for _, p := range st.Positions {
+		for o := range p.Next {
+			want = append(want, fmt.Sprintf("%d/%d", p.Partition, o))
+		}
+	}
+	offlinetest.SameRows(t, want, offlinetest.Coordinates(offlinetest.Read(t, tb, st)))
+	t.Logf("%d rows in %d files, every one once", st.Rows, len(st.Files))
+	// And the table is not left locked or half done.
+	p := st.Positions[0]
+	require.NoError(t, offlinetest.Flush(ctx, offlinetest.NewWriter(t, tb), offlinetest.Move(v, "after", p,
+		feature.Position{Topic: p.Topic, TopicID: p.TopicID, Partition: p.Partition, Next: p.Next + 1})))
+}
+
+func killOne(dir string, part int, after time.Duration) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), envDir+"="+dir, envPart+"="+strconv.Itoa(part))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	defer func() { _ = cmd.Wait() }()
+	defer func() { _ = cmd.Process.Kill() }()
+	line := bufio.NewScanner(out)
+	if !line.Scan() || line.Text() != "going" {
+		return fmt.Errorf("child of partition %d: %q", part, line.Text())
+	}
+	time.Sleep(after) // the moment of the kill is random on purpose
+	return nil
+}
