@@ -2,7 +2,6 @@ package online
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/weir-ml/weir/registry/feature"
@@ -10,7 +9,8 @@ import (
 
 // Assign compares the store's marks with where the table stands and writes what
 // is missing below from the table: everything where the store knows nothing of the
-// view (or kept its rows under a shorter ttl), else what lies above the marks.
+// view (or kept its rows under a shorter ttl), else what lies above the marks, of
+// other workers' partitions and of imports too.
 //
 // A SoleWriter fills a store without any marks with blind writes, several times
 // as fast. That is safe: no mark means that nobody has finished anything there; the
@@ -27,38 +27,28 @@ func (w *Writer) Assign(ctx context.Context, at []feature.Position) error {
 	if err != nil {
 		return err
 	}
+	for _, p := range at {
+		if m, ok := marks.Find(p.TopicID, p.Partition); ok && m.Settled > p.Next {
+			w.opt.Log.Error("the table stands behind what the online store was told of it: it was rolled back, or replaced by an older copy; online values that the table no longer has stay until newer ones come",
+				"view", w.id, "partition", p.String(), "settled", m.Settled,
+				"do", "if the table is right, delete the view's keys and marks in the online store and restart; it is filled from the table")
+		}
+	}
 	ttl := w.view.TTL.Micros()
 	whole := len(marks.Part) > 0 && marks.TTL != 0 && (ttl == 0 || ttl > marks.TTL)
 	if whole {
 		w.opt.Log.Info("the view's ttl has grown: rows that the online store dropped meanwhile are written again", "view", w.id)
 	}
-	behind := whole
-	for _, p := range at {
-		m, _ := marks.Find(p.TopicID, p.Partition)
-		if m.Good() < p.Next {
-			behind = true
-		}
-		if m.Settled > p.Next {
-			w.opt.Log.Error("the table stands behind what the online store was told of it: it was rolled back, or replaced by an older copy; online values that the table no longer has stay until newer ones come",
-				"view", w.id, "partition", p.String(), "settled", m.Settled,
-				"do", "if the table is right, empty the online store of this view and restart; it is filled from the table")
-		}
+	mended, _, err := w.refill(ctx, marks, whole)
+	if err != nil {
+		return err
 	}
-	seen := map[partKey]int64{}
-	if behind {
-		if seen, _, err = w.refill(ctx, marks, whole); err != nil {
-			return err
-		}
-	}
-	var list []Settlement
+	list := make([]Settlement, 0, len(at)+len(mended))
 	for _, p := range at {
-		m, _ := marks.Find(p.TopicID, p.Partition)
 		// Everything below Next is there now and everything above comes again.
-		list = append(list, Settlement{TopicID: p.TopicID, Partition: p.Partition, Settled: p.Next, Written: p.Next,
-			MendedFrom: m.LostFrom, MendedTo: m.LostTo, StillFrom: m.LostTo})
-		delete(seen, partKey{p.TopicID, p.Partition})
+		list = append(list, Settlement{TopicID: p.TopicID, Partition: p.Partition, Settled: p.Next, Written: p.Next, Reset: true})
 	}
-	if err := w.store.Settle(ctx, w.id, ttl, append(list, others(marks, seen)...)); err != nil {
+	if err := w.store.Settle(ctx, w.id, ttl, append(list, others(marks, mended, at)...)); err != nil {
 		return err
 	}
 	w.mu.Lock()
@@ -67,18 +57,6 @@ func (w *Writer) Assign(ctx context.Context, at []feature.Position) error {
 		w.parts[partKey{p.TopicID, p.Partition}] = &part{written: p.Next}
 	}
 	return nil
-}
-
-// others settles partitions of other workers (or imports) that a refill came
-// across: it has put every row of the table, so all below the last one seen. It leaves
-// what it cannot know, Settled and losses, as it is.
-func others(marks Marks, seen map[partKey]int64) []Settlement {
-	var list []Settlement
-	for k, next := range seen {
-		m, _ := marks.Find(k.topicID, k.id)
-		list = append(list, Settlement{TopicID: k.topicID, Partition: k.id, Settled: m.Settled, Written: next})
-	}
-	return list
 }
 
 // Settle notes where the table stands now, after it has written again whatever
@@ -93,8 +71,12 @@ func (w *Writer) Settle(ctx context.Context, c *feature.Commit) error {
 }
 
 // Mend looks for losses when nothing is being committed, as after a lost
-// connection to the store: at are the table's positions. It returns the number of rows written again.
-func (w *Writer) Mend(ctx context.Context, at []feature.Position) (int64, error) {
+// connection to the store. It returns the number of rows written again.
+func (w *Writer) Mend(ctx context.Context) (int64, error) {
+	at, err := w.history.Positions(ctx, w.view)
+	if err != nil {
+		return 0, err
+	}
 	return w.settle(ctx, at)
 }
 
@@ -111,7 +93,7 @@ func (w *Writer) settle(ctx context.Context, at []feature.Position) (rows int64,
 			behind = true
 		}
 	}
-	seen := map[partKey]int64{}
+	var mended []feature.Position
 	if behind {
 		w.mu.Lock()
 		w.knowSchema = false // it may be gone with the rest
@@ -119,43 +101,64 @@ func (w *Writer) settle(ctx context.Context, at []feature.Position) (rows int64,
 		if err := w.registerSchema(ctx); err != nil {
 			return 0, err
 		}
-		if seen, rows, err = w.refill(ctx, marks, false); err != nil {
-			return 0, err
+		if mended, rows, err = w.refill(ctx, marks, false); err != nil {
+			return rows, err
 		}
 	}
-	var list []Settlement
+	list := make([]Settlement, 0, len(at)+len(mended))
 	for _, p := range at {
 		m, _ := marks.Find(p.TopicID, p.Partition)
 		list = append(list, Settlement{TopicID: p.TopicID, Partition: p.Partition, Settled: p.Next, Written: p.Next,
 			MendedFrom: m.LostFrom, MendedTo: m.LostTo, StillFrom: p.Next})
-		delete(seen, partKey{p.TopicID, p.Partition})
 	}
-	return rows, w.store.Settle(ctx, w.id, w.view.TTL.Micros(), append(list, others(marks, seen)...))
+	return rows, w.store.Settle(ctx, w.id, w.view.TTL.Micros(), append(list, others(marks, mended, at)...))
 }
 
-// refill writes from the table what the marks do not vouch for. It returns, for
-// each partition that rows came from, the offset behind its last one, and the
-// number of rows. Needs mend.
-func (w *Writer) refill(ctx context.Context, marks Marks, whole bool) (seen map[partKey]int64, rows int64, err error) {
+// others settles what a refill has mended beside the partitions in at.
+func others(marks Marks, mended, at []feature.Position) []Settlement {
+	var list []Settlement
+next:
+	for _, p := range mended {
+		for _, q := range at {
+			if p.Same(q) {
+				continue next
+			}
+		}
+		m, _ := marks.Find(p.TopicID, p.Partition)
+		list = append(list, Settlement{TopicID: p.TopicID, Partition: p.Partition, Settled: max(m.Settled, p.Next), Written: p.Next,
+			MendedFrom: m.LostFrom, MendedTo: m.LostTo, StillFrom: p.Next})
+	}
+	return list
+}
+
+// refill writes from the table what the marks do not vouch for, everything if
+// whole. It returns the positions below which all rows have been written by it,
+// and the number of rows. Needs mend.
+func (w *Writer) refill(ctx context.Context, marks Marks, whole bool) (mended []feature.Position, rows int64, err error) {
+	table, err := w.history.Positions(ctx, w.view)
+	if err != nil {
+		return nil, 0, err
+	}
 	var since []feature.Position
-	for _, m := range marks.Part {
-		if good := m.Good(); good > 0 {
-			since = append(since, feature.Position{TopicID: m.TopicID, Partition: m.Partition, Next: good})
+	known := false
+	for _, p := range table {
+		m, _ := marks.Find(p.TopicID, p.Partition)
+		good := m.Good()
+		known = known || good > 0
+		if good < p.Next {
+			mended = append(mended, p)
+			p.Next = good
+			since = append(since, p)
 		}
 	}
-	whole = whole || len(since) == 0
+	if len(since) == 0 && !whole {
+		return nil, 0, nil
+	}
 	w.mu.Lock()
 	blind := w.opt.SoleWriter && len(marks.Part) == 0 && len(w.parts) == 0
 	w.mu.Unlock()
-
 	start := time.Now()
-	seen = map[partKey]int64{}
 	write := func(b *feature.Batch) error {
-		if b.Len() == 0 {
-			return nil
-		}
-		k := partKey{b.Origin.TopicID, b.Origin.Partition}
-		seen[k] = max(seen[k], slices.Max(b.Offsets)+1)
 		rows += int64(b.Len())
 		if blind {
 			return w.fill(ctx, b)
@@ -163,7 +166,8 @@ func (w *Writer) refill(ctx context.Context, marks Marks, whole bool) (seen map[
 		_, err := w.put(ctx, b, nil)
 		return err
 	}
-	if whole {
+	if whole = whole || !known; whole {
+		mended = table
 		err = w.history.Newest(ctx, w.view, write)
 	} else {
 		err = w.history.Since(ctx, w.view, since, write)
@@ -175,5 +179,5 @@ func (w *Writer) refill(ctx context.Context, marks Marks, whole bool) (seen map[
 	if rows > 0 {
 		w.opt.Log.Info("online store refilled from the table", "view", w.id, "rows", rows, "whole", whole, "took", time.Since(start).Round(time.Millisecond))
 	}
-	return seen, rows, nil
+	return mended, rows, nil
 }

@@ -103,10 +103,15 @@ func (m Marks) Find(topicID [16]byte, partition int32) (Mark, bool) {
 // Written never goes back. If what the mark holds as lost lies within
 // [MendedFrom, MendedTo) it has been put again below StillFrom and is forgotten
 // there; if it does not, the store has lost more in the meantime, and all of it stays.
+//
+// Reset makes the mark Settled and Written, with nothing lost: the partition's
+// rows from Written on all come again. Written may go back there, and must: where it
+// promised rows that were lost, it would hide the loss of those that now come.
 type Settlement struct {
 	TopicID              [16]byte
 	Partition            int32
 	Settled, Written     int64
+	Reset                bool
 	MendedFrom, MendedTo int64 // equal when there was nothing to mend
 	StillFrom            int64
 }
@@ -114,7 +119,12 @@ type Settlement struct {
 // Apply is what Settle does to a mark, and Move what Put does; both return the
 // new mark. The scripts of online/redis do the same there.
 func (s Settlement) Apply(m Mark) Mark {
-	m.Settled, m.Written = s.Settled, max(m.Written, s.Written)
+	m.Settled = s.Settled
+	if s.Reset {
+		m.Written, m.LostFrom, m.LostTo = s.Written, 0, 0
+		return m
+	}
+	m.Written = max(m.Written, s.Written)
 	if m.LostFrom < m.LostTo && m.LostFrom >= s.MendedFrom && m.LostTo <= s.MendedTo {
 		m.LostFrom = max(m.LostFrom, s.StillFrom)
 	}

@@ -12,14 +12,16 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// History is the view's table, as far as the Writer needs it. Both functions call fn with
-// batches whose rows are of one partition (Origin.TopicID and Partition), of the
-// table's newest version; a batch is the callee's only until fn returns.
+// History is the view's table, as far as the Writer needs it, always as it is
+// now: every commit that has landed shows. Newest and Since call fn with batches whose
+// rows are of one partition (Origin.TopicID and Partition); a batch may be
+// reused after fn returns.
 type History interface {
+	// Positions returns where the table stands, on all partitions and imports it knows.
+	Positions(ctx context.Context, view *feature.View) ([]feature.Position, error)
 	// Newest gives the newest row of every key, each key once, tombstones included.
 	Newest(ctx context.Context, view *feature.View, fn func(*feature.Batch) error) error
-	// Since gives every row whose offset is at or above Next of its partition's
-	// position. Rows of a partition that is not listed (an import's too) all come.
+	// Since gives the rows of the listed partitions with offsets at or above Next.
 	Since(ctx context.Context, view *feature.View, since []feature.Position, fn func(*feature.Batch) error) error
 }
 

@@ -13,9 +13,9 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// oracle is what a store must answer: the newest row of each key, in a map.
-type oracle struct {
-	view *feature.View
+// Oracle is what a store must answer: the newest row of each key, in a map.
+type Oracle struct {
+	View *feature.View
 	best map[string]oracleRow
 }
 
@@ -24,7 +24,8 @@ type oracleRow struct {
 	st feature.Stamp
 }
 
-func (o *oracle) see(partition int32, rows ...Row) {
+// See takes rows of a partition, in any order.
+func (o *Oracle) See(partition int32, rows ...Row) {
 	if o.best == nil {
 		o.best = map[string]oracleRow{}
 	}
@@ -37,11 +38,11 @@ func (o *oracle) see(partition int32, rows ...Row) {
 	}
 }
 
-// check looks every key up, and one that does not exist.
-func (o *oracle) check(t *testing.T, s online.Store, now int64) {
+// Check looks every key up, and one that does not exist.
+func (o *Oracle) Check(t *testing.T, s online.Store, now int64) {
 	t.Helper()
 	rd := online.NewReader(s, func() time.Time { return feature.Time(now) }, nil, nil)
-	plan, err := rd.Compile(Service(o.view))
+	plan, err := rd.Compile(Service(o.View))
 	require.NoError(t, err)
 	keys := []string{"no such key"}
 	for k := range o.best {
@@ -60,7 +61,7 @@ func (o *oracle) check(t *testing.T, s online.Store, now int64) {
 		switch {
 		case !known || r.Deleted:
 			want = feature.NotFoundStatus
-		case r.st.Expired(o.view.TTL, now):
+		case r.st.Expired(o.View.TTL, now):
 			want = feature.OutsideMaxAge
 		}
 		require.Equal(t, want.String(), b.Views[0].Status[i].String(), "key %q, row %+v", k, r)
@@ -79,8 +80,8 @@ func (o *oracle) check(t *testing.T, s online.Store, now int64) {
 	}
 }
 
-// randomRow draws a row of View: few keys, times close together, some deleted.
-func randomRow(r *rand.Rand, v *feature.View, base, offset int64) Row {
+// RandomRow draws a row of View: few keys, times close together, some deleted.
+func RandomRow(r *rand.Rand, v *feature.View, base, offset int64) Row {
 	row := Row{Values: []any{fmt.Sprintf("k%d {,}%%é", r.IntN(25))}, Offset: offset, Deleted: r.IntN(10) == 0}
 	for _, f := range v.Features {
 		row.Values = append(row.Values, Random(r, f.Type))
@@ -97,17 +98,17 @@ func testWriteAndRead(t *testing.T, s online.Store, p string) {
 	now := time.Now().UnixMicro()
 	v := View(p, "v", feature.Duration(15*time.Minute))
 	w := online.NewWriter(v, s, &Table{}, online.Options{})
-	o := &oracle{view: v}
+	o := &Oracle{View: v}
 	var all []*feature.Batch
 	for part := range int32(3) {
 		next := int64(0)
 		for range 12 {
 			var rows []Row
 			for range 1 + r.IntN(12) {
-				rows = append(rows, randomRow(r, v, now-20*60_000_000, next))
+				rows = append(rows, RandomRow(r, v, now-20*60_000_000, next))
 				next += 1 + r.Int64N(3)
 			}
-			o.see(part, rows...)
+			o.See(part, rows...)
 			all = append(all, Batch(v, [16]byte{1}, part, rows...))
 		}
 	}
@@ -118,5 +119,5 @@ func testWriteAndRead(t *testing.T, s online.Store, p string) {
 	for _, b := range all {
 		require.NoError(t, w.Write(ctx, b))
 	}
-	o.check(t, s, now)
+	o.Check(t, s, now)
 }

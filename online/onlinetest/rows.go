@@ -119,6 +119,44 @@ func appendValue(b array.Builder, x any) {
 	}
 }
 
+// Rows are a batch's rows, the other way round.
+func Rows(b *feature.Batch) []Row {
+	rows := make([]Row, b.Len())
+	for i := range rows {
+		r := Row{Event: b.EventTime[i], Known: b.KnownTime[i], Offset: b.Offsets[i], Deleted: b.Deleted(i)}
+		for _, c := range b.Rows.Columns() {
+			r.Values = append(r.Values, arrowValue(c, i))
+		}
+		rows[i] = r
+	}
+	return rows
+}
+
+func arrowValue(c arrow.Array, i int) any {
+	if c.IsNull(i) {
+		return nil
+	}
+	switch c := c.(type) {
+	case *array.Boolean:
+		return c.Value(i)
+	case *array.Int32:
+		return c.Value(i)
+	case *array.Int64:
+		return c.Value(i)
+	case *array.Float32:
+		return c.Value(i)
+	case *array.Float64:
+		return c.Value(i)
+	case *array.String:
+		return c.Value(i)
+	case *array.Binary:
+		return append([]byte{}, c.Value(i)...)
+	case *array.Timestamp:
+		return int64(c.Value(i))
+	}
+	panic("onlinetest: no values of " + c.DataType().String())
+}
+
 // Value is row i of a vector as a Go value, nil for null: the other way round.
 func Value(v *feature.Vector, i int) any {
 	if !v.Valid[i] {

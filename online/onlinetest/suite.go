@@ -288,7 +288,7 @@ func testMarks(t *testing.T, s online.Store, p string) {
 			require.Equal(t, lost, got.Lost, "%+v of %+v", a, mark)
 			mark = want
 		} else {
-			x := online.Settlement{TopicID: topic, Partition: part, Settled: number(), Written: number()}
+			x := online.Settlement{TopicID: topic, Partition: part, Settled: number(), Written: number(), Reset: r.IntN(5) == 0}
 			if r.IntN(2) == 0 {
 				x.MendedFrom, x.MendedTo, x.StillFrom = mark.LostFrom, mark.LostTo, number()
 			} else {

@@ -3,6 +3,8 @@ package onlinetest
 import (
 	"bytes"
 	"context"
+	"math"
+	"slices"
 	"sync"
 
 	"github.com/weir-ml/weir/registry/feature"
@@ -12,6 +14,7 @@ import (
 type Table struct {
 	mu   sync.Mutex
 	rows []tableRow // guarded by mu
+	at   []feature.Position
 	// Newests and Sinces count the calls of the two functions.
 	Newests, Sinces int
 }
@@ -23,13 +26,26 @@ type tableRow struct {
 
 func (r tableRow) stamp() feature.Stamp { return r.batch.Stamp(r.i) }
 
-// Append commits batches.
+// Positions returns where the table stands.
+func (t *Table) Positions(context.Context, *feature.View) ([]feature.Position, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.at), nil
+}
+
+// Append commits batches; the positions move behind them.
 func (t *Table) Append(list ...*feature.Batch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, b := range list {
 		for i := range b.Len() {
 			t.rows = append(t.rows, tableRow{b, i})
+		}
+		to := feature.Position{Topic: b.Origin.Topic, TopicID: b.Origin.TopicID, Partition: b.Origin.Partition, Next: b.Origin.Next}
+		if i := slices.IndexFunc(t.at, to.Same); i >= 0 {
+			t.at[i].Next = max(t.at[i].Next, to.Next)
+		} else {
+			t.at = append(t.at, to)
 		}
 	}
 }
@@ -66,7 +82,7 @@ func (t *Table) Since(_ context.Context, v *feature.View, since []feature.Positi
 	rows := t.rows[:len(t.rows):len(t.rows)]
 	t.mu.Unlock()
 	for _, r := range rows {
-		from := int64(0)
+		from := int64(math.MaxInt64)
 		for _, p := range since {
 			if bytes.Equal(p.TopicID[:], r.batch.Origin.TopicID[:]) && p.Partition == r.batch.Origin.Partition {
 				from = p.Next

@@ -77,7 +77,7 @@ func DefaultConfig() Config {
 func (c Config) Validate() error {
 	var errs []error
 	fault := func(field, must string, got any) {
-		errs = append(errs, fmt.Errorf("online.redis.%s: must be %s (got %v)", field, must, got))
+		errs = append(errs, fmt.Errorf("redis.%s: must be %s (got %v)", field, must, got))
 	}
 	for _, a := range c.Addrs {
 		if _, _, err := net.SplitHostPort(a); err != nil {

@@ -20,7 +20,7 @@ var passing = map[string]string{
 	"CLUSTERDOWN": "",
 	"MASTERDOWN":  "",
 	"TRYAGAIN":    "",
-	"MOVED":       "set online.redis.cluster: true if the server is part of a cluster",
+	"MOVED":       "set redis.cluster: true if the server is part of a cluster",
 	"ASK":         "",
 	"BUSY":        "another client's script holds the server up",
 	"NOREPLICAS":  "",
@@ -43,12 +43,12 @@ func (s *Store) classify(op string, err error) error {
 		switch hint, ok := passing[word]; {
 		case ok && word == "ERR":
 			if strings.Contains(err.Error(), "max number of clients") {
-				e.Kind, e.Hint = feature.Unavailable, "raise the server's maxclients or lower online.redis.pool_size"
+				e.Kind, e.Hint = feature.Unavailable, "raise the server's maxclients or lower redis.pool_size"
 			}
 		case ok:
 			e.Kind, e.Hint = feature.Unavailable, hint
 		case word == "NOAUTH" || word == "WRONGPASS" || word == "NOPERM":
-			e.Kind, e.Hint = feature.Unauthorized, "check online.redis.username and online.redis.password, and the user's rights"
+			e.Kind, e.Hint = feature.Unauthorized, "check redis.username and redis.password, and the user's rights"
 		case word == "WRONGTYPE":
 			e.Hint = "a key of Weir's layout is of another type: does another program write keys that begin with w:{ there?"
 		}

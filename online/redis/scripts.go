@@ -78,18 +78,21 @@ return lost
 `)
 
 // settleScript is online.Settlement.Apply for several partitions. ARGV: ttl,
-// then for each: partition, settled, written, mended from, mended to, still from.
+// then for each: partition, settled, written, mended from, mended to, still from, reset (0 or 1).
 var settleScript = newScript(`
 local h = KEYS[1]
 local set = function(f, v) redis.call('HSET', h, f, v) end
 set('ttl', ARGV[1])
-for i = 2, #ARGV, 6 do
+for i = 2, #ARGV, 7 do
   local part = ARGV[i]
   local at = redis.call('HGET', h, part .. ':written')
   set(part .. ':settled', ARGV[i+1])
-  if not at or tonumber(at) < tonumber(ARGV[i+2]) then set(part .. ':written', ARGV[i+2]) end
+  local reset = ARGV[i+6] == '1'
+  if reset or not at or tonumber(at) < tonumber(ARGV[i+2]) then set(part .. ':written', ARGV[i+2]) end
   local lo, hi = redis.call('HGET', h, part .. ':lost_from'), redis.call('HGET', h, part .. ':lost_to')
-  if lo and hi and tonumber(lo) >= tonumber(ARGV[i+3]) and tonumber(hi) <= tonumber(ARGV[i+4]) then
+  if reset then
+    redis.call('HDEL', h, part .. ':lost_from', part .. ':lost_to')
+  elseif lo and hi and tonumber(lo) >= tonumber(ARGV[i+3]) and tonumber(hi) <= tonumber(ARGV[i+4]) then
     if tonumber(ARGV[i+5]) >= tonumber(hi) then
       redis.call('HDEL', h, part .. ':lost_from', part .. ':lost_to')
     elseif tonumber(lo) < tonumber(ARGV[i+5]) then

@@ -51,14 +51,14 @@ func (silence) Printf(context.Context, string, ...any) {}
 // Open makes a store for the configured servers without waiting for them.
 func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	if len(cfg.Addrs) == 0 {
-		return nil, feature.Errorf(feature.Invalid, "redis.open", "online.redis.addrs", "no address is configured")
+		return nil, feature.Errorf(feature.Invalid, "redis.open", "redis.addrs", "no address is configured")
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, &feature.Error{Kind: feature.Invalid, Op: "redis.open", Err: err}
 	}
 	tls, err := cfg.TLS.load()
 	if err != nil {
-		return nil, &feature.Error{Kind: feature.Invalid, Op: "redis.open", What: "online.redis.tls", Err: err}
+		return nil, &feature.Error{Kind: feature.Invalid, Op: "redis.open", What: "redis.tls", Err: err}
 	}
 	quiet()
 	o := goredis.UniversalOptions{
@@ -413,7 +413,7 @@ func (s *Store) Settle(ctx context.Context, view string, ttl int64, list []onlin
 	}
 	args := []any{ttl}
 	for _, x := range list {
-		args = append(args, partName(x.TopicID, x.Partition), x.Settled, x.Written, x.MendedFrom, x.MendedTo, x.StillFrom)
+		args = append(args, partName(x.TopicID, x.Partition), x.Settled, x.Written, x.MendedFrom, x.MendedTo, x.StillFrom, x.Reset)
 	}
 	calls := make([]*call, len(keys))
 	for i, k := range keys {

@@ -13,6 +13,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testserver"
 	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/online/onlinetest"
 	"github.com/weir-ml/weir/online/redis"
@@ -35,7 +36,7 @@ func TestConformance(t *testing.T) {
 		onlinetest.Run(t, func(t *testing.T) online.Store { return open(t, addr) })
 	})
 	t.Run("redis", func(t *testing.T) {
-		addr := onlinetest.Redis(t)
+		addr := testserver.Redis(t).Addr
 		onlinetest.Run(t, func(t *testing.T) online.Store { return open(t, addr) })
 	})
 	t.Run("cluster", func(t *testing.T) {
@@ -49,7 +50,7 @@ func cluster(t *testing.T) []string {
 	ctx := context.Background()
 	var addrs []string
 	for i := range 3 {
-		s := onlinetest.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", clusterPort(t), "--cluster-node-timeout", "20000")
+		s := testserver.OwnRedis(t, "--cluster-enabled", "yes", "--cluster-port", clusterPort(t), "--cluster-node-timeout", "20000")
 		addrs = append(addrs, s.Addr)
 		c := goredis.NewClient(&goredis.Options{Addr: s.Addr})
 		defer func() { _ = c.Close() }()
@@ -87,7 +88,7 @@ func clusterPort(t *testing.T) string {
 }
 
 func TestExpiryIsSet(t *testing.T) {
-	for name, addr := range map[string]string{"miniredis": miniredis.RunT(t).Addr(), "redis": onlinetest.Redis(t)} {
+	for name, addr := range map[string]string{"miniredis": miniredis.RunT(t).Addr(), "redis": testserver.Redis(t).Addr} {
 		t.Run(name, func(t *testing.T) {
 			ctx, p := context.Background(), onlinetest.Project(t)
 			s := open(t, addr)
@@ -121,7 +122,7 @@ func TestExpiryIsSet(t *testing.T) {
 
 // A server that forgot the scripts is taught them again, in the middle of a pipeline too.
 func TestScriptsFlushed(t *testing.T) {
-	addr := onlinetest.Redis(t)
+	addr := testserver.Redis(t).Addr
 	s := open(t, addr)
 	c := goredis.NewClient(&goredis.Options{Addr: addr})
 	defer func() { _ = c.Close() }()
@@ -141,7 +142,7 @@ func TestScriptsFlushed(t *testing.T) {
 }
 
 func TestHungServer(t *testing.T) {
-	srv := onlinetest.StartRedis(t)
+	srv := testserver.OwnRedis(t)
 	cfg := redis.DefaultConfig()
 	cfg.Addrs = []string{srv.Addr}
 	cfg.ReadTimeout, cfg.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
@@ -150,7 +151,7 @@ func TestHungServer(t *testing.T) {
 	defer func() { _ = s.Close() }()
 	ctx := context.Background()
 	require.NoError(t, s.Ping(ctx))
-	srv.Stop()
+	srv.Pause(t)
 	start := time.Now()
 	vals, failed := make([][]byte, 2), make([]bool, 2)
 	err = s.Get(ctx, []string{"a", "b"}, vals, failed)
@@ -162,21 +163,21 @@ func TestHungServer(t *testing.T) {
 	defer cancel()
 	require.Equal(t, feature.Unavailable, feature.KindOf(s.Get(short, []string{"a"}, vals[:1], failed[:1])))
 	require.Less(t, time.Since(start), 3*time.Second) // the client's own defaults would need 15
-	srv.Continue()
+	srv.Resume(t)
 	require.Eventually(t, func() bool { return s.Ping(ctx) == nil }, 5*time.Second, 5*time.Millisecond)
 }
 
 func TestServerGoesAndComes(t *testing.T) {
-	srv := onlinetest.StartRedis(t)
+	srv := testserver.OwnRedis(t)
 	s := open(t, srv.Addr)
 	ctx := context.Background()
 	vals, failed := make([][]byte, 1), make([]bool, 1)
 	require.NoError(t, s.Get(ctx, []string{"a"}, vals, failed))
-	srv.Kill()
+	srv.Kill(t)
 	require.Eventually(t, func() bool {
 		return feature.KindOf(s.Get(ctx, []string{"a"}, vals, failed)) == feature.Unavailable && failed[0]
 	}, 10*time.Second, time.Millisecond)
-	require.NoError(t, srv.Start())
+	srv.Start(t)
 	failed[0] = false
 	require.Eventually(t, func() bool { return s.Get(ctx, []string{"a"}, vals, failed) == nil }, 10*time.Second, time.Millisecond)
 }
@@ -207,7 +208,7 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, c.Validate())
 	c.Addrs, c.PoolSize, c.ReadTimeout, c.DB = []string{"nowhere"}, 0, 0, -1
 	err := c.Validate()
-	for _, want := range []string{"online.redis.addrs", "online.redis.pool_size", "online.redis.read_timeout", "online.redis.db"} {
+	for _, want := range []string{"redis.addrs", "redis.pool_size", "redis.read_timeout", "redis.db"} {
 		require.ErrorContains(t, err, want)
 	}
 	c.Password = "hunter2"

@@ -1,8 +1,0 @@
-package onlinetest
-
-import "syscall"
-
-const (
-	stopSignal = syscall.SIGSTOP
-	contSignal = syscall.SIGCONT
-)
