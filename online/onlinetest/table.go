@@ -1,30 +1,26 @@
 package onlinetest
 
 import (
-	"bytes"
 	"context"
 	"math"
 	"slices"
+	"sort"
 	"sync"
 
+	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
 // Table is a view's table as online.History sees it, in memory.
 type Table struct {
-	mu   sync.Mutex
-	rows []tableRow // guarded by mu
-	at   []feature.Position
+	mu      sync.Mutex
+	batches []*feature.Batch   // guarded by mu
+	at      []feature.Position // guarded by mu
 	// Newests and Sinces count the calls of the two functions.
 	Newests, Sinces int
 }
 
-type tableRow struct {
-	batch *feature.Batch
-	i     int
-}
-
-func (r tableRow) stamp() feature.Stamp { return r.batch.Stamp(r.i) }
+var _ online.History = (*Table)(nil)
 
 // Positions returns where the table stands.
 func (t *Table) Positions(context.Context, *feature.View) ([]feature.Position, error) {
@@ -38,9 +34,7 @@ func (t *Table) Append(list ...*feature.Batch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, b := range list {
-		for i := range b.Len() {
-			t.rows = append(t.rows, tableRow{b, i})
-		}
+		t.batches = append(t.batches, b)
 		to := feature.Position{Topic: b.Origin.Topic, TopicID: b.Origin.TopicID, Partition: b.Origin.Partition, Next: b.Origin.Next}
 		if i := slices.IndexFunc(t.at, to.Same); i >= 0 {
 			t.at[i].Next = max(t.at[i].Next, to.Next)
@@ -52,61 +46,67 @@ func (t *Table) Append(list ...*feature.Batch) {
 
 // Newest gives the newest row of each key, a batch a row.
 func (t *Table) Newest(_ context.Context, v *feature.View, fn func(*feature.Batch) error) error {
+	type row struct {
+		b *feature.Batch
+		i int
+	}
 	t.mu.Lock()
 	t.Newests++
-	best := map[string]tableRow{}
+	best := map[string]row{}
 	var order []string
-	for _, r := range t.rows {
-		k := string(feature.AppendKey(nil, r.batch.KeyColumns(), r.i))
-		old, ok := best[k]
-		if !ok {
-			order = append(order, k)
-		}
-		if !ok || r.stamp().Compare(old.stamp()) >= 0 {
-			best[k] = r
+	for _, b := range t.batches {
+		for i := range b.Len() {
+			k := string(feature.AppendKey(nil, b.KeyColumns(), i))
+			old, ok := best[k]
+			if !ok {
+				order = append(order, k)
+			}
+			if !ok || b.Stamp(i).Compare(old.b.Stamp(old.i)) >= 0 {
+				best[k] = row{b, i}
+			}
 		}
 	}
 	t.mu.Unlock()
 	for _, k := range order {
-		if err := fn(best[k].one(v)); err != nil {
+		if err := fn(slice(v, best[k].b, best[k].i, best[k].i+1)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Since gives the rows at or above the positions, a batch a row.
+// Since gives the rows at or above the positions.
 func (t *Table) Since(_ context.Context, v *feature.View, since []feature.Position, fn func(*feature.Batch) error) error {
 	t.mu.Lock()
 	t.Sinces++
-	rows := t.rows[:len(t.rows):len(t.rows)]
+	batches := slices.Clone(t.batches)
 	t.mu.Unlock()
-	for _, r := range rows {
+	for _, b := range batches {
 		from := int64(math.MaxInt64)
 		for _, p := range since {
-			if bytes.Equal(p.TopicID[:], r.batch.Origin.TopicID[:]) && p.Partition == r.batch.Origin.Partition {
+			if p.TopicID == b.Origin.TopicID && p.Partition == b.Origin.Partition {
 				from = p.Next
 			}
 		}
-		if r.batch.Offsets[r.i] < from {
+		first := sort.Search(b.Len(), func(i int) bool { return b.Offsets[i] >= from })
+		if first == b.Len() {
 			continue
 		}
-		if err := fn(r.one(v)); err != nil {
+		if err := fn(slice(v, b, first, b.Len())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// one is the row as a batch of its own, cut out of its batch's memory.
-func (r tableRow) one(v *feature.View) *feature.Batch {
-	b := *r.batch
-	i := r.i
-	b.View, b.Rows = v, r.batch.Rows.NewSlice(int64(i), int64(i+1))
-	b.Offsets, b.EventTime, b.KnownTime = b.Offsets[i:i+1], b.EventTime[i:i+1], b.KnownTime[i:i+1]
-	b.Origin.First, b.Origin.Next = b.Offsets[0], b.Offsets[0]+1
+// slice is rows [from, to) of a batch, in its memory.
+func slice(v *feature.View, all *feature.Batch, from, to int) *feature.Batch {
+	b := *all
+	b.View, b.Rows = v, all.Rows.NewSlice(int64(from), int64(to))
+	b.Offsets, b.EventTime, b.KnownTime = b.Offsets[from:to], b.EventTime[from:to], b.KnownTime[from:to]
+	b.Origin.First, b.Origin.Next = b.Offsets[0], b.Offsets[len(b.Offsets)-1]+1
 	if b.Tombstone != nil {
-		b.Tombstone = b.Tombstone[i : i+1]
+		b.Tombstone = b.Tombstone[from:to]
 	}
 	return &b
 }
