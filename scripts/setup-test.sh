@@ -13,7 +13,7 @@ set -euo pipefail
 
 kafka_version=4.3.1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/weir
-kafka_home=${WEIR_KAFKA_HOME:-$cache/kafka-$kafka_version}
+kafka_home=${WEIR_TEST_KAFKA_HOME:-$cache/kafka-$kafka_version}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }

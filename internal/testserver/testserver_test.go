@@ -21,7 +21,7 @@ import (
 	"github.com/weir-ml/weir/internal/testserver/native"
 )
 
-const childEnv = "WEIR_TESTSERVER_CHILD"
+const childEnv = "WEIR_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {

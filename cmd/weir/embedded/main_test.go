@@ -10,7 +10,7 @@ import (
 
 // childEnv makes this test binary serve instead of testing, so that a test can
 // kill a real process.
-const childEnv = "WEIR_EMBEDDED_CHILD"
+const childEnv = "WEIR_TEST_EMBEDDED_CHILD"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {

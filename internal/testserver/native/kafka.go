@@ -27,10 +27,10 @@ type Kafka struct {
 	dir  string
 }
 
-// KafkaHome is the folder with Kafka's jars: WEIR_KAFKA_HOME, else the one that
+// KafkaHome is the folder with Kafka's jars: WEIR_TEST_KAFKA_HOME, else the one that
 // scripts/setup-test.sh fills.
 func KafkaHome() string {
-	if home := os.Getenv("WEIR_KAFKA_HOME"); home != "" {
+	if home := os.Getenv("WEIR_TEST_KAFKA_HOME"); home != "" {
 		return home
 	}
 	cache := os.Getenv("XDG_CACHE_HOME")
