@@ -309,13 +309,31 @@ func (s *Store) putTrip(ctx context.Context, rows []online.Row) (stored int, err
 	return stored, nil
 }
 
-// Fill stores rows with plain SET commands.
+// Fill stores rows with MSET, or SET where they expire or on a cluster.
 func (s *Store) Fill(ctx context.Context, rows []online.Row) error {
 	for len(rows) > 0 {
 		n := trip(rows)
 		pipe := s.writes.Pipeline()
+		var many []any
 		for i := range rows[:n] {
-			_ = pipe.Process(ctx, set(ctx, &rows[i]))
+			r := &rows[i]
+			switch {
+			case r.Expire > 0:
+				_ = pipe.Process(ctx, goredis.NewStatusCmd(ctx, "set", r.Key, r.Value, "px", max(r.Expire.Milliseconds(), 1)))
+			case s.cluster():
+				_ = pipe.Process(ctx, goredis.NewStatusCmd(ctx, "set", r.Key, r.Value))
+			default:
+				if many == nil {
+					many = append(make([]any, 0, 1+2*s.cfg.RowsPerWrite), "mset")
+				}
+				if many = append(many, r.Key, r.Value); len(many) > 2*s.cfg.RowsPerWrite {
+					_ = pipe.Process(ctx, goredis.NewStatusCmd(ctx, many...))
+					many = nil
+				}
+			}
+		}
+		if many != nil {
+			_ = pipe.Process(ctx, goredis.NewStatusCmd(ctx, many...))
 		}
 		if _, err := pipe.Exec(ctx); err != nil { // the first of any command
 			return s.classify("fill", err)
@@ -323,13 +341,6 @@ func (s *Store) Fill(ctx context.Context, rows []online.Row) error {
 		rows = rows[n:]
 	}
 	return nil
-}
-
-func set(ctx context.Context, r *online.Row) goredis.Cmder {
-	if r.Expire > 0 {
-		return goredis.NewStatusCmd(ctx, "set", r.Key, r.Value, "px", max(r.Expire.Milliseconds(), 1))
-	}
-	return goredis.NewStatusCmd(ctx, "set", r.Key, r.Value)
 }
 
 func partName(topicID [16]byte, partition int32) string {
