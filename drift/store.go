@@ -29,8 +29,9 @@ type Store interface {
 	// Assign tells where a view's table stands: what is staged under
 	// Position.Commit is settled, and staged commits that start below
 	// Position.Next are dropped. A staged commit that starts at Position.Next or
-	// above is left: whoever staged it may be about to land it. The
-	// partitions do not count as idle for AssignGrace.
+	// above is left: whoever staged it may be about to land it. Partitions of which
+	// nothing is known are registered as drained (an empty partition may never
+	// have anything else to tell), and no partition counts as idle for AssignGrace.
 	Assign(ctx context.Context, view string, at []feature.Position, now time.Time) error
 	// Drop forgets staged commits that will never land.
 	Drop(ctx context.Context, commits []string) error
@@ -60,9 +61,20 @@ type Store interface {
 	Prune(ctx context.Context, settled, judged, delivered time.Time) error
 }
 
-// AssignGrace is how long a newly assigned partition counts as not idle
-// whatever was known of it: long enough for its worker to find out whether there is a backlog.
-const AssignGrace = 30 * time.Second
+// AssignGrace is how long a newly assigned partition counts as not idle, before
+// Window.IdleFor begins: long enough for its worker to find out whether there is
+// a backlog. The first commit that names the partition ends it.
+const AssignGrace = 10 * time.Second
+
+// Assigned is the progress of a partition after Assign; p is nil where nothing was known.
+func Assigned(p *Progress, view string, at feature.Position, now time.Time) Progress {
+	if p == nil {
+		p = &Progress{View: view, TopicID: at.TopicID, Partition: at.Partition, Next: at.Next, Drained: true, Updated: now.UnixMicro()}
+	}
+	n := *p
+	n.Since = now.Add(AssignGrace).UnixMicro()
+	return n
+}
 
 // Series names a line of windows: those of one monitor and window size. A monitor
 // whose thresholds change keeps its windows; one whose window size changes begins anew.

@@ -161,9 +161,19 @@ func (t *Tap) Name() string { return "drift" }
 // Buffered is about how many bytes the folds take that are not yet settled.
 func (t *Tap) Buffered() int64 { return t.bytes.Load() }
 
-// Assign implements ingest.Sink.
+// Assign implements ingest.Sink. Commits of this Tap that name the partitions and whose
+// outcome was unknown are decided by where the table stands.
 func (t *Tap) Assign(ctx context.Context, at []feature.Position) error {
 	if t.watched() {
+		// A commit of our own whose outcome was unknown: it has landed, and should the
+		// store have taken it for dead, it is still here.
+		for _, p := range at {
+			if x, _ := t.pending(p.Commit); x != nil && x.staged != nil {
+				if err := t.merge(ctx, p.Commit, x.staged); err != nil {
+					return err
+				}
+			}
+		}
 		if err := t.store.Assign(ctx, t.view, at, t.opt.Now()); err != nil {
 			return err
 		}
@@ -171,7 +181,19 @@ func (t *Tap) Assign(ctx context.Context, at []feature.Position) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for id, x := range t.cuts {
+		if slices.ContainsFunc(x.marks, func(m Mark) bool {
+			return slices.ContainsFunc(at, func(p feature.Position) bool { return partOf(p) == part{m.TopicID, m.Partition} })
+		}) {
+			// Settled above, or it has not landed and its rows come again.
+			t.bytes.Add(-x.bytes)
+			delete(t.cuts, id)
+		}
+	}
 	for _, p := range at {
+		if _, ok := t.landed[partOf(p)]; !ok && !t.watched() {
+			t.landed[partOf(p)] = Mark{TopicID: p.TopicID, Partition: p.Partition, Next: p.Next, Drained: true}
+		}
 		t.forget(partOf(p))
 		t.parts[partOf(p)] = &partition{next: p.Next, known: true}
 	}
@@ -422,21 +444,17 @@ func (t *Tap) build(commit string, x *cut) *Staged {
 func (t *Tap) Settle(ctx context.Context, c *feature.Commit) error {
 	x, _ := t.pending(c.ID)
 	if x == nil {
+		// Forgotten by an Assign in between; what was staged counts all the same.
+		if t.watched() {
+			_, err := t.store.Settle(ctx, c.ID, t.opt.Now())
+			return err
+		}
 		return nil
 	}
 	if x.staged != nil {
-		start := time.Now()
-		known, err := t.store.Settle(ctx, c.ID, t.opt.Now())
-		if err == nil && !known {
-			// Somebody took the staged work for dead. The commit has landed, so it counts.
-			if err = t.store.Stage(ctx, x.staged); err == nil {
-				_, err = t.store.Settle(ctx, c.ID, t.opt.Now())
-			}
-		}
-		if err != nil {
+		if err := t.merge(ctx, c.ID, x.staged); err != nil {
 			return err
 		}
-		t.opt.Metrics.settle.Observe(time.Since(start).Seconds())
 	}
 	t.mu.Lock()
 	delete(t.cuts, c.ID)
@@ -457,6 +475,20 @@ func (t *Tap) Settle(ctx context.Context, c *feature.Commit) error {
 		t.settled()
 	}
 	return nil
+}
+
+// merge has the store settle a commit.
+func (t *Tap) merge(ctx context.Context, commit string, s *Staged) error {
+	start := time.Now()
+	known, err := t.store.Settle(ctx, commit, t.opt.Now())
+	if err == nil && !known {
+		// Somebody took the staged work for dead. The commit has landed, so it counts.
+		if err = t.store.Stage(ctx, s); err == nil {
+			_, err = t.store.Settle(ctx, commit, t.opt.Now())
+		}
+	}
+	t.opt.Metrics.settle.Observe(time.Since(start).Seconds())
+	return err
 }
 
 func (t *Tap) settled() {

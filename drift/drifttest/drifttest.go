@@ -140,6 +140,9 @@ func assign(t *testing.T, s drift.Store) {
 		require.NoError(t, s.Assign(ctx, view, []feature.Position{{TopicID: topic, Partition: 0, Next: next, Commit: commit}}, t0))
 	}
 	at("", 0)
+	p, err := s.Progress(ctx, view)
+	require.NoError(t, err)
+	require.Equal(t, []drift.Progress{{View: view, TopicID: topic, Drained: true, Since: t0.Add(drift.AssignGrace).UnixMicro(), Updated: t0.UnixMicro()}}, p)
 	stage(t, s, "a", deltas(3, 1), mark(0, "", 0, 10), mark(1, "", 0, 5))
 	at("", 0) // the table may still take a
 	at("a", 10)
@@ -153,7 +156,7 @@ func assign(t *testing.T, s drift.Store) {
 	require.Equal(t, map[int64]int64{1: 10}, rows(t, s))
 	at("never staged", 30)
 
-	p, err := s.Progress(ctx, view)
+	p, err = s.Progress(ctx, view)
 	require.NoError(t, err)
 	require.Len(t, p, 2)
 	require.Equal(t, t0.Add(drift.AssignGrace).UnixMicro(), p[0].Since)

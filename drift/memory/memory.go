@@ -110,8 +110,12 @@ func (s *Store) settle(commit string, now int64) (bool, error) {
 	return true, nil
 }
 
+func progressKey(view string, topic [16]byte, p int32) string {
+	return fmt.Sprintf("%s %s %d", view, hex.EncodeToString(topic[:]), p)
+}
+
 func (s *Store) at(view string, topic [16]byte, p int32) *drift.Progress {
-	k := fmt.Sprintf("%s %s %d", view, hex.EncodeToString(topic[:]), p)
+	k := progressKey(view, topic, p)
 	if s.progress[k] == nil {
 		s.progress[k] = &drift.Progress{View: view, TopicID: topic, Partition: p}
 	}
@@ -146,11 +150,9 @@ func (s *Store) Assign(_ context.Context, view string, at []feature.Position, no
 		if err := s.dropBelow(view, p.TopicID, p.Partition, p.Next); err != nil {
 			return err
 		}
-		if g := s.at(view, p.TopicID, p.Partition); g.Updated != 0 {
-			g.Since = now.Add(drift.AssignGrace).UnixMicro()
-		} else {
-			delete(s.progress, fmt.Sprintf("%s %s %d", view, hex.EncodeToString(p.TopicID[:]), p.Partition))
-		}
+		k := progressKey(view, p.TopicID, p.Partition)
+		g := drift.Assigned(s.progress[k], view, p, now)
+		s.progress[k] = &g
 	}
 	return nil
 }

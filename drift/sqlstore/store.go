@@ -212,8 +212,12 @@ func (s *Store) Assign(ctx context.Context, view string, at []feature.Position, 
 			if err := s.dropBelow(ctx, tx, view, topic, p.Partition, p.Next); err != nil {
 				return err
 			}
-			if _, err := s.exec(ctx, tx, `UPDATE drift_progress SET since_at = ? WHERE view_id = ? AND topic_id = ? AND part = ?`,
-				now.Add(drift.AssignGrace).UnixMicro(), view, topic, p.Partition); err != nil {
+			old, err := s.progress(ctx, tx, view, topic, p.Partition)
+			if err != nil {
+				return err
+			}
+			n := drift.Assigned(old, view, p, now)
+			if err := s.putProgress(ctx, tx, &n); err != nil {
 				return err
 			}
 		}

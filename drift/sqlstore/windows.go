@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func (s *Store) add(ctx context.Context, tx *sql.Tx, d *drift.Delta) error {
 	var profile []byte
 	row := tx.QueryRowContext(ctx, s.db.Rebind(`SELECT `+windowColumns+`, profile FROM drift_windows
 		WHERE project = ? AND monitor = ? AND size = ? AND start_at = ?`), d.Project, d.Monitor, d.Size, d.Start)
-	if err := scanWindow(row.Scan, &w, &profile); err != nil && err != sql.ErrNoRows {
+	if err := scanWindow(row.Scan, &w, &profile); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	open := w.State == drift.Open
@@ -79,21 +80,37 @@ func scanProgress(scan func(...any) error, p *drift.Progress) error {
 	return err
 }
 
-// move applies a mark to the progress of its partition.
-func (s *Store) move(ctx context.Context, tx *sql.Tx, view string, m *drift.Mark, now int64) error {
-	topic := hex.EncodeToString(m.TopicID[:])
-	p := drift.Progress{View: view, TopicID: m.TopicID, Partition: m.Partition}
+// progress reads what is known of a partition, nil when there is nothing.
+func (s *Store) progress(ctx context.Context, tx *sql.Tx, view, topic string, p int32) (*drift.Progress, error) {
+	var out drift.Progress
 	row := tx.QueryRowContext(ctx, s.db.Rebind(`SELECT `+progressColumns+` FROM drift_progress WHERE view_id = ? AND topic_id = ? AND part = ?`),
-		view, topic, m.Partition)
-	if err := scanProgress(row.Scan, &p); err != nil && err != sql.ErrNoRows {
-		return err
+		view, topic, p)
+	err := scanProgress(row.Scan, &out)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
 	}
-	p.Apply(m, now)
+	return &out, err
+}
+
+func (s *Store) putProgress(ctx context.Context, tx *sql.Tx, p *drift.Progress) error {
 	_, err := s.exec(ctx, tx, `INSERT INTO drift_progress (`+progressColumns+`) VALUES (`+marks(11)+`)
 		ON CONFLICT (view_id, topic_id, part) DO UPDATE SET parts = excluded.parts, next_at = excluded.next_at, max_event = excluded.max_event,
 		any_event = excluded.any_event, drained = excluded.drained, final = excluded.final, since_at = excluded.since_at, updated_at = excluded.updated_at`,
-		view, topic, p.Partition, p.Partitions, p.Next, p.MaxEvent, bit(p.Any), bit(p.Drained), bit(p.Final), p.Since, p.Updated)
+		p.View, hex.EncodeToString(p.TopicID[:]), p.Partition, p.Partitions, p.Next, p.MaxEvent, bit(p.Any), bit(p.Drained), bit(p.Final), p.Since, p.Updated)
 	return err
+}
+
+// move applies a mark to the progress of its partition.
+func (s *Store) move(ctx context.Context, tx *sql.Tx, view string, m *drift.Mark, now int64) error {
+	p, err := s.progress(ctx, tx, view, hex.EncodeToString(m.TopicID[:]), m.Partition)
+	if err != nil {
+		return err
+	}
+	if p == nil {
+		p = &drift.Progress{View: view, TopicID: m.TopicID, Partition: m.Partition}
+	}
+	p.Apply(m, now)
+	return s.putProgress(ctx, tx, p)
 }
 
 func (s *Store) Progress(ctx context.Context, view string) (out []drift.Progress, err error) {
