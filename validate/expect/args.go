@@ -13,12 +13,13 @@ import (
 // args reads the kwargs of one expectation and collects what is wrong with
 // them. A kwarg that nobody asked for is a fault in the end.
 type args struct {
-	c    *compiler
-	at   string // "spec.expectations[3]"
-	raw  map[string]json.RawMessage
-	used []string
-	bad  bool
-	cols []int // columns read so far, as indexes in Suite.columns
+	c     *compiler
+	at    string // "spec.expectations[3]"
+	raw   map[string]json.RawMessage
+	used  []string
+	bad   bool
+	wrong []string // kwargs that have a fault
+	cols  []int    // columns read so far, as indexes in Suite.columns
 }
 
 // Kwargs that say how Great Expectations should report or run. They do not
@@ -31,6 +32,10 @@ func (a *args) fault(name, format string, v ...any) {
 	field := a.at + ".kwargs"
 	if name != "" {
 		field += "." + name
+		if slices.ContainsFunc(a.wrong, func(w string) bool { return name == w || strings.HasPrefix(name, w+"[") }) {
+			return // one fault a kwarg: the first is the one to mend
+		}
+		a.wrong = append(a.wrong, name)
 	}
 	a.c.faults = append(a.c.faults, feature.Fault{Field: field, Msg: fmt.Sprintf(format, v...)})
 }

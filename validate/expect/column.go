@@ -1,7 +1,6 @@
 package expect
 
 import (
-	"math/bits"
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -203,13 +202,4 @@ func loadBits(dst validate.Bitmap, src []byte, from, n int) {
 		}
 		dst[w] = word
 	}
-}
-
-// count returns the rows set in both.
-func countAnd(a, b validate.Bitmap) int {
-	n := 0
-	for i := range a {
-		n += bits.OnesCount64(a[i] & b[i])
-	}
-	return n
 }

@@ -30,7 +30,7 @@ type built struct {
 
 func (c *compiler) compile(i int, e *feature.Expectation) {
 	a := &args{c: c, at: fmt.Sprintf("spec.expectations[%d]", i), raw: e.Kwargs}
-	make, ok := rules[e.Type]
+	build, ok := rules[e.Type]
 	if !ok {
 		c.faults = append(c.faults, feature.Fault{Field: a.at + ".type", Msg: c.unknown(e.Type)})
 		return
@@ -46,10 +46,7 @@ func (c *compiler) compile(i int, e *feature.Expectation) {
 		a.fault("row_condition", "unsupported: rules apply to all rows; leave row_condition out")
 	}
 	mostly := a.mostly()
-	if a.bad {
-		return
-	}
-	b := make(a)
+	b := build(a)
 	a.finish()
 	if a.bad {
 		return

@@ -38,7 +38,7 @@ var rules = map[string]func(*args) built{
 type refusal struct{ kind, why string }
 
 var (
-	window = refusal{"window", "it is one answer about many rows: check it on a file or on windows"}
+	window = refusal{"window", "it is one answer about many rows and says nothing about a single one"}
 	keyed  = refusal{"keyed", "it needs memory of earlier rows"}
 	schema = refusal{"schema", "it asks about the columns, which the view's definition already fixes"}
 	query  = refusal{"query", "it is SQL over a whole table"}
