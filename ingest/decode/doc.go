@@ -19,7 +19,7 @@
 //	timestamp  a string in rfc3339, without an offset taken as UTC, or a whole
 //	           number of microseconds since 1970
 //
-// null and an absent field are null. An object that has a key twice is refused
+// A dot in a field's path goes down into an object. null and an absent field are null. An object that has a key twice is refused
 // (see internal/jsonscan).
 //
 // Read New first, then Decoder.Decode and Decoder.Cut.
