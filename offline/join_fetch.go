@@ -106,7 +106,8 @@ func (w *winners) sort() {
 	}
 }
 
-func (j *joiner) fetchFile(ctx context.Context, v *viewJoin, task []winners, out []feature.Vector) error {
+func (j *joiner) fetchFile(ctx context.Context, v *viewJoin, task []winners, out []feature.Vector) (err error) {
+	defer guard(v.state.Files[task[0].ref.file].Path, "", &err)
 	d, err := openData(ctx, v.table, v.state.Files[task[0].ref.file].Path)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ var eof = io.EOF
 // and future rows, composite keys, several views, times a microsecond apart.
 // WEIR_SEED repeats one, WEIR_CASES sets how many.
 func TestJoinAgainstOracle(t *testing.T) {
-	cases := 400
+	cases := 300
 	if s := os.Getenv("WEIR_CASES"); s != "" {
 		cases, _ = strconv.Atoi(s)
 	}

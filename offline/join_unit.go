@@ -99,12 +99,13 @@ func (j *joiner) decodeFile(ctx context.Context, v *viewJoin, file int) <-chan d
 }
 
 // decode reads the columns of one row group that matching needs.
-func (v *viewJoin) decode(ctx context.Context, d *dataFile, file, group int) (*unit, error) {
+func (v *viewJoin) decode(ctx context.Context, d *dataFile, file, group int) (_ *unit, err error) {
+	defer guard(d.path, "", &err)
 	u := unitPool.Get().(*unit)
 	n := int(d.pf.RowGroups()[group].NumRows())
 	u.ref, u.rows, u.perm = unitRef{file, group}, n, nil
 	u.keys.reset(v.keyLong)
-	err := func() error {
+	err = func() error {
 		if err := u.readKeys(ctx, d, group, v.keys); err != nil {
 			return err
 		}

@@ -159,7 +159,7 @@ func writeFile(t testing.TB, table offline.Table, name string, facts []fact, sor
 	fw, err := table.Create(context.Background(), name)
 	require.NoError(t, err)
 	pw := parquet.NewWriter(fw, offline.ParquetSchema("v", table.Columns()), parquet.MaxRowsPerRowGroup(int64(groupRows)),
-		parquet.PageBufferSize(pageBytes), parquet.Compression(&parquet.Zstd), parquet.DictionaryMaxBytes(64))
+		parquet.PageBufferSize(pageBytes), parquet.Compression(&parquet.Snappy), parquet.DictionaryMaxBytes(64))
 	f := offline.File{Rows: int64(len(facts)), Sorted: sorted,
 		MinEffective: offline.UnknownMin, MaxEffective: offline.UnknownMax, MinKnown: offline.UnknownMin, MaxKnown: offline.UnknownMax,
 		MinEvent: offline.UnknownMin, MaxEvent: offline.UnknownMax}

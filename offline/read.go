@@ -23,7 +23,8 @@ type dataFile struct {
 }
 
 // openData opens a file that a State of the table names.
-func openData(ctx context.Context, t Table, path string) (*dataFile, error) {
+func openData(ctx context.Context, t Table, path string) (d *dataFile, err error) {
+	defer guard(path, "", &err)
 	r, err := t.Open(ctx, path)
 	if err != nil {
 		return nil, err
@@ -33,7 +34,7 @@ func openData(ctx context.Context, t Table, path string) (*dataFile, error) {
 		r.Close()
 		return nil, dataError(path, "", fmt.Errorf("reading its footer: %w", err))
 	}
-	d := &dataFile{path: path, reader: r, pf: pf, byID: map[int]*parquet.Column{}, byName: map[string]*parquet.Column{}}
+	d = &dataFile{path: path, reader: r, pf: pf, byID: map[int]*parquet.Column{}, byName: map[string]*parquet.Column{}}
 	for _, c := range pf.Root().Columns() {
 		if !c.Leaf() {
 			continue
@@ -63,6 +64,13 @@ func dataError(path, column string, err error) error {
 	}
 	return &feature.Error{Kind: feature.Internal, Op: "offline.read", What: what, Err: err,
 		Hint: "the file is damaged or not one of this table: run weir audit"}
+}
+
+// guard, deferred, makes an error of a panic: parquet-go has some for damaged files.
+func guard(path, column string, err *error) {
+	if p := recover(); p != nil {
+		*err = dataError(path, column, fmt.Errorf("cannot be decoded: %v", p))
+	}
 }
 
 // column finds a column of the table in the file; nil where the file is older
@@ -132,11 +140,7 @@ type page struct {
 // pages calls f for the pages of a column chunk in order. With want, only pages
 // that hold one of these rows (ascending) are read. What f gets is void when it returns.
 func (d *dataFile) pages(ctx context.Context, chunk *parquet.FileColumnChunk, name string, want []int32, f func(*page) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil { // parquet-go panics on some kinds of damage
-			err = dataError(d.path, name, fmt.Errorf("reading a page: %v", p))
-		}
-	}()
+	defer guard(d.path, name, &err)
 	firsts, err := skippable(chunk, want)
 	if err != nil {
 		return dataError(d.path, name, err)

@@ -91,7 +91,7 @@ func TestReadDamage(t *testing.T) {
 	file, err := table.Open(context.Background(), f.Path)
 	require.NoError(t, err)
 	size := file.Size()
-	step := int64(3)
+	step := int64(17)
 	if testing.Short() {
 		step = 13
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/internal/tabular"
@@ -87,7 +88,11 @@ func snapshotThroughWriter(t *testing.T, store offline.Store) {
 	require.NoError(t, err)
 	none, err := store.Table(ctx, empty)
 	require.NoError(t, err)
-	wr := offlinetest.NewWriter(t, table)
+	cfg := offline.DefaultConfig()
+	cfg.Compression = "snappy" // under the race detector zstd's coders are made anew for every page
+	wr, err := offline.NewWriter(table, cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	require.NoError(t, err)
+	defer wr.Close()
 	gen := &offlinetest.Gen{R: r, View: v, Keys: 15}
 	var all []*feature.Batch
 	next, last := int64(0), feature.Position{}
