@@ -51,6 +51,7 @@ func within(t testing.TB) context.Context {
 func read(t testing.TB, addr, topic string, n int, opts ...kgo.Opt) map[string]int {
 	t.Helper()
 	cl := client(t, addr, append(opts, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()))...)
+	defer cl.Close() // while the broker is there to say goodbye to
 	got := map[string]int{}
 	ctx := within(t)
 	for len(got) < n {
