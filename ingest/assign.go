@@ -117,7 +117,7 @@ func (p *Pipeline) adoptView(ctx context.Context, i int, o *Outlets, fresh map[i
 		}
 	}
 	if len(first.Advances) > 0 {
-		if err := p.commit(ctx, o, first); err != nil {
+		if err := p.register(ctx, o, first); err != nil {
 			return err
 		}
 	}
@@ -138,6 +138,16 @@ func (p *Pipeline) adoptView(ctx context.Context, i int, o *Outlets, fresh map[i
 		}
 	}
 	return nil
+}
+
+// register makes the first commit of partitions that a table does not know yet.
+// It has no rows; it names the revision that judges the first events, and tells
+// the monitors of the partitions.
+func (p *Pipeline) register(ctx context.Context, o *Outlets, c *feature.Commit) error {
+	for _, s := range o.Sinks {
+		s.Cut(c)
+	}
+	return p.commitRound(ctx, &round{outlet: o, commit: c, cut: time.Now()})
 }
 
 // locate finds the table's position on a partition, or where a new one begins

@@ -152,7 +152,7 @@ func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, f
 		to := r.at
 		to.Revision, to.Commit, to.Started = r.cat.Revision(), c.ID, im.Now().UnixMicro()
 		c.Advances = []feature.Advance{{To: to}}
-		if err := r.p.commit(ctx, r.o, c); err != nil {
+		if err := r.p.register(ctx, r.o, c); err != nil {
 			return err
 		}
 		r.at = to

@@ -181,14 +181,7 @@ func check(suite *expect.Suite, b *feature.Batch, verdict *validate.Verdict, met
 }
 
 func holdBack(ctx context.Context, q *quarantine.Writer, met *Metrics, e *quarantine.Entry) error {
-	seen := map[string]bool{}
-	for _, r := range e.Reasons {
-		if !seen[r.Rule] {
-			seen[r.Rule] = true
-			met.quarantined.WithLabelValues(e.Project, e.View, r.Rule).Inc()
-		}
-	}
-	met.held.WithLabelValues(e.Project, e.View).Inc()
+	met.heldBack(e.Project, e.View, e.Reasons)
 	return q.Write(ctx, e)
 }
 

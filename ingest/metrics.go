@@ -25,6 +25,36 @@ type Metrics struct {
 
 	mu  sync.Mutex
 	top map[string]int64 // guarded by mu; newest effective time seen of each view
+	out map[string]int64 // guarded by mu; events held back, by view
+}
+
+// Newest is the newest effective time seen of a view since the start, microseconds UTC; 0 when none.
+func (m *Metrics) Newest(project, view string) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.top[project+"/"+view]
+}
+
+// Held is how many events of a view were held back since the start.
+func (m *Metrics) Held(project, view string) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.out[project+"/"+view]
+}
+
+// heldBack counts an event that is held back, and each rule that it failed once.
+func (m *Metrics) heldBack(project, view string, reasons []feature.Reason) {
+	seen := map[string]bool{}
+	for _, r := range reasons {
+		if !seen[r.Rule] {
+			seen[r.Rule] = true
+			m.quarantined.WithLabelValues(project, view, r.Rule).Inc()
+		}
+	}
+	m.held.WithLabelValues(project, view).Inc()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.out[project+"/"+view]++
 }
 
 // seen moves the newest effective time of a view forward.
@@ -40,7 +70,7 @@ func (m *Metrics) seen(v *feature.View, effective int64) {
 // NewMetrics registers the room's metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
-		top: map[string]int64{},
+		top: map[string]int64{}, out: map[string]int64{},
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_ingest_events_total", Help: "Events read, by source; an event read again after a restart counts again."},
 			[]string{"project", "source"}),

@@ -9,7 +9,20 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/weir-ml/weir/cmd/weir/app"
 )
+
+// TestDeploySettingsAreKnown loads deploy/weir.yaml as Weir does, strictly.
+func TestDeploySettingsAreKnown(t *testing.T) {
+	c, err := app.Load(filepath.Join(moduleRoot(t), "deploy/weir.yaml"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.EmbeddedKafka() || c.EmbeddedRedis() {
+		t.Error("deploy/weir.yaml is to name a real Kafka and Redis")
+	}
+}
 
 // TestAlertsNameRealMetrics compares the alert rules with the metrics that the
 // code registers, so that renaming one shows here and not in a silent night.

@@ -654,8 +654,6 @@ type RunMonitorRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	From          int64                  `protobuf:"fixed64,3,opt,name=from,proto3" json:"from,omitempty"` // microseconds since 1970 UTC; 0: the beginning
-	To            int64                  `protobuf:"fixed64,4,opt,name=to,proto3" json:"to,omitempty"`     // 0: now
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -702,20 +700,6 @@ func (x *RunMonitorRequest) GetName() string {
 		return x.Name
 	}
 	return ""
-}
-
-func (x *RunMonitorRequest) GetFrom() int64 {
-	if x != nil {
-		return x.From
-	}
-	return 0
-}
-
-func (x *RunMonitorRequest) GetTo() int64 {
-	if x != nil {
-		return x.To
-	}
-	return 0
 }
 
 type RunMonitorResponse struct {
@@ -1065,12 +1049,10 @@ const file_weir_v1_drift_proto_rawDesc = "" +
 	"\x05limit\x18\x03 \x01(\x05R\x05limit\"y\n" +
 	"\x13ShowMonitorResponse\x121\n" +
 	"\amonitor\x18\x01 \x01(\v2\x17.weir.v1.MonitorSummaryR\amonitor\x12/\n" +
-	"\awindows\x18\x02 \x03(\v2\x15.weir.v1.WindowResultR\awindows\"e\n" +
+	"\awindows\x18\x02 \x03(\v2\x15.weir.v1.WindowResultR\awindows\"A\n" +
 	"\x11RunMonitorRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
-	"\x04from\x18\x03 \x01(\x10R\x04from\x12\x0e\n" +
-	"\x02to\x18\x04 \x01(\x10R\x02to\"x\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"x\n" +
 	"\x12RunMonitorResponse\x121\n" +
 	"\amonitor\x18\x01 \x01(\v2\x17.weir.v1.MonitorSummaryR\amonitor\x12/\n" +
 	"\awindows\x18\x02 \x03(\v2\x15.weir.v1.WindowResultR\awindows\"q\n" +

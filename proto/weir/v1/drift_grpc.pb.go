@@ -32,8 +32,8 @@ const (
 type MonitorServiceClient interface {
 	List(ctx context.Context, in *ListMonitorsRequest, opts ...grpc.CallOption) (*ListMonitorsResponse, error)
 	Show(ctx context.Context, in *ShowMonitorRequest, opts ...grpc.CallOption) (*ShowMonitorResponse, error)
-	// Run judges windows of the table's history now and returns them. Nothing is
-	// recorded and no event is sent.
+	// Run closes the monitor's open windows now, judges those that wait for a
+	// verdict, records the verdicts and returns the windows.
 	Run(ctx context.Context, in *RunMonitorRequest, opts ...grpc.CallOption) (*RunMonitorResponse, error)
 }
 
@@ -83,8 +83,8 @@ func (c *monitorServiceClient) Run(ctx context.Context, in *RunMonitorRequest, o
 type MonitorServiceServer interface {
 	List(context.Context, *ListMonitorsRequest) (*ListMonitorsResponse, error)
 	Show(context.Context, *ShowMonitorRequest) (*ShowMonitorResponse, error)
-	// Run judges windows of the table's history now and returns them. Nothing is
-	// recorded and no event is sent.
+	// Run closes the monitor's open windows now, judges those that wait for a
+	// verdict, records the verdicts and returns the windows.
 	Run(context.Context, *RunMonitorRequest) (*RunMonitorResponse, error)
 	mustEmbedUnimplementedMonitorServiceServer()
 }

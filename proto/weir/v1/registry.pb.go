@@ -78,9 +78,11 @@ func (Action) EnumDescriptor() ([]byte, []int) {
 
 // ManifestFile is a YAML file of one or more definitions.
 type ManifestFile struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // as the user knows it; faults name it
-	Content       []byte                 `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // as the user knows it; faults name it
+	Content []byte                 `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	// Files that it names by file: and schema_file:, by the name it uses.
+	Attachments   map[string][]byte `protobuf:"bytes,3,rep,name=attachments,proto3" json:"attachments,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -125,6 +127,13 @@ func (x *ManifestFile) GetName() string {
 func (x *ManifestFile) GetContent() []byte {
 	if x != nil {
 		return x.Content
+	}
+	return nil
+}
+
+func (x *ManifestFile) GetAttachments() map[string][]byte {
+	if x != nil {
+		return x.Attachments
 	}
 	return nil
 }
@@ -1178,10 +1187,14 @@ var File_weir_v1_registry_proto protoreflect.FileDescriptor
 
 const file_weir_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"\x16weir/v1/registry.proto\x12\aweir.v1\"<\n" +
+	"\x16weir/v1/registry.proto\x12\aweir.v1\"\xc6\x01\n" +
 	"\fManifestFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
-	"\acontent\x18\x02 \x01(\fR\acontent\"c\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent\x12H\n" +
+	"\vattachments\x18\x03 \x03(\v2&.weir.v1.ManifestFile.AttachmentsEntryR\vattachments\x1a>\n" +
+	"\x10AttachmentsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"c\n" +
 	"\vPlanRequest\x12+\n" +
 	"\x05files\x18\x01 \x03(\v2\x15.weir.v1.ManifestFileR\x05files\x12'\n" +
 	"\x0fdefault_project\x18\x02 \x01(\tR\x0edefaultProject\"w\n" +
@@ -1299,7 +1312,7 @@ func file_weir_v1_registry_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_weir_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_weir_v1_registry_proto_goTypes = []any{
 	(Action)(0),              // 0: weir.v1.Action
 	(*ManifestFile)(nil),     // 1: weir.v1.ManifestFile
@@ -1319,40 +1332,42 @@ var file_weir_v1_registry_proto_goTypes = []any{
 	(*ListResponse)(nil),     // 15: weir.v1.ListResponse
 	(*DeleteRequest)(nil),    // 16: weir.v1.DeleteRequest
 	(*DeleteResponse)(nil),   // 17: weir.v1.DeleteResponse
-	nil,                      // 18: weir.v1.Definition.TagsEntry
-	nil,                      // 19: weir.v1.ListRequest.TagsEntry
+	nil,                      // 18: weir.v1.ManifestFile.AttachmentsEntry
+	nil,                      // 19: weir.v1.Definition.TagsEntry
+	nil,                      // 20: weir.v1.ListRequest.TagsEntry
 }
 var file_weir_v1_registry_proto_depIdxs = []int32{
-	1,  // 0: weir.v1.PlanRequest.files:type_name -> weir.v1.ManifestFile
-	0,  // 1: weir.v1.Change.action:type_name -> weir.v1.Action
-	4,  // 2: weir.v1.PlanResponse.changes:type_name -> weir.v1.Change
-	3,  // 3: weir.v1.PlanResponse.faults:type_name -> weir.v1.Fault
-	1,  // 4: weir.v1.ApplyRequest.files:type_name -> weir.v1.ManifestFile
-	4,  // 5: weir.v1.ApplyResponse.changes:type_name -> weir.v1.Change
-	3,  // 6: weir.v1.ApplyResponse.faults:type_name -> weir.v1.Fault
-	18, // 7: weir.v1.Definition.tags:type_name -> weir.v1.Definition.TagsEntry
-	9,  // 8: weir.v1.GetResponse.definition:type_name -> weir.v1.Definition
-	9,  // 9: weir.v1.DescribeResponse.definition:type_name -> weir.v1.Definition
-	13, // 10: weir.v1.DescribeResponse.properties:type_name -> weir.v1.Property
-	19, // 11: weir.v1.ListRequest.tags:type_name -> weir.v1.ListRequest.TagsEntry
-	9,  // 12: weir.v1.ListResponse.definitions:type_name -> weir.v1.Definition
-	2,  // 13: weir.v1.RegistryService.Plan:input_type -> weir.v1.PlanRequest
-	6,  // 14: weir.v1.RegistryService.Apply:input_type -> weir.v1.ApplyRequest
-	8,  // 15: weir.v1.RegistryService.Get:input_type -> weir.v1.GetRequest
-	11, // 16: weir.v1.RegistryService.Describe:input_type -> weir.v1.DescribeRequest
-	14, // 17: weir.v1.RegistryService.List:input_type -> weir.v1.ListRequest
-	16, // 18: weir.v1.RegistryService.Delete:input_type -> weir.v1.DeleteRequest
-	5,  // 19: weir.v1.RegistryService.Plan:output_type -> weir.v1.PlanResponse
-	7,  // 20: weir.v1.RegistryService.Apply:output_type -> weir.v1.ApplyResponse
-	10, // 21: weir.v1.RegistryService.Get:output_type -> weir.v1.GetResponse
-	12, // 22: weir.v1.RegistryService.Describe:output_type -> weir.v1.DescribeResponse
-	15, // 23: weir.v1.RegistryService.List:output_type -> weir.v1.ListResponse
-	17, // 24: weir.v1.RegistryService.Delete:output_type -> weir.v1.DeleteResponse
-	19, // [19:25] is the sub-list for method output_type
-	13, // [13:19] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	18, // 0: weir.v1.ManifestFile.attachments:type_name -> weir.v1.ManifestFile.AttachmentsEntry
+	1,  // 1: weir.v1.PlanRequest.files:type_name -> weir.v1.ManifestFile
+	0,  // 2: weir.v1.Change.action:type_name -> weir.v1.Action
+	4,  // 3: weir.v1.PlanResponse.changes:type_name -> weir.v1.Change
+	3,  // 4: weir.v1.PlanResponse.faults:type_name -> weir.v1.Fault
+	1,  // 5: weir.v1.ApplyRequest.files:type_name -> weir.v1.ManifestFile
+	4,  // 6: weir.v1.ApplyResponse.changes:type_name -> weir.v1.Change
+	3,  // 7: weir.v1.ApplyResponse.faults:type_name -> weir.v1.Fault
+	19, // 8: weir.v1.Definition.tags:type_name -> weir.v1.Definition.TagsEntry
+	9,  // 9: weir.v1.GetResponse.definition:type_name -> weir.v1.Definition
+	9,  // 10: weir.v1.DescribeResponse.definition:type_name -> weir.v1.Definition
+	13, // 11: weir.v1.DescribeResponse.properties:type_name -> weir.v1.Property
+	20, // 12: weir.v1.ListRequest.tags:type_name -> weir.v1.ListRequest.TagsEntry
+	9,  // 13: weir.v1.ListResponse.definitions:type_name -> weir.v1.Definition
+	2,  // 14: weir.v1.RegistryService.Plan:input_type -> weir.v1.PlanRequest
+	6,  // 15: weir.v1.RegistryService.Apply:input_type -> weir.v1.ApplyRequest
+	8,  // 16: weir.v1.RegistryService.Get:input_type -> weir.v1.GetRequest
+	11, // 17: weir.v1.RegistryService.Describe:input_type -> weir.v1.DescribeRequest
+	14, // 18: weir.v1.RegistryService.List:input_type -> weir.v1.ListRequest
+	16, // 19: weir.v1.RegistryService.Delete:input_type -> weir.v1.DeleteRequest
+	5,  // 20: weir.v1.RegistryService.Plan:output_type -> weir.v1.PlanResponse
+	7,  // 21: weir.v1.RegistryService.Apply:output_type -> weir.v1.ApplyResponse
+	10, // 22: weir.v1.RegistryService.Get:output_type -> weir.v1.GetResponse
+	12, // 23: weir.v1.RegistryService.Describe:output_type -> weir.v1.DescribeResponse
+	15, // 24: weir.v1.RegistryService.List:output_type -> weir.v1.ListResponse
+	17, // 25: weir.v1.RegistryService.Delete:output_type -> weir.v1.DeleteResponse
+	20, // [20:26] is the sub-list for method output_type
+	14, // [14:20] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_registry_proto_init() }
@@ -1366,7 +1381,7 @@ func file_weir_v1_registry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_registry_proto_rawDesc), len(file_weir_v1_registry_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -75,7 +75,7 @@ type SnapshotHeader struct {
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
 	Service       string                 `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
 	Clock         Clock                  `protobuf:"varint,3,opt,name=clock,proto3,enum=weir.v1.Clock" json:"clock,omitempty"`
-	TimeColumn    string                 `protobuf:"bytes,4,opt,name=time_column,json=timeColumn,proto3" json:"time_column,omitempty"` // of the spine; "event_time" when empty
+	TimeColumn    string                 `protobuf:"bytes,4,opt,name=time_column,json=timeColumn,proto3" json:"time_column,omitempty"` // of the spine; "event_timestamp" when empty
 	SpineRows     int64                  `protobuf:"varint,5,opt,name=spine_rows,json=spineRows,proto3" json:"spine_rows,omitempty"`   // for the progress; 0 when unknown
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -841,6 +841,7 @@ func (x *GetSnapshotResponse) GetSnapshot() *Snapshot {
 type VerifySnapshotHeader struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	TimeColumn    string                 `protobuf:"bytes,2,opt,name=time_column,json=timeColumn,proto3" json:"time_column,omitempty"` // of the spine; "event_timestamp" when empty
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -878,6 +879,13 @@ func (*VerifySnapshotHeader) Descriptor() ([]byte, []int) {
 func (x *VerifySnapshotHeader) GetId() string {
 	if x != nil {
 		return x.Id
+	}
+	return ""
+}
+
+func (x *VerifySnapshotHeader) GetTimeColumn() string {
+	if x != nil {
+		return x.TimeColumn
 	}
 	return ""
 }
@@ -1109,9 +1117,11 @@ const file_weir_v1_snapshots_proto_rawDesc = "" +
 	"\x12GetSnapshotRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"D\n" +
 	"\x13GetSnapshotResponse\x12-\n" +
-	"\bsnapshot\x18\x01 \x01(\v2\x11.weir.v1.SnapshotR\bsnapshot\"&\n" +
+	"\bsnapshot\x18\x01 \x01(\v2\x11.weir.v1.SnapshotR\bsnapshot\"G\n" +
 	"\x14VerifySnapshotHeader\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"p\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
+	"\vtime_column\x18\x02 \x01(\tR\n" +
+	"timeColumn\"p\n" +
 	"\x15VerifySnapshotRequest\x127\n" +
 	"\x06header\x18\x01 \x01(\v2\x1d.weir.v1.VerifySnapshotHeaderH\x00R\x06header\x12\x16\n" +
 	"\x05spine\x18\x02 \x01(\fH\x00R\x05spineB\x06\n" +

@@ -39,8 +39,8 @@ type SnapshotServiceClient interface {
 	List(ctx context.Context, in *ListSnapshotsRequest, opts ...grpc.CallOption) (*ListSnapshotsResponse, error)
 	Get(ctx context.Context, in *GetSnapshotRequest, opts ...grpc.CallOption) (*GetSnapshotResponse, error)
 	// Verify makes the snapshot again from the recorded table versions and
-	// compares the content hash. The spine that was kept with the snapshot is
-	// used, unless one follows the header.
+	// compares the content hash. The spine follows the header; the training set
+	// itself will do.
 	Verify(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[VerifySnapshotRequest, VerifySnapshotResponse], error)
 }
 
@@ -112,8 +112,8 @@ type SnapshotServiceServer interface {
 	List(context.Context, *ListSnapshotsRequest) (*ListSnapshotsResponse, error)
 	Get(context.Context, *GetSnapshotRequest) (*GetSnapshotResponse, error)
 	// Verify makes the snapshot again from the recorded table versions and
-	// compares the content hash. The spine that was kept with the snapshot is
-	// used, unless one follows the header.
+	// compares the content hash. The spine follows the header; the training set
+	// itself will do.
 	Verify(grpc.ClientStreamingServer[VerifySnapshotRequest, VerifySnapshotResponse]) error
 	mustEmbedUnimplementedSnapshotServiceServer()
 }

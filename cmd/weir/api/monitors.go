@@ -1,0 +1,215 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/weir-ml/weir/drift"
+	"github.com/weir-ml/weir/internal/outbox"
+	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
+	"github.com/weir-ml/weir/registry"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Monitors is weir.v1.MonitorService. Watch is nil where the process does not judge.
+type Monitors struct {
+	weirv1.UnimplementedMonitorServiceServer
+	Registry *registry.Registry
+	Reader   *drift.Reader
+	Watch    *drift.Watch
+}
+
+func (s *Monitors) find(ctx context.Context, proj, name string) (*feature.Monitor, error) {
+	cat, err := s.Registry.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return cat.Monitor(project(proj), name)
+}
+
+// List lists monitors with their state.
+func (s *Monitors) List(ctx context.Context, req *weirv1.ListMonitorsRequest) (*weirv1.ListMonitorsResponse, error) {
+	cat, err := s.Registry.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ms []*feature.Monitor
+	for _, m := range cat.Monitors() {
+		if req.Project == "" || req.Project == m.Meta.Project {
+			ms = append(ms, m)
+		}
+	}
+	sts, err := s.Reader.Status(ctx, ms)
+	if err != nil {
+		return nil, err
+	}
+	resp := &weirv1.ListMonitorsResponse{}
+	for i := range sts {
+		resp.Monitors = append(resp.Monitors, summary(ms[i], &sts[i]))
+	}
+	return resp, nil
+}
+
+// Show returns a monitor's windows, newest first.
+func (s *Monitors) Show(ctx context.Context, req *weirv1.ShowMonitorRequest) (*weirv1.ShowMonitorResponse, error) {
+	m, err := s.find(ctx, req.Project, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	sts, err := s.Reader.Status(ctx, []*feature.Monitor{m})
+	if err != nil {
+		return nil, err
+	}
+	ws, err := s.Reader.Windows(ctx, m, limit(req.Limit, 20))
+	if err != nil {
+		return nil, err
+	}
+	resp := &weirv1.ShowMonitorResponse{Monitor: summary(m, &sts[0])}
+	for _, w := range slices.Backward(ws) {
+		resp.Windows = append(resp.Windows, window(m, &w))
+	}
+	return resp, nil
+}
+
+// Run closes the monitor's windows now and judges those that wait.
+func (s *Monitors) Run(ctx context.Context, req *weirv1.RunMonitorRequest) (*weirv1.RunMonitorResponse, error) {
+	if s.Watch == nil {
+		return nil, feature.Errorf(feature.Unsupported, "monitor.run", "", "this process does not judge").WithHint("ask one that runs the role drift")
+	}
+	m, err := s.find(ctx, req.Project, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	judged, err := s.Watch.Judge(ctx, m.Meta.Project, m.Meta.Name)
+	if err != nil {
+		return nil, err
+	}
+	sts, err := s.Reader.Status(ctx, []*feature.Monitor{m})
+	if err != nil {
+		return nil, err
+	}
+	resp := &weirv1.RunMonitorResponse{Monitor: summary(m, &sts[0])}
+	for i := range judged {
+		r := drift.WindowReport{WindowRecord: judged[i]}
+		if judged[i].Verdict != nil {
+			r.Features = judged[i].Verdict.Features
+		}
+		resp.Windows = append(resp.Windows, window(m, &r))
+	}
+	return resp, nil
+}
+
+func summary(m *feature.Monitor, st *drift.Status) *weirv1.MonitorSummary {
+	out := &weirv1.MonitorSummary{Project: m.Meta.Project, Name: m.Meta.Name, View: m.View, Since: st.Since, Windows: int64(st.Judged),
+		State: weirv1.MonitorState_MONITOR_STATE_WAITING}
+	switch {
+	case st.Drifting:
+		out.State = weirv1.MonitorState_MONITOR_STATE_DRIFTED
+	case st.Judged > 0:
+		out.State = weirv1.MonitorState_MONITOR_STATE_OK
+	}
+	out.Reference = "snapshot " + m.Reference.Snapshot
+	if m.Reference.Snapshot == "" {
+		out.Reference = m.Reference.From.UTC().Format("2006-01-02T15:04Z") + " to " + m.Reference.To.UTC().Format("2006-01-02T15:04Z")
+	}
+	if st.Last != nil {
+		r := drift.WindowReport{WindowRecord: *st.Last}
+		if st.Last.Verdict != nil {
+			r.Features = st.Last.Verdict.Features
+		}
+		out.Last = window(m, &r)
+	}
+	return out
+}
+
+func window(m *feature.Monitor, w *drift.WindowReport) *weirv1.WindowResult {
+	out := &weirv1.WindowResult{Start: w.Start, End: w.End, Rows: w.Rows, JudgedAt: w.JudgedAt, Open: w.State == drift.Open || w.State == drift.Closed,
+		Drifted: w.Verdict != nil && w.Verdict.Outcome == drift.Drifted}
+	d := m.WithDefaults()
+	for _, f := range w.Features {
+		r := &weirv1.FeatureResult{Feature: f.Name, Drifted: f.Drifted(), Count: f.Count, Nulls: f.Nulls, ReferenceCount: f.RefCount}
+		if m.ViewOf != nil {
+			if i := m.ViewOf.Feature(f.Name); i >= 0 {
+				r.Type = weirv1.Type(m.ViewOf.Features[i].Type)
+			}
+		}
+		switch {
+		case w.State == drift.ReferenceOnly:
+			r.Skipped = "reference"
+		case w.Verdict == nil:
+			r.Skipped = "not judged yet"
+		case f.Outcome != drift.Steady && f.Outcome != drift.Drifted:
+			r.Skipped = string(f.Outcome)
+		}
+		if f.Statistic != nil && f.PValue != nil {
+			alpha := 0.0
+			if w.Verdict != nil {
+				alpha = w.Verdict.Alpha
+			}
+			r.Tests = append(r.Tests, &weirv1.TestResult{Test: f.Test, Statistic: *f.Statistic, PValue: f.PValue, Threshold: alpha, Exceeded: *f.PValue <= alpha})
+		}
+		if f.PSI != nil {
+			r.Tests = append(r.Tests, &weirv1.TestResult{Test: "psi", Statistic: *f.PSI, Threshold: d.PSI, Exceeded: *f.PSI >= d.PSI})
+		}
+		if f.JS != nil {
+			r.Tests = append(r.Tests, &weirv1.TestResult{Test: "jensen_shannon", Statistic: *f.JS, Threshold: d.JS, Exceeded: *f.JS >= d.JS})
+		}
+		out.Features = append(out.Features, r)
+	}
+	return out
+}
+
+// Events is weir.v1.EventService.
+type Events struct {
+	weirv1.UnimplementedEventServiceServer
+	Reader *drift.Reader
+	Outbox outbox.Store
+}
+
+// List lists events, newest first, with how their delivery stands.
+func (s *Events) List(ctx context.Context, req *weirv1.ListEventsRequest) (*weirv1.ListEventsResponse, error) {
+	evs, err := s.Reader.Events(ctx, drift.EventQuery{Project: req.Project, Monitor: req.Monitor, Limit: limit(req.Limit, 100)})
+	if err != nil {
+		return nil, err
+	}
+	resp := &weirv1.ListEventsResponse{}
+	for _, e := range evs {
+		if req.Type != "" && req.Type != e.Type {
+			continue
+		}
+		var ce struct {
+			Source  string          `json:"source"`
+			Subject string          `json:"subject"`
+			Data    json.RawMessage `json:"data"`
+		}
+		if err := json.Unmarshal(e.Payload, &ce); err != nil {
+			return nil, feature.Errorf(feature.Internal, "events.list", e.ID, "%w", err)
+		}
+		out := &weirv1.Event{Id: e.ID, Type: e.Type, Source: ce.Source, Subject: ce.Subject, Time: e.Time, Project: e.Project, Monitor: e.Monitor, Data: ce.Data}
+		if err := s.delivery(ctx, out); err != nil {
+			return nil, err
+		}
+		resp.Events = append(resp.Events, out)
+	}
+	return resp, nil
+}
+
+// delivery fills in how an event's delivery stands: the least good of its destinations.
+func (s *Events) delivery(ctx context.Context, e *weirv1.Event) error {
+	all, err := s.Outbox.Entries(ctx, outbox.Query{ID: e.Id + "/" + EventDestination})
+	if err != nil {
+		return err
+	}
+	for _, x := range all {
+		e.State, e.Attempts, e.LastError = string(x.State), int32(x.Attempts), x.LastError
+		if x.State == outbox.Delivered {
+			e.DeliveredAt = x.Updated
+		}
+	}
+	return nil
+}
+
+// EventDestination is where drift events are delivered: the project's Kafka
+// topic. The alert in the log is the watch's own.
+const EventDestination = "kafka"

@@ -1,0 +1,48 @@
+package app
+
+import (
+	"context"
+	"path/filepath"
+
+	"google.golang.org/grpc"
+
+	"github.com/weir-ml/weir/cmd/weir/api"
+	"github.com/weir-ml/weir/drift"
+	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/online"
+	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
+	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/serving"
+)
+
+// startServers runs the gRPC server with every service of weir.v1. What needs a
+// role that this process does not run says so.
+func (a *App) startServers() (service, error) {
+	if a.grpcAddr != "" {
+		return service{}, nil // another role has started it
+	}
+	s, err := serving.NewServer(a.cfg.Serving, a.log, a.metrics)
+	if err != nil {
+		return service{}, err
+	}
+	a.grpcAddr = s.Addr()
+	reader := online.NewReader(a.store, nil, a.log, a.onlineMetrics)
+	g := s.Registrar()
+	weirv1.RegisterFeatureServiceServer(g, serving.NewLookups(s, a.registry, func(svc *feature.Service) (serving.Plan, error) { return reader.Compile(svc) }))
+	weirv1.RegisterRegistryServiceServer(g, &api.Definitions{Registry: a.registry})
+	weirv1.RegisterSnapshotServiceServer(g, &api.Snapshots{Registry: a.registry, Tables: a.tables, Records: a.definition, Maker: offline.NewSnapshots(a.definition, a.log, nil)})
+	weirv1.RegisterQuarantineServiceServer(g, &api.Quarantine{Registry: a.registry, Reader: quarantine.NewReader(a.kafka...)})
+	weirv1.RegisterEventServiceServer(g, &api.Events{Reader: drift.NewReader(a.drift), Outbox: a.drift})
+	return service{"grpc", func(ctx context.Context) error {
+		a.registerLate(g)
+		return s.Serve(ctx)
+	}}, nil
+}
+
+// registerLate registers the services that need other roles, once all of them are made.
+func (a *App) registerLate(g grpc.ServiceRegistrar) {
+	weirv1.RegisterIngestServiceServer(g, &api.Ingest{Registry: a.registry, Tables: a.tables, Supervisor: a.supervisor, Importer: a.importer,
+		Held: a.ingestMetrics.Held, Newest: a.ingestMetrics.Newest, Spool: filepath.Join(a.cfg.DataDir, "incoming")})
+	weirv1.RegisterMonitorServiceServer(g, &api.Monitors{Registry: a.registry, Reader: drift.NewReader(a.drift), Watch: a.watch})
+}

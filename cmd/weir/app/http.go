@@ -1,0 +1,66 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// httpServer answers /metrics, /healthz and /readyz.
+type httpServer struct {
+	srv *http.Server
+	ln  net.Listener
+}
+
+func (a *App) startHTTP() error {
+	ln, err := net.Listen("tcp", a.cfg.HTTP.Addr)
+	if err != nil {
+		return feature.Errorf(feature.Invalid, "start", "http "+a.cfg.HTTP.Addr, "%w", err).WithHint("choose another with http.addr")
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if why := a.unready(r.Context()); why != "" {
+			http.Error(w, why, http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ready\n"))
+	})
+	a.http = &httpServer{ln: ln, srv: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}
+	go func() {
+		if err := a.http.srv.Serve(ln); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("http server", "err", err)
+		}
+	}()
+	a.onClose("http", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return a.http.srv.Shutdown(ctx)
+	})
+	return nil
+}
+
+// unready says why a lookup cannot be answered now; empty when it can.
+func (a *App) unready(ctx context.Context) string {
+	select {
+	case <-a.ready:
+	default:
+		return "starting"
+	}
+	if a.stopping.Load() {
+		return "stopping"
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := a.store.Ping(ctx); err != nil {
+		return "the online store does not answer: " + err.Error()
+	}
+	return ""
+}

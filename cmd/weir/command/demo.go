@@ -1,0 +1,143 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-ml/weir/cmd/weir/app"
+	"github.com/weir-ml/weir/cmd/weir/demo"
+	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
+)
+
+func (e *env) demo() *cobra.Command {
+	var exit bool
+	var dir string
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Everything at once: a sample project, a live stream, a drift, and what to look at next",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.runDemo(cmd.Context(), dir, exit)
+		},
+	}
+	c.Flags().BoolVar(&exit, "exit", false, "end after the story instead of staying up")
+	c.Flags().StringVar(&dir, "data", "", "folder to keep the demo's data in; a temporary one, removed at the end, when not given")
+	return c
+}
+
+func (e *env) runDemo(ctx context.Context, dir string, exit bool) error {
+	if dir == "" {
+		tmp, err := os.MkdirTemp("", "weir-demo-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(tmp)
+		dir = tmp
+	}
+	set := map[string]string{"data_dir": dir, "ingest.flush_interval": "500ms", "log.level": "error"}
+	c, err := e.load(set)
+	if err != nil {
+		return err
+	}
+	freeAddresses(&c)
+	a, err := app.New(c, e.logger(c.Log))
+	if err != nil {
+		return err
+	}
+	run, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(run) }()
+	select {
+	case <-a.Ready():
+	case err := <-ended:
+		return err
+	}
+	people := e.output != "json"
+	if people {
+		fmt.Fprintf(e.out, "Weir is up: Kafka %s, Redis %s, gRPC %s, metrics http://%s/metrics\n", a.KafkaAddr(), a.RedisAddr(), a.GRPCAddr(), a.HTTPAddr())
+	}
+	report, err := e.tellDemo(ctx, a, dir, people)
+	if err != nil {
+		stop()
+		<-ended
+		return err
+	}
+	if !people {
+		if err := printJSON(e.out, report); err != nil {
+			return err
+		}
+	}
+	if !exit {
+		if people {
+			fmt.Fprintln(e.out, "\nWeir stays up until Ctrl-C.")
+		}
+		select {
+		case <-ctx.Done():
+		case err := <-ended:
+			return err
+		}
+	}
+	stop()
+	return <-ended
+}
+
+func (e *env) tellDemo(ctx context.Context, a *app.App, dir string, people bool) (*demo.Report, error) {
+	cl, err := connect(a.GRPCAddr(), "default")
+	if err != nil {
+		return nil, err
+	}
+	defer cl.close()
+	bar := e.bar(1, "")
+	progress := func(stage string, done, total int64) {
+		if people {
+			bar.Describe(stage)
+			bar.ChangeMax64(max(total, 1))
+			_ = bar.Set64(min(done, total))
+		}
+	}
+	report, err := demo.Run(ctx, demo.Clients{
+		Kafka:    []kgo.Opt{kgo.SeedBrokers(a.KafkaAddr())},
+		Registry: cl.registry, Features: cl.features, Ingest: cl.ingest, Held: cl.quarantine, Monitors: cl.monitors, Events: cl.events,
+		Snapshots: func(ctx context.Context, service, spine, out string) (*weirv1.Snapshot, error) {
+			quiet := *e
+			quiet.err = discardWriter{}
+			return quiet.createSnapshot(ctx, cl, snapshotArgs{service: service, spine: spine, out: out, timeColumn: "event_timestamp"})
+		},
+	}, demo.Options{Pace: 8 * time.Second, Folder: dir, Progress: progress})
+	_ = bar.Finish()
+	if err != nil {
+		return nil, cl.explain(err)
+	}
+	if people {
+		server := ""
+		if a.GRPCAddr() != app.DefaultConfig().Server {
+			server = a.GRPCAddr()
+		}
+		report.Tell(e.out, newTable, server)
+	}
+	return report, nil
+}
+
+// freeAddresses keeps the usual addresses where they are free and takes any
+// free ones where another Weir is using them.
+func freeAddresses(c *app.Config) {
+	for _, addr := range []*string{&c.HTTP.Addr, &c.Serving.Addr, &c.Kafka.EmbeddedAddr, &c.Redis.EmbeddedAddr} {
+		l, err := net.Listen("tcp", *addr)
+		if err != nil {
+			*addr = "127.0.0.1:0"
+			continue
+		}
+		l.Close()
+	}
+}
+
+type discardWriter struct{}
+
+func (discardWriter) Write(b []byte) (int, error) { return len(b), nil }

@@ -1,0 +1,179 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
+)
+
+func (e *env) monitor() *cobra.Command {
+	c := &cobra.Command{Use: "monitor", Short: "What the drift monitors have found"}
+	var limit int32
+	list := &cobra.Command{
+		Use: "list", Short: "List monitors with their state", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
+				r, err := c.monitors.List(ctx, &weirv1.ListMonitorsRequest{Project: c.project})
+				if err != nil {
+					return err
+				}
+				if e.output == "json" {
+					out := []any{}
+					for _, m := range r.Monitors {
+						out = append(out, monitorJSON(m))
+					}
+					return printJSON(e.out, out)
+				}
+				t := newTable(e.out, "monitor", "view", "state", "since", "windows", "reference")
+				for _, m := range r.Monitors {
+					t.AppendRow([]any{m.Project + "/" + m.Name, m.View, stateName(m.State), when(m.Since), m.Windows, m.Reference})
+				}
+				t.Render()
+				return nil
+			})
+		},
+	}
+	show := &cobra.Command{
+		Use: "show NAME", Short: "Show the windows of a monitor; exit code 1 when it has drifted", Args: exactly(1, "NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
+				r, err := c.monitors.Show(ctx, &weirv1.ShowMonitorRequest{Project: c.project, Name: args[0], Limit: limit})
+				if err != nil {
+					return err
+				}
+				return e.showMonitor(r.Monitor, r.Windows)
+			})
+		},
+	}
+	show.Flags().Int32Var(&limit, "limit", 20, "newest this many windows")
+	run := &cobra.Command{
+		Use: "run NAME", Short: "Close the open windows of a monitor now and judge them", Args: exactly(1, "NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
+				r, err := c.monitors.Run(ctx, &weirv1.RunMonitorRequest{Project: c.project, Name: args[0]})
+				if err != nil {
+					return err
+				}
+				return e.showMonitor(r.Monitor, r.Windows)
+			})
+		},
+	}
+	c.AddCommand(list, show, run)
+	return c
+}
+
+func stateName(s weirv1.MonitorState) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "MONITOR_STATE_"))
+}
+
+func monitorJSON(m *weirv1.MonitorSummary) map[string]any {
+	return map[string]any{"project": m.Project, "name": m.Name, "view": m.View, "state": stateName(m.State),
+		"since": when(m.Since), "windows": m.Windows, "reference": m.Reference}
+}
+
+func windowJSON(w *weirv1.WindowResult) map[string]any {
+	fs := []any{}
+	for _, f := range w.Features {
+		tests := []any{}
+		for _, x := range f.Tests {
+			t := map[string]any{"test": x.Test, "statistic": x.Statistic, "threshold": x.Threshold, "exceeded": x.Exceeded}
+			if x.PValue != nil {
+				t["p_value"] = *x.PValue
+			}
+			tests = append(tests, t)
+		}
+		fs = append(fs, map[string]any{"feature": f.Feature, "drifted": f.Drifted, "skipped": f.Skipped, "count": f.Count,
+			"nulls": f.Nulls, "reference_count": f.ReferenceCount, "tests": tests})
+	}
+	return map[string]any{"start": when(w.Start), "end": when(w.End), "rows": w.Rows, "drifted": w.Drifted, "open": w.Open, "features": fs}
+}
+
+func testsText(ts []*weirv1.TestResult) string {
+	var out []string
+	for _, t := range ts {
+		s := t.Test + " " + number(t.Statistic)
+		if t.PValue != nil {
+			s += fmt.Sprintf(" (p %s)", number(*t.PValue))
+		}
+		out = append(out, s)
+	}
+	return strings.Join(out, ", ")
+}
+
+func (e *env) showMonitor(m *weirv1.MonitorSummary, windows []*weirv1.WindowResult) error {
+	drifted := m.State == weirv1.MonitorState_MONITOR_STATE_DRIFTED
+	if e.output == "json" {
+		ws := []any{}
+		for _, w := range windows {
+			ws = append(ws, windowJSON(w))
+		}
+		j := monitorJSON(m)
+		j["results"] = ws
+		if err := printJSON(e.out, j); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(e.out, "%s/%s watches %s against %s: %s\n\n", m.Project, m.Name, m.View, m.Reference, stateName(m.State))
+		t := newTable(e.out, "window", "rows", "", "drifted features")
+		for _, w := range windows {
+			state := "ok"
+			if w.Open {
+				state = "open"
+			} else if w.Drifted {
+				state = "DRIFT"
+			}
+			var fs []string
+			for _, f := range w.Features {
+				if f.Drifted {
+					fs = append(fs, f.Feature+": "+testsText(f.Tests))
+				}
+			}
+			t.AppendRow([]any{when(w.Start), count(w.Rows), state, strings.Join(fs, "\n")})
+		}
+		t.Render()
+	}
+	if drifted {
+		return errNo
+	}
+	return nil
+}
+
+func (e *env) events() *cobra.Command {
+	c := &cobra.Command{Use: "events", Short: "The events that were sent because of drift"}
+	var monitor string
+	var limit int32
+	list := &cobra.Command{
+		Use: "list", Short: "List events, newest first", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
+				r, err := c.events.List(ctx, &weirv1.ListEventsRequest{Project: c.project, Monitor: monitor, Limit: limit})
+				if err != nil {
+					return err
+				}
+				if e.output == "json" {
+					out := []any{}
+					for _, v := range r.Events {
+						out = append(out, map[string]any{"id": v.Id, "type": v.Type, "subject": v.Subject, "time": when(v.Time), "project": v.Project,
+							"monitor": v.Monitor, "state": v.State, "attempts": v.Attempts, "data": json.RawMessage(v.Data)})
+					}
+					return printJSON(e.out, out)
+				}
+				t := newTable(e.out, "time", "type", "monitor", "state", "id")
+				for _, v := range r.Events {
+					t.AppendRow([]any{when(v.Time), v.Type, v.Project + "/" + v.Monitor, v.State, v.Id})
+				}
+				t.Render()
+				return nil
+			})
+		},
+	}
+	list.Flags().StringVar(&monitor, "monitor", "", "only of this monitor")
+	list.Flags().Int32Var(&limit, "limit", 50, "newest this many")
+	c.AddCommand(list)
+	return c
+}
