@@ -61,6 +61,11 @@ func columnNode(c Column) parquet.Node {
 	default:
 		panic(fmt.Sprintf("offline: column %s of type %s cannot be written", c.Name, c.Type))
 	}
+	// Neighbours of one key are close in time: a fifth off the file, and cheaper
+	// to compress. Measured with random keys and 14 columns.
+	if c.Name == ColEffective || c.Name == ColEvent || c.Name == ColKnown || c.Name == ColOffset {
+		n = parquet.Encoded(n, &parquet.DeltaBinaryPacked)
+	}
 	if !c.Required {
 		n = parquet.Optional(n)
 	}

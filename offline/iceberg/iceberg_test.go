@@ -8,14 +8,19 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/sqldb/sqldbtest"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
 	"github.com/weir-ml/weir/offline/offlinetest"
 )
 
 func opener(t testing.TB, dir string) offlinetest.Open {
+	return openerOn(t, "sqlite:"+filepath.Join(dir, "tables.db"), dir)
+}
+
+func openerOn(t testing.TB, catalog, dir string) offlinetest.Open {
 	return func() offline.Store {
-		s, err := iceberg.Open(context.Background(), "sqlite:"+filepath.Join(dir, "tables.db"), filepath.Join(dir, "ware house"), slog.New(slog.DiscardHandler))
+		s, err := iceberg.Open(context.Background(), catalog, filepath.Join(dir, "ware house"), slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = s.Close() })
 		return s
@@ -23,5 +28,7 @@ func opener(t testing.TB, dir string) offlinetest.Open {
 }
 
 func TestStore(t *testing.T) {
-	offlinetest.Store(t, func(t *testing.T) offlinetest.Open { return opener(t, t.TempDir()) })
+	sqldbtest.Each(t, func(t *testing.T, newURL func(t testing.TB) string) {
+		offlinetest.Store(t, func(t *testing.T) offlinetest.Open { return openerOn(t, newURL(t), t.TempDir()) })
+	})
 }
