@@ -205,6 +205,7 @@ func randomRule(rnd *rand.Rand) (string, naiveRule) {
 		return randomBetween(rnd, c.name, c.typ, one)
 	case 2:
 		var set []string
+		large := rnd.IntN(5) == 0 // enough for a hash
 		for range rnd.IntN(14) {
 			switch x := rnd.IntN(10); {
 			case c.typ == feature.Timestamp:
@@ -216,6 +217,9 @@ func randomRule(rnd *rand.Rand) (string, naiveRule) {
 			default:
 				set = append(set, pickOf(rnd, numbers))
 			}
+		}
+		for i := 0; large && c.typ.Numeric() && i < 2*numberLine; i++ {
+			set = append(set, strconv.Itoa(i*3))
 		}
 		return "column_values_to_" + no + "be_in_set " + kwargs(`,"value_set":[%s]`, strings.Join(set, ",")), one(func(v any) bool {
 			return slices.ContainsFunc(set, func(x string) bool { return sameAs(v, x, c.typ) }) != negate

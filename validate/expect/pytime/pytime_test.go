@@ -19,7 +19,7 @@ func load(t *testing.T, file string, into any) {
 	}
 }
 
-// TestDateutil compares with dateutil 2.9 on the texts of testdata/dateutil.json;
+// TestDateutil compares with dateutil 4.0.0 on the texts of testdata/dateutil.json;
 // WEIR_DATEUTIL_CASES names a longer file of the same form.
 func TestDateutil(t *testing.T) {
 	var want struct{ Accepted, Refused []string }
