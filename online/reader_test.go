@@ -213,6 +213,7 @@ func TestDamagedValue(t *testing.T) {
 	require.NoError(t, s.Get(ctx, []string{key}, vals, make([]bool, 1)))
 	good := append([]byte{}, vals[0]...)
 	for n := range good {
+		s.Clear()
 		require.NoError(t, s.Fill(ctx, []online.Row{{Key: key, Value: good[:n]}}))
 		b := lookup(t, s, base, onlinetest.Service(v), texts("a"))
 		require.Equal(t, []feature.Status{feature.StoreError}, b.Views[0].Status, "%d bytes", n)

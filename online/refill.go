@@ -12,11 +12,12 @@ import (
 // view (or kept its rows under a shorter ttl), else what lies above the marks, of
 // other workers' partitions and of imports too.
 //
-// A SoleWriter fills a store without any marks with blind writes, several times
-// as fast. That is safe: no mark means that nobody has finished anything there; the
-// table gives each key once; nobody else writes; and should the store hold a row newer
-// than the table's (put, then the process died before the first commit), that row comes
-// again through Write, for it is not in the table.
+// Where no other process writes the view (SoleWriter), a store without any marks
+// is filled with rows that are stored where their key is absent, without comparing: twice as
+// fast. That is safe. A key that is there already was put by a Write of this process
+// (one that is under way: a finished one leaves a mark), and is newer than what the table had when
+// the process started; whatever was committed since then went through such a
+// Write as well. A fill that broke off has left a mark to say so, and is done again with comparing.
 func (w *Writer) Assign(ctx context.Context, at []feature.Position) error {
 	if err := w.registerSchema(ctx); err != nil {
 		return err
@@ -157,6 +158,12 @@ func (w *Writer) refill(ctx context.Context, marks Marks, whole bool) (mended []
 	w.mu.Lock()
 	blind := w.opt.SoleWriter && len(marks.Part) == 0 && len(w.parts) == 0
 	w.mu.Unlock()
+	if blind {
+		first := Settlement{TopicID: table[0].TopicID, Partition: table[0].Partition}
+		if err := w.store.Settle(ctx, w.id, w.view.TTL.Micros(), []Settlement{first}); err != nil {
+			return nil, 0, err
+		}
+	}
 	start := time.Now()
 	write := func(b *feature.Batch) error {
 		rows += int64(b.Len())

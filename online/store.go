@@ -22,8 +22,8 @@ type Store interface {
 	// After an error any part may have happened; the same call again is right.
 	// Nothing of rows is kept.
 	Put(ctx context.Context, rows []Row, adv *Advance) (Result, error)
-	// Fill stores each row whatever the store holds. Only for a view that no one
-	// else writes at that time.
+	// Fill stores each row whose key the store does not have, and leaves the others
+	// as they are, newer or not.
 	Fill(ctx context.Context, rows []Row) error
 	// Marks returns the marks of a view and the ttl its rows were written under,
 	// in microseconds. On a cluster each is the worst over all shards.

@@ -32,7 +32,7 @@ type Options struct {
 	Log     *slog.Logger
 	Metrics *Metrics
 	// SoleWriter promises that no other process writes this view into the store
-	// while this one does, as with an embedded store. See refill.
+	// while this one does, and that the store began empty with it, as an embedded one does. See Assign.
 	SoleWriter bool
 }
 
@@ -199,7 +199,7 @@ func (w *Writer) put(ctx context.Context, b *feature.Batch, adv *Advance) (Resul
 	return r, err
 }
 
-// fill is put for an empty store.
+// fill is put without comparing, for keys that are absent.
 func (w *Writer) fill(ctx context.Context, b *feature.Batch) error {
 	s := w.scratch.Get().(*scratch)
 	defer w.scratch.Put(s)

@@ -106,7 +106,9 @@ func (s *Store) Fill(_ context.Context, rows []online.Row) error {
 	defer s.mu.Unlock()
 	now := s.now()
 	for _, row := range rows {
-		s.set(row, now)
+		if old, ok := s.rows[row.Key]; !ok || !old.expires.IsZero() && !old.expires.After(now) {
+			s.set(row, now)
+		}
 	}
 	return nil
 }

@@ -161,11 +161,12 @@ func testNewestWins(t *testing.T, s online.Store, p string) {
 
 func testEqualHeals(t *testing.T, s online.Store, p string) {
 	ctx := context.Background()
-	key := "w:{" + p + "/e/1}:v"
 	st := feature.Stamp{Event: 9, Known: 9, Offset: 4}
 	good := value(st, "good")
-	for _, damaged := range [][]byte{value(st, "changed"), []byte("rubbish"), []byte(strings.Repeat("x", 4)), {1}} {
+	for i, damaged := range [][]byte{value(st, "changed"), []byte("rubbish"), []byte(strings.Repeat("x", 4)), {1}} {
+		key := fmt.Sprintf("w:{%s/e/%d}:v", p, i)
 		require.NoError(t, s.Fill(ctx, []online.Row{{Key: key, Value: damaged}}))
+		require.Equal(t, damaged, get(t, s, key))
 		r, err := s.Put(ctx, []online.Row{{Key: key, Value: good}}, nil)
 		require.NoError(t, err)
 		require.Equal(t, 1, r.Stored)
@@ -251,10 +252,14 @@ func testFill(t *testing.T, s online.Store, p string) {
 		rows = append(rows, online.Row{Key: fmt.Sprintf("w:{%s/e/%d}:v", p, i), Value: value(feature.Stamp{Event: 1, Known: 1}, "f"),
 			Expire: time.Duration(i%2) * time.Hour})
 	}
-	_, err := s.Put(ctx, []online.Row{{Key: rows[0].Key, Value: value(feature.Stamp{Event: 2, Known: 2}, "newer")}}, nil)
+	newer, older := value(feature.Stamp{Event: 2, Known: 2}, "newer"), value(feature.Stamp{}, "older")
+	_, err := s.Put(ctx, []online.Row{{Key: rows[0].Key, Value: newer}, {Key: rows[1].Key, Value: older}}, nil)
 	require.NoError(t, err)
 	require.NoError(t, s.Fill(ctx, rows))
-	for i := range 1000 {
+	require.NoError(t, s.Fill(ctx, rows))
+	require.Equal(t, newer, get(t, s, rows[0].Key))
+	require.Equal(t, older, get(t, s, rows[1].Key))
+	for i := 2; i < len(rows); i++ {
 		require.Equal(t, rows[i].Value, get(t, s, rows[i].Key))
 	}
 }

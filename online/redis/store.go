@@ -309,34 +309,26 @@ func (s *Store) putTrip(ctx context.Context, rows []online.Row) (stored int, err
 	return stored, nil
 }
 
-// Fill stores rows with MSET, or SET where they expire or on a cluster.
+// Fill stores rows with SET NX.
 func (s *Store) Fill(ctx context.Context, rows []online.Row) error {
 	for len(rows) > 0 {
 		n := trip(rows)
 		pipe := s.writes.Pipeline()
-		var many []any
 		for i := range rows[:n] {
-			r := &rows[i]
-			switch {
-			case r.Expire > 0:
-				_ = pipe.Process(ctx, goredis.NewStatusCmd(ctx, "set", r.Key, r.Value, "px", max(r.Expire.Milliseconds(), 1)))
-			case s.cluster():
-				_ = pipe.Process(ctx, goredis.NewStatusCmd(ctx, "set", r.Key, r.Value))
-			default:
-				if many == nil {
-					many = append(make([]any, 0, 1+2*s.cfg.RowsPerWrite), "mset")
-				}
-				if many = append(many, r.Key, r.Value); len(many) > 2*s.cfg.RowsPerWrite {
-					_ = pipe.Process(ctx, goredis.NewStatusCmd(ctx, many...))
-					many = nil
-				}
+			args := append(make([]any, 0, 6), "set", rows[i].Key, rows[i].Value, "nx")
+			if x := rows[i].Expire; x > 0 {
+				args = append(args, "px", max(x.Milliseconds(), 1))
+			}
+			_ = pipe.Process(ctx, goredis.NewStatusCmd(ctx, args...))
+		}
+		cmds, all := pipe.Exec(ctx)
+		for _, c := range cmds { // Exec's own error is Nil when a key was there
+			if err := c.Err(); err != nil && !errors.Is(err, goredis.Nil) {
+				return s.classify("fill", err)
 			}
 		}
-		if many != nil {
-			_ = pipe.Process(ctx, goredis.NewStatusCmd(ctx, many...))
-		}
-		if _, err := pipe.Exec(ctx); err != nil { // the first of any command
-			return s.classify("fill", err)
+		if all != nil && !errors.Is(all, goredis.Nil) {
+			return s.classify("fill", all)
 		}
 		rows = rows[n:]
 	}
