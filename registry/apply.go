@@ -59,7 +59,7 @@ func (r *Registry) try(ctx context.Context, req Request) (*Plan, error) {
 		for i, f := range plan.Faults {
 			errs[i] = f
 		}
-		return plan, feature.Errorf(feature.Invalid, "registry.apply", fmt.Sprintf("%d faults, nothing was changed", n), "%w", errors.Join(errs...))
+		return plan, feature.Errorf(feature.Invalid, "registry.apply", counted(n, "fault")+", nothing was changed", "%w", errors.Join(errs...))
 	}
 	if b := plan.Breaking(); len(b) > 0 && !req.AllowBreaking {
 		return plan, feature.Errorf(feature.Invalid, "registry.apply", "breaking changes, nothing was changed", "%s", strings.Join(b, "\n")).
@@ -84,4 +84,11 @@ func (r *Registry) try(ctx context.Context, req Request) (*Plan, error) {
 // of the users, while others refer to them.
 func (r *Registry) Delete(ctx context.Context, refs ...feature.Ref) (*Plan, error) {
 	return r.Apply(ctx, Request{Delete: refs})
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -121,33 +121,39 @@ func viewBreaks(old, now *feature.View) []string {
 // serviceBreaks compares the vectors: what was there must be there still, with
 // the same names, in the same places. New columns may follow.
 func serviceBreaks(old, now *feature.Service) []string {
-	cols := func(s *feature.Service) []string {
-		out := make([]string, len(s.Columns))
-		for i, c := range s.Columns {
-			v := s.Views[c.View]
-			out[i] = v.Meta.Name + ":" + v.Features[c.Feature].Name
-			if c.Name != v.Features[c.Feature].Name {
-				out[i] += " as " + c.Name
-			}
-		}
-		return out
+	place := map[string]int{}
+	for i, c := range now.Columns {
+		place[columnRef(now, c)] = i
 	}
-	a, b := cols(old), cols(now)
-	var lost []string
-	for _, x := range a {
-		if !slices.Contains(b, x) {
-			lost = append(lost, x)
+	var lost, renamed []string
+	moved := ""
+	for i, c := range old.Columns {
+		ref := columnRef(old, c)
+		j, ok := place[ref]
+		switch {
+		case !ok:
+			lost = append(lost, ref)
+		case now.Columns[j].Name != c.Name:
+			renamed = append(renamed, fmt.Sprintf("%s, which was called %s, would be called %s", ref, c.Name, now.Columns[j].Name))
+		case i != j && moved == "":
+			moved = fmt.Sprintf("its columns change places: %s was number %d and would be number %d; add new features at the end", ref, i+1, j+1)
 		}
 	}
-	if len(lost) > 0 {
+	switch {
+	case len(lost) > 0:
 		return []string{"it no longer has " + strings.Join(lost, ", ")}
-	}
-	for i := range a {
-		if b[i] != a[i] {
-			return []string{fmt.Sprintf("its columns change places: number %d was %s and would be %s; add new features at the end", i+1, a[i], b[i])}
-		}
+	case len(renamed) > 0:
+		return []string{"another view has a feature of the same name: " + strings.Join(renamed, "; ")}
+	case moved != "":
+		return []string{moved}
 	}
 	return nil
+}
+
+// columnRef is a column as a manifest writes it: "view:feature".
+func columnRef(s *feature.Service, c feature.ServiceColumn) string {
+	v := s.Views[c.View]
+	return v.Meta.Name + ":" + v.Features[c.Feature].Name
 }
 
 func names(refs []feature.Ref) string {

@@ -107,7 +107,7 @@ func (c *Catalog) missing(ref feature.Ref) error {
 	case len(here) > 0 && len(here) <= 8:
 		return e.WithHint("project %s has %s", ref.Project, strings.Join(here, ", "))
 	}
-	return e.WithHint("weir get %s lists what there is", strings.ToLower(string(ref.Kind)))
+	return e.WithHint("weir get %s lists what there is", shortKind(ref.Kind))
 }
 
 // Selector picks definitions. Empty fields match everything.
@@ -199,4 +199,17 @@ func (c *Catalog) names(k feature.Kind, project string) []string {
 
 func (c *Catalog) String() string {
 	return fmt.Sprintf("catalog revision %d with %d definitions", c.revision, len(c.defs))
+}
+
+// shortKind is the kind as people type it.
+func shortKind(k feature.Kind) string {
+	switch k {
+	case feature.KindView:
+		return "view"
+	case feature.KindService:
+		return "service"
+	case feature.KindSuite:
+		return "suite"
+	}
+	return strings.ToLower(string(k))
 }

@@ -33,6 +33,7 @@ type planner struct {
 	seen    map[Fault]bool
 	at      map[feature.Ref]map[string]bool // fields that have a fault
 	bodies  map[feature.Ref][]byte          // of the request
+	broken  map[feature.Ref]bool            // cannot be stored
 	pending []refFault
 }
 
@@ -44,7 +45,7 @@ func prepare(ctx context.Context, base *state, store Store, checks Checks, req R
 		plan:  &Plan{Base: base.catalog.revision, Changes: []Change{}},
 		index: map[feature.Ref]int{}, changed: map[feature.Ref]bool{}, gone: map[feature.Ref]bool{},
 		faulty: map[feature.Ref]bool{}, seen: map[Fault]bool{}, at: map[feature.Ref]map[string]bool{},
-		bodies: map[feature.Ref][]byte{},
+		bodies: map[feature.Ref][]byte{}, broken: map[feature.Ref]bool{},
 	}
 	project := orElse(req.Project, DefaultProject)
 	wanted := p.accept(req.Definitions, project)
@@ -101,8 +102,17 @@ func (p *planner) accept(defs []feature.Definition, project string) []feature.De
 		}
 		c, err := normal(d, project)
 		if err != nil {
+			// It has a type, time or piece of JSON that is none; Check says which, if it can.
 			ref := RefOf(d)
-			p.add(Fault{Index: i, Kind: ref.Kind, Project: ref.Project, Name: ref.Name, Msg: "it cannot be stored: " + err.Error()})
+			ref.Project = orElse(ref.Project, project)
+			p.broken[ref] = true
+			faults := d.Check()
+			if len(faults) == 0 {
+				faults = []feature.Fault{{Msg: "it cannot be stored: " + err.Error()}}
+			}
+			for _, f := range faults {
+				p.add(Fault{Index: i, Kind: ref.Kind, Project: ref.Project, Name: ref.Name, Field: f.Field, Msg: f.Msg})
+			}
 			continue
 		}
 		ref := RefOf(c)
@@ -205,7 +215,7 @@ func (p *planner) resolve(wanted []feature.Definition) ([]refFault, error) {
 		revision++
 	}
 	var faults []refFault
-	p.next, faults = build(revision, items)
+	p.next, faults = build(revision, items, p.broken)
 	return faults, nil
 }
 

@@ -62,7 +62,7 @@ func Open(ctx context.Context, store Store, cfg Config, checks Checks, log *slog
 		revision: prometheus.NewGauge(prometheus.GaugeOpts{Name: "weir_registry_revision", Help: "Revision of the catalog in use."}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{Name: "weir_registry_refresh_failures_total", Help: "Looks for a newer catalog that did not reach the store."}),
 	}
-	empty, _ := build(0, nil)
+	empty, _ := build(0, nil, nil)
 	r.current.Store(&state{catalog: empty, records: map[feature.Ref]Record{}})
 	if _, err := r.refresh(ctx); err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func (r *Registry) load(ctx context.Context, revision int64) (*state, error) {
 		items = append(items, item{d, rec.Version})
 	}
 	var faults []refFault
-	if s.catalog, faults = build(revision, items); len(faults) > 0 {
+	if s.catalog, faults = build(revision, items, nil); len(faults) > 0 {
 		return nil, feature.Errorf(feature.Internal, "registry.load", fmt.Sprintf("revision %d", revision), "%s: %w", faults[0].ref, faults[0].Fault)
 	}
 	return s, nil

@@ -25,7 +25,10 @@ type item struct {
 // build makes a catalog and resolves all references. The faults are those that
 // show only between definitions; with any, the catalog is good for looking
 // things up by name and nothing else.
-func build(revision int64, items []item) (*Catalog, []refFault) {
+//
+// broken names definitions that are wanted but cannot be read: that others do
+// not find them is no fault of those.
+func build(revision int64, items []item, broken map[feature.Ref]bool) (*Catalog, []refFault) {
 	c := &Catalog{
 		revision: revision,
 		defs:     make(map[feature.Ref]feature.Definition, len(items)),
@@ -36,7 +39,7 @@ func build(revision int64, items []item) (*Catalog, []refFault) {
 		ref := RefOf(it.def)
 		c.defs[ref], c.versions[ref] = it.def, it.version
 	}
-	b := &builder{c: c}
+	b := &builder{c: c, broken: broken}
 	for _, ref := range c.refs() { // kinds in order: what a definition needs is resolved before it
 		b.ref = ref
 		b.add(c.defs[ref])
@@ -46,6 +49,7 @@ func build(revision int64, items []item) (*Catalog, []refFault) {
 
 type builder struct {
 	c      *Catalog
+	broken map[feature.Ref]bool
 	ref    feature.Ref // the definition being resolved
 	faults []refFault
 }
@@ -90,7 +94,11 @@ func (b *builder) lookup(k feature.Kind, name, field string) feature.Definition 
 	if name == "" {
 		return nil
 	}
-	d, ok := b.c.defs[feature.Ref{Kind: k, Project: b.ref.Project, Name: name}]
+	ref := feature.Ref{Kind: k, Project: b.ref.Project, Name: name}
+	d, ok := b.c.defs[ref]
+	if b.broken[ref] {
+		return nil
+	}
 	if !ok {
 		b.fault(field, "there is no %s %q in project %s: %s", k, name, b.ref.Project,
 			orElse(suggest.Phrase(name, b.c.names(k, b.ref.Project)), "apply it first, or together with this"))
@@ -157,25 +165,29 @@ func (b *builder) service(s *feature.Service) {
 		return v
 	})
 	for _, f := range faults {
-		if hint := b.serviceHint(s, f.Field); hint != "" {
+		v, hint := b.serviceHint(s, f.Field)
+		if b.broken[feature.Ref{Kind: feature.KindView, Project: b.ref.Project, Name: v}] {
+			continue
+		}
+		if hint != "" {
 			f.Msg += ": " + hint
 		}
 		b.faults = append(b.faults, refFault{b.ref, f})
 	}
 }
 
-// serviceHint finds the name that was meant by spec.features[i].
-func (b *builder) serviceHint(s *feature.Service, field string) string {
+// serviceHint finds the view that spec.features[i] names, and the name that was meant.
+func (b *builder) serviceHint(s *feature.Service, field string) (view, hint string) {
 	var i int
 	if n, _ := fmt.Sscanf(field, "spec.features[%d]", &i); n != 1 || i >= len(s.Features) {
-		return ""
+		return "", ""
 	}
 	vn, fn, _ := strings.Cut(s.Features[i], ":")
 	v, ok := b.c.defs[feature.Ref{Kind: feature.KindView, Project: b.ref.Project, Name: vn}].(*feature.View)
 	if !ok {
-		return suggest.Phrase(vn, b.c.names(feature.KindView, b.ref.Project))
+		return vn, suggest.Phrase(vn, b.c.names(feature.KindView, b.ref.Project))
 	}
-	return suggest.Phrase(fn, featureNames(v))
+	return vn, suggest.Phrase(fn, featureNames(v))
 }
 
 func (b *builder) monitor(m *feature.Monitor) {
