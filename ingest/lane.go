@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sort"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/validate"
 	"github.com/weir-ml/weir/validate/expect"
+	"github.com/weir-ml/weir/validate/jsonschema"
 )
 
 // lane is the views of one partition that the same schema judges: they share
@@ -48,12 +50,44 @@ func compileSuite(v *feature.View) (*expect.Suite, error) {
 }
 
 func (l *lane) compile() error {
-	dec, err := decode.New(l.source, l.views, l.options)
+	o := l.options
+	var err error
+	if o.Schema, err = l.p.schemas.of(l.source); err != nil {
+		return err
+	}
+	dec, err := decode.New(l.source, l.views, o)
 	if err != nil {
 		return err
 	}
 	l.dec = dec
 	return nil
+}
+
+// schemas are the compiled schemas of a pipeline, shared by its partitions: one,
+// and those of older revisions while they judge.
+type schemas struct {
+	mu     sync.Mutex
+	byText map[string]*jsonschema.Schema
+}
+
+func (s *schemas) of(src *feature.Source) (*jsonschema.Schema, error) {
+	if len(src.Schema) == 0 {
+		return nil, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.byText[string(src.Schema)]; c != nil {
+		return c, nil
+	}
+	c, err := decode.CompileSchema(src)
+	if err != nil {
+		return nil, err
+	}
+	if s.byText == nil {
+		s.byText = map[string]*jsonschema.Schema{}
+	}
+	s.byText[string(src.Schema)] = c
+	return c, nil
 }
 
 // process decodes and checks a chunk, quarantines what is bad and writes the

@@ -54,8 +54,9 @@ type Pipeline struct {
 	cl      *kgo.Client // in the group; set under joined, which its callbacks take first
 	joined  sync.Mutex
 	adm     *kadm.Client // a client of its own, outside the group
-	topicID [16]byte     // set before the first assignment
-	count   int          // partitions of the topic
+	schemas schemas
+	topicID [16]byte // set before the first assignment
+	count   int      // partitions of the topic
 
 	mu    sync.Mutex
 	parts map[int32]*partition // guarded by mu; partitions this worker owns
