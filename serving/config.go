@@ -15,7 +15,9 @@ type Config struct {
 	MaxValues int `koanf:"max_values"`
 	// MaxMessage is the largest message taken or sent, in bytes.
 	MaxMessage int `koanf:"max_message"`
-	// MaxConnectionAge makes clients connect again, so that load balancers see new servers; Grace lets their calls end.
+	// MaxConnectionAge makes clients connect again, so that load balancers see new
+	// servers. ConnectionGrace is how long their calls under way may go on; 0 lets
+	// them end by themselves, as imports and snapshots need, which may take hours.
 	MaxConnectionAge time.Duration `koanf:"max_connection_age"`
 	ConnectionGrace  time.Duration `koanf:"connection_grace"`
 	// Drain is how long a stop waits for calls under way.
@@ -25,7 +27,7 @@ type Config struct {
 // DefaultConfig is what holds where nothing is configured.
 func DefaultConfig() Config {
 	return Config{Addr: "127.0.0.1:6567", MaxRows: 10_000, MaxValues: 1_000_000, MaxMessage: 64 << 20,
-		MaxConnectionAge: 30 * time.Minute, ConnectionGrace: 5 * time.Minute, Drain: 10 * time.Second}
+		MaxConnectionAge: 30 * time.Minute, Drain: 10 * time.Second}
 }
 
 // Validate reports every fault at once.
@@ -45,10 +47,13 @@ func (c Config) Validate() error {
 	for _, x := range []struct {
 		field string
 		v     time.Duration
-	}{{"max_connection_age", c.MaxConnectionAge}, {"connection_grace", c.ConnectionGrace}, {"drain", c.Drain}} {
+	}{{"max_connection_age", c.MaxConnectionAge}, {"drain", c.Drain}} {
 		if x.v <= 0 {
 			errs = append(errs, fmt.Errorf("serving.%s: must be above zero (got %s)", x.field, x.v))
 		}
+	}
+	if c.ConnectionGrace < 0 {
+		errs = append(errs, fmt.Errorf("serving.connection_grace: must not be negative (got %s)", c.ConnectionGrace))
 	}
 	return errors.Join(errs...)
 }

@@ -1,12 +1,14 @@
 package serving
 
 import (
+	"unsafe"
+
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// encode makes the answer of a block. It copies: the block goes back to the
-// pool while the answer is being sent.
+// encode makes the answer of a block. It copies the columns, for the block goes
+// back to the pool while the answer is being sent, but not the texts in them (see Plan).
 func encode(b *feature.Block, req *weirv1.LookupRequest) *weirv1.LookupResponse {
 	r := &weirv1.LookupResponse{Rows: uint32(b.Rows), Columns: make([]*weirv1.FeatureColumn, len(b.Columns)), Views: make([]*weirv1.ViewResult, len(b.Views))}
 	for i := range b.Views {
@@ -70,15 +72,11 @@ func values(v *feature.Vector) *weirv1.Values {
 	case feature.String:
 		out := make([]string, len(v.Bytes))
 		for i, b := range v.Bytes {
-			out[i] = string(b)
+			out[i] = unsafe.String(unsafe.SliceData(b), len(b))
 		}
 		return &weirv1.Values{Kind: &weirv1.Values_Strings{Strings: &weirv1.Strings{Values: out}}}
 	case feature.Bytes:
-		out := make([][]byte, len(v.Bytes))
-		for i, b := range v.Bytes {
-			out[i] = append([]byte(nil), b...)
-		}
-		return &weirv1.Values{Kind: &weirv1.Values_Bytes{Bytes: &weirv1.BytesList{Values: out}}}
+		return &weirv1.Values{Kind: &weirv1.Values_Bytes{Bytes: &weirv1.BytesList{Values: append([][]byte(nil), v.Bytes...)}}}
 	}
 	return nil
 }

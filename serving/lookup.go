@@ -18,7 +18,8 @@ type Catalogs interface {
 }
 
 // Plan reads the features of a service from the online store. Keys are the join
-// keys, in the order in which Read takes their values.
+// keys, in the order in which Read takes their values. The texts in a block that Read has
+// filled are never written again, even when the block is.
 type Plan interface {
 	Keys() []feature.Field
 	Read(ctx context.Context, keys []feature.Vector, rows int, b *feature.Block) error
@@ -42,8 +43,19 @@ type Lookups struct {
 // plans are the compiled plans of one revision.
 type plans struct {
 	catalog *registry.Catalog
-	byName  sync.Map // planKey -> Plan
+	byName  sync.Map // planKey -> *compiled
+	lists   atomic.Int64
 }
+
+// compiled is a plan and how many features it reads.
+type compiled struct {
+	Plan
+	columns int
+}
+
+// mostLists is how many lists of features keep their plans: models ask for few,
+// but a list is the caller's invention, and inventions have no end.
+const mostLists = 1000
 
 type planKey struct{ project, service, features string }
 
@@ -74,13 +86,13 @@ func (l *Lookups) Lookup(ctx context.Context, req *weirv1.LookupRequest) (*weirv
 	if rows > l.cfg.MaxRows {
 		return nil, feature.Errorf(feature.Exhausted, "lookup", "", "%d rows in one call; at most %d are answered", rows, l.cfg.MaxRows).WithHint("split the call, or raise serving.max_rows")
 	}
+	if n := rows * plan.columns; n > l.cfg.MaxValues {
+		return nil, feature.Errorf(feature.Exhausted, "lookup", "", "%d values in one call; at most %d are answered", n, l.cfg.MaxValues).WithHint("split the call, or raise serving.max_values")
+	}
 	b := l.blocks.Get().(*feature.Block)
 	defer l.blocks.Put(b)
 	if err := plan.Read(ctx, keys, rows, b); err != nil {
 		return nil, err
-	}
-	if n := rows * len(b.Columns); n > l.cfg.MaxValues {
-		return nil, feature.Errorf(feature.Exhausted, "lookup", "", "%d values in one call; at most %d are answered", n, l.cfg.MaxValues).WithHint("split the call, or raise serving.max_values")
 	}
 	resp := encode(b, req)
 	resp.CatalogRevision = cat.Revision()
@@ -105,7 +117,7 @@ func (l *Lookups) count(project string, b *feature.Block) {
 }
 
 // plan finds or compiles the plan of a request.
-func (l *Lookups) plan(cat *registry.Catalog, project string, req *weirv1.LookupRequest) (Plan, error) {
+func (l *Lookups) plan(cat *registry.Catalog, project string, req *weirv1.LookupRequest) (*compiled, error) {
 	ps := l.plans.Load()
 	if ps == nil || ps.catalog != cat {
 		ps = &plans{catalog: cat}
@@ -122,7 +134,7 @@ func (l *Lookups) plan(cat *registry.Catalog, project string, req *weirv1.Lookup
 		return nil, feature.Errorf(feature.Invalid, "lookup", "", "the request names neither a service nor features")
 	}
 	if p, ok := ps.byName.Load(k); ok {
-		return p.(Plan), nil
+		return p.(*compiled), nil
 	}
 	s, err := service(cat, k)
 	if err != nil {
@@ -132,10 +144,11 @@ func (l *Lookups) plan(cat *registry.Catalog, project string, req *weirv1.Lookup
 	if err != nil {
 		return nil, err
 	}
-	if k.service != "" { // lists of features are the callers' invention, without an end
-		ps.byName.Store(k, p)
+	c := &compiled{Plan: p, columns: len(s.Columns)}
+	if k.service != "" || ps.lists.Add(1) <= mostLists {
+		ps.byName.Store(k, c)
 	}
-	return p, nil
+	return c, nil
 }
 
 // service finds the service of a request, or makes one of its list of features.
