@@ -12,20 +12,9 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// put stores an entry the only way there is: with a judgement.
 func put(t *testing.T, s drift.Store, id, destination, key string) {
 	t.Helper()
-	m := drift.Series{Project: "outbox", Monitor: id, Size: "1h"}
-	d := deltas(1, 0)
-	d[0].Series = m
-	commit := "outbox " + id
-	require.NoError(t, s.Stage(ctx, &drift.Staged{Commit: commit, View: "outbox/v", Deltas: d}))
-	settle(t, s, commit)
-	require.NoError(t, s.Close(ctx, m, []int64{0}, t0))
-	ok, err := s.Record(ctx, &drift.Judgement{Series: m, State: drift.Judged, Verdict: &drift.Verdict{}, At: t0,
-		Outbox: []outbox.Entry{{ID: id, Destination: destination, Key: key, Payload: []byte(id)}}})
-	require.NoError(t, err)
-	require.True(t, ok)
+	Put(t, s, id, t0, outbox.Entry{ID: id, Destination: destination, Key: key, Payload: []byte(id)})
 }
 
 func claim(t *testing.T, s drift.Store, now time.Time, limit int, destinations ...string) (ids []string) {
