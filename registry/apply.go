@@ -13,7 +13,7 @@ import (
 // is wrong with it, without changing anything. An error means that the store
 // did not answer.
 func (r *Registry) Plan(ctx context.Context, req Request) (*Plan, error) {
-	base, err := r.refresh(ctx)
+	base, err := r.base(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -27,25 +27,34 @@ func (r *Registry) Plan(ctx context.Context, req Request) (*Plan, error) {
 // Apply makes the request true as one new revision, or changes nothing. It
 // plans on the newest catalog and does so again when somebody else was faster.
 //
-// The plan is returned also with an error: feature.Invalid for faults
+// Once there is a plan it is returned also with an error: feature.Invalid for faults
 // (Plan.Faults) and for breaking changes that were not allowed (Plan.Breaking),
-// feature.Conflict when others kept being faster, feature.Unavailable when the
-// store did not answer (whether the change is in force is then unknown; applying
-// it again is safe).
+// feature.Conflict when others kept being faster or Request.Base is not the
+// newest, feature.Unavailable when the store did not answer (whether the change
+// is in force is then unknown; applying it again is safe).
 func (r *Registry) Apply(ctx context.Context, req Request) (*Plan, error) {
 	r.applies.Lock()
 	defer r.applies.Unlock()
 	for try := 0; ; try++ {
 		plan, err := r.try(ctx, req)
-		if feature.KindOf(err) != feature.Conflict || try >= r.cfg.ConflictRetries || ctx.Err() != nil {
+		if feature.KindOf(err) != feature.Conflict || req.Base != 0 || try >= r.cfg.ConflictRetries || ctx.Err() != nil {
 			return plan, err
 		}
-		r.log.Debug("the catalog moved on while a change was planned, planning again", "base", plan.Base)
+		r.log.Debug("the catalog moved on while a change was planned, planning again")
 	}
 }
 
+// base is the state that a request is planned on.
+func (r *Registry) base(ctx context.Context, req Request) (*state, error) {
+	s, err := r.refresh(ctx)
+	if err == nil && req.Base != 0 && req.Base != s.catalog.revision {
+		return nil, Stale(req.Base, s.catalog.revision)
+	}
+	return s, err
+}
+
 func (r *Registry) try(ctx context.Context, req Request) (*Plan, error) {
-	base, err := r.refresh(ctx)
+	base, err := r.base(ctx, req)
 	if err != nil {
 		return nil, err
 	}

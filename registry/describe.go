@@ -80,6 +80,31 @@ func (r *Registry) Describe(ctx context.Context, ref feature.Ref) (*Description,
 	return out, nil
 }
 
+// GetVersion returns a definition as one of its versions had it, unresolved;
+// feature.NotFound when there is no such version. Deleted definitions can be had.
+func (r *Registry) GetVersion(ctx context.Context, ref feature.Ref, version int) (feature.Definition, error) {
+	if ref.Project == "" {
+		ref.Project = DefaultProject
+	}
+	history, err := r.store.History(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	what := fmt.Sprintf("%s@%d", ref, version)
+	if version < 1 || version > len(history) {
+		e := feature.Errorf(feature.NotFound, "registry.get", what, "there is no such version")
+		if n := len(history); n > 0 {
+			return nil, e.WithHint("there are 1 to %d", n)
+		}
+		return nil, e
+	}
+	d, err := Decode(ref.Kind, history[version-1].Body)
+	if err != nil {
+		return nil, feature.Errorf(feature.Internal, "registry.get", what, "%w", err)
+	}
+	return d, nil
+}
+
 func snapshotUses(s feature.Snapshot, ref feature.Ref) bool {
 	if ref.Kind == feature.KindService {
 		return s.Service == ref.Name

@@ -14,6 +14,9 @@ type Request struct {
 	Project     string // of definitions and refs that name none; DefaultProject when empty
 	// AllowBreaking lets changes through that break readers (see Change.Breaking).
 	AllowBreaking bool
+	// Base is the revision that somebody planned on and looked at: on any other
+	// the request is a feature.Conflict, not planned again. 0 takes the newest.
+	Base int64
 }
 
 // Action is what a plan does with one definition.

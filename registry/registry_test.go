@@ -172,6 +172,32 @@ func TestSnapshotReferences(t *testing.T) {
 	require.Len(t, d.UsedBy, 3, "the view, and through it service and monitor")
 }
 
+func TestBaseAndVersions(t *testing.T) {
+	r := registrytest.Open(t, memory.New(), registry.Checks{})
+	apply(t, r, entity("a"))
+	changed := entity("a")
+	changed.Meta.Owner = "me"
+	planned := must(r.Plan(ctx, registry.Request{Definitions: []feature.Definition{changed}}))
+	apply(t, r, entity("b"))
+	_, err := r.Apply(ctx, registry.Request{Definitions: []feature.Definition{changed}, Base: planned.Base})
+	require.Equal(t, feature.Conflict, feature.KindOf(err))
+	p, err := r.Apply(ctx, registry.Request{Definitions: []feature.Definition{changed}, Base: planned.Base + 1})
+	require.NoError(t, err)
+	require.EqualValues(t, 3, p.Revision)
+	_, err = r.Delete(ctx, feature.Ref{Kind: feature.KindEntity, Name: "a"})
+	require.NoError(t, err)
+	ref := feature.Ref{Kind: feature.KindEntity, Name: "a"}
+	for v, owner := range map[int]string{1: "", 2: "me"} {
+		d, err := r.GetVersion(ctx, ref, v)
+		require.NoError(t, err)
+		require.Equal(t, owner, d.GetMeta().Owner)
+	}
+	for _, v := range []int{-1, 0, 3} {
+		_, err := r.GetVersion(ctx, ref, v)
+		require.Equal(t, feature.NotFound, feature.KindOf(err))
+	}
+}
+
 // TestGivenDefinitionsAreNotKept: the caller may go on using what it passed in,
 // and what the catalog hands out shares nothing with it.
 func TestGivenDefinitionsAreNotKept(t *testing.T) {
