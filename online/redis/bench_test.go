@@ -3,10 +3,12 @@ package redis_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/internal/testserver"
@@ -85,10 +87,25 @@ func BenchmarkRefill(b *testing.B) {
 						b.StartTimer()
 						w := online.NewWriter(v, s, table, online.Options{SoleWriter: sole})
 						require.NoError(b, w.Assign(context.Background(), at))
+						b.StopTimer()
+						b.ReportMetric(memory(b, addr)/100_000, "B/entity")
+						b.StartTimer()
 					}
 					b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/100_000*1e6, "µs/row")
 				})
 			}
 		}
 	}
+}
+
+// memory is what a Redis holds beyond what an empty one does; 0 where it does not say.
+func memory(b *testing.B, addr string) float64 {
+	c := goredis.NewClient(&goredis.Options{Addr: addr})
+	defer func() { _ = c.Close() }()
+	var used, empty float64
+	for line := range strings.Lines(c.Info(context.Background(), "memory").Val()) {
+		_, _ = fmt.Sscanf(line, "used_memory:%f", &used)
+		_, _ = fmt.Sscanf(line, "used_memory_startup:%f", &empty)
+	}
+	return used - empty
 }
