@@ -156,9 +156,17 @@ func (e *env) showChanges(changes []*weirv1.Change, faults []*weirv1.Fault, revi
 			if f.Line > 0 {
 				at += fmt.Sprintf(":%d:%d", f.Line, f.Column)
 			}
-			fmt.Fprintf(e.err, "%s: %s: %s\n", at, f.Field, f.Message)
+			field := f.Field
+			if field != "" {
+				field += ": "
+			}
+			fmt.Fprintf(e.err, "%s: %s%s\n", at, field, f.Message)
 		}
-		fmt.Fprintf(e.err, "%d faults; nothing was applied\n", len(faults))
+		noun := "faults"
+		if len(faults) == 1 {
+			noun = "fault"
+		}
+		fmt.Fprintf(e.err, "%d %s; nothing was changed\n", len(faults), noun)
 		return errNo
 	}
 	t := newTable(e.out, "", "kind", "name", "version", "notes")

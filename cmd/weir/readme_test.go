@@ -1,0 +1,51 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var readmeBlock = regexp.MustCompile("(?s)<!-- test: (file (\\S+)|run) -->\n```[a-z]*\n(.*?)```")
+
+// TestREADME does what the guide says, in its order, in an empty folder: writes
+// the files it shows and runs the commands it shows. Each has to succeed.
+func TestREADME(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	require.NoError(t, err)
+	w := start(t, testConfig(t))
+	t.Chdir(t.TempDir())
+	outputs := map[string]string{}
+	ran := 0
+	for _, m := range readmeBlock.FindAllStringSubmatch(string(text), -1) {
+		if name := m[2]; name != "" {
+			require.NoError(t, os.WriteFile(name, []byte(m[3]), 0o644))
+			continue
+		}
+		for line := range strings.Lines(m[3]) {
+			cmd, _, _ := strings.Cut(line, " #")
+			args := strings.Fields(cmd)
+			if len(args) == 0 {
+				continue
+			}
+			require.Equal(t, "bin/weir", args[0], line)
+			outputs[strings.Join(args[1:3], " ")] = w.run(args[1:]...)
+			ran++
+		}
+	}
+	require.GreaterOrEqual(t, ran, 9)
+	require.Contains(t, outputs["quarantine list"], "4102")
+	require.Contains(t, outputs["lookup --service"], "41.2")
+	require.Contains(t, outputs["config --diff"], "kafka-1:9092")
+	training, err := os.ReadFile("training.csv")
+	require.NoError(t, err)
+	require.Equal(t, `origin,event_timestamp,delayed,temp,humid
+EWR,2026-01-05T06:30:00Z,false,39.0,59.4
+EWR,2026-01-05T07:30:00Z,true,41.2,57.1
+JFK,2026-01-05T05:00:00Z,false,,
+`, string(training))
+}
