@@ -45,7 +45,7 @@ type commit struct {
 var topic = [16]byte{7}
 
 func TestSimulation(t *testing.T) {
-	runs := 150
+	runs := 100
 	if testing.Short() {
 		runs = 30
 	}
