@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -8,6 +9,8 @@ import (
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/manifest"
 )
+
+var ctx = context.Background()
 
 const everything = `apiVersion: weir/v1
 kind: Entity
