@@ -1,8 +1,10 @@
 package tabular
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -138,9 +140,15 @@ func openIPC(src *source) (*arrow.Schema, int64, *typedReader, error) {
 			return fr.RecordBatch(i - 1)
 		}}, nil
 	}
-	sr, err := ipc.NewReader(src.r)
+	// Without the mark of a message the next bytes would be taken for the length
+	// of one, and memory be asked for it.
+	in := bufio.NewReaderSize(src.r, 64<<10)
+	if mark, err := in.Peek(4); err != nil || binary.LittleEndian.Uint32(mark) != 0xffffffff {
+		return nil, 0, nil, fileError(src.path, errors.New("does not begin as an Arrow stream")).WithHint("is it an Arrow file or stream?")
+	}
+	sr, err := ipc.NewReader(in)
 	if err != nil {
-		return nil, 0, nil, fileError(src.path, err).WithHint("is it an Arrow stream?")
+		return nil, 0, nil, fileError(src.path, err).WithHint("is it an Arrow stream, and whole?")
 	}
 	return sr.Schema(), 0, &typedReader{path: src.path, stop: sr.Release, next: func() (arrow.RecordBatch, error) {
 		if sr.Next() {

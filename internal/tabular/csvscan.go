@@ -110,11 +110,9 @@ func (s *csvScanner) scan() bool {
 		}
 		stop, err := s.parse()
 		if errors.Is(err, errMore) {
-			if s.w-s.r <= MaxRow && s.fill() {
+			if s.w-s.r <= MaxRow && !s.eof {
+				s.fill() // moves the bytes: the line is found anew even if there are no more
 				continue
-			}
-			if s.err != nil {
-				return false
 			}
 			err = errQuoteOpen
 		}
