@@ -43,7 +43,7 @@ type shards struct {
 	client *goredis.ClusterClient // nil: one server
 
 	mu    sync.Mutex
-	owner []uint16 // guarded by mu: slot -> number of its master
+	owner []uint16 // guarded by mu: slot -> number of its shard
 	count int      // guarded by mu
 	until time.Time
 }
@@ -82,33 +82,26 @@ func (s *shards) keys(ctx context.Context, view string, fresh bool) ([]string, e
 
 // load asks the cluster who has which slots; needs mu.
 func (s *shards) load(ctx context.Context) error {
-	ranges, err := s.client.ClusterSlots(ctx).Result()
+	list, err := s.client.ClusterShards(ctx).Result()
 	if err != nil {
 		return err
 	}
-	owner, number := make([]uint16, slots), map[string]uint16{}
-	covered := 0
-	for _, r := range ranges {
-		if len(r.Nodes) == 0 {
-			continue
+	owner, count, covered := make([]uint16, slots), 0, 0
+	for _, shard := range list {
+		if len(shard.Slots) == 0 {
+			continue // a server that has joined and serves nothing yet
 		}
-		id := r.Nodes[0].ID
-		if id == "" {
-			id = r.Nodes[0].Addr
+		for _, r := range shard.Slots {
+			for i := r.Start; i <= r.End && i < slots; i++ {
+				owner[i] = uint16(count)
+				covered++
+			}
 		}
-		n, ok := number[id]
-		if !ok {
-			n = uint16(len(number))
-			number[id] = n
-		}
-		for i := r.Start; i <= r.End && i < slots; i++ {
-			owner[i] = n
-			covered++
-		}
+		count++
 	}
 	if covered < slots {
 		return fmt.Errorf("CLUSTERDOWN only %d of %d slots are served", covered, slots)
 	}
-	s.owner, s.count, s.until = owner, len(number), time.Now().Add(time.Minute)
+	s.owner, s.count, s.until = owner, count, time.Now().Add(time.Minute)
 	return nil
 }
