@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -91,11 +92,11 @@ func TestWriterDropsWhatIsNotItsOwn(t *testing.T) {
 // failing is a table of which every other file cannot be made.
 type failing struct {
 	offline.Table
-	n *int
+	n *atomic.Int32
 }
 
 func (f failing) Create(ctx context.Context, name string) (offline.FileWriter, error) {
-	if *f.n++; *f.n%2 == 0 {
+	if f.n.Add(1)%2 == 0 {
 		return nil, &feature.Error{Kind: feature.Unavailable, Op: "test", Err: errors.New("disk full")}
 	}
 	return f.Table.Create(ctx, name)
@@ -103,8 +104,7 @@ func (f failing) Create(ctx context.Context, name string) (offline.FileWriter, e
 
 func TestWriterStagesAgainAfterAnError(t *testing.T) {
 	f := setup(t)
-	n := 0
-	w := offlinetest.NewWriter(t, failing{f.table, &n})
+	w := offlinetest.NewWriter(t, failing{f.table, &atomic.Int32{}})
 	a := f.gen.Batch(0, 0, 200, false)
 	c := offlinetest.Move(f.view, "c1", feature.Position{}, offlinetest.At(0, 200, ""))
 	require.NoError(t, w.Write(ctx, a))
