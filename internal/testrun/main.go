@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -62,19 +61,13 @@ func run(ctx context.Context, servers, require bool, args []string) (bool, error
 		return false, err
 	}
 	r := newReport(os.Stdout, strings.TrimSpace(string(module)), require)
-	readErr := r.read(out)
-	waitErr := cmd.Wait()
-	good := r.summary()
-	var exit *exec.ExitError
-	switch {
-	case readErr != nil:
-		return false, readErr
-	case good && waitErr != nil && !errors.As(waitErr, &exit):
-		return false, waitErr
-	case good && waitErr != nil:
-		return false, errors.New("go test failed without naming a test")
+	if err := r.read(out); err != nil {
+		r.fail("reading go test's output: %v", err)
 	}
-	return good, nil
+	if err := cmd.Wait(); err != nil && len(r.failed) == 0 {
+		r.fail("go test: %v", err)
+	}
+	return r.summary(), nil
 }
 
 // startServers starts what the environment does not name, and returns the

@@ -161,6 +161,11 @@ func (r *report) endPackage(e event) {
 	}
 }
 
+// fail notes a failure that belongs to no test.
+func (r *report) fail(format string, args ...any) {
+	r.failed = append(r.failed, fmt.Sprintf(format, args...))
+}
+
 // dangling reports whether a test of the package began and never ended.
 func (r *report) dangling(name string) bool {
 	for k := range r.printed {
