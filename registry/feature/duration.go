@@ -16,16 +16,24 @@ func (d Duration) Micros() int64 { return time.Duration(d).Microseconds() }
 func (d Duration) String() string {
 	t := time.Duration(d)
 	const day = 24 * time.Hour
+	days := ""
 	if t >= day && t%time.Second == 0 {
-		rest := ""
-		if t%day != 0 {
-			rest = (t % day).String()
-			rest = strings.TrimSuffix(rest, "0s")
-			rest = strings.TrimSuffix(rest, "0m")
+		days = strconv.FormatInt(int64(t/day), 10) + "d"
+		if t %= day; t == 0 {
+			return days
 		}
-		return strconv.FormatInt(int64(t/day), 10) + "d" + rest
 	}
-	return t.String()
+	s := t.String()
+	if t >= time.Minute { // 5m0s -> 5m, 1h0m0s -> 1h
+		s = strings.TrimSuffix(s, "m0s") + "m"
+		if !strings.HasSuffix(t.String(), "m0s") {
+			s = t.String()
+		}
+		if strings.HasSuffix(s, "h0m") {
+			s = strings.TrimSuffix(s, "0m")
+		}
+	}
+	return days + s
 }
 
 // ParseDuration reads what time.ParseDuration reads, with a leading number of days allowed.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
@@ -25,7 +26,7 @@ func parse(files []*weirv1.ManifestFile) (manifest.Docs, []manifest.Fault) {
 			if b, ok := f.Attachments[name]; ok {
 				return b, nil
 			}
-			return nil, fmt.Errorf("%s was not sent along", name)
+			return nil, fmt.Errorf("%s was not sent along: %w", name, fs.ErrNotExist)
 		}})
 	}
 	return manifest.Parse(in)
@@ -44,18 +45,13 @@ func (s *Definitions) Plan(ctx context.Context, req *weirv1.PlanRequest) (*weirv
 // Apply puts the files in force, all or nothing.
 func (s *Definitions) Apply(ctx context.Context, req *weirv1.ApplyRequest) (*weirv1.ApplyResponse, error) {
 	docs, faults := parse(req.Files)
-	want := registry.Request{Definitions: docs.Definitions(), Project: req.DefaultProject, AllowBreaking: req.AllowBreaking}
-	if len(faults) > 0 || req.ExpectRevision > 0 {
+	want := registry.Request{Definitions: docs.Definitions(), Project: req.DefaultProject, AllowBreaking: req.AllowBreaking, Base: req.ExpectRevision}
+	if len(faults) > 0 {
 		plan, err := s.Registry.Plan(ctx, want) // for the faults between definitions
 		if err != nil {
 			return nil, err
 		}
-		if len(faults) > 0 {
-			return &weirv1.ApplyResponse{Changes: changes(plan), Faults: wireFaults(docs.Explain(faults, plan.Faults)), Revision: plan.Base}, nil
-		}
-		if plan.Base != req.ExpectRevision {
-			return nil, feature.Errorf(feature.Conflict, "registry.apply", "", "the catalog is at revision %d, the plan was made at %d", plan.Base, req.ExpectRevision).WithHint("plan again")
-		}
+		return &weirv1.ApplyResponse{Changes: changes(plan), Faults: wireFaults(docs.Explain(faults, plan.Faults)), Revision: plan.Base}, nil
 	}
 	plan, err := s.Registry.Apply(ctx, want)
 	if plan != nil && len(plan.Faults) > 0 {
@@ -73,14 +69,21 @@ func (s *Definitions) Apply(ctx context.Context, req *weirv1.ApplyRequest) (*wei
 
 // Get returns one definition.
 func (s *Definitions) Get(ctx context.Context, req *weirv1.GetRequest) (*weirv1.GetResponse, error) {
-	if req.Version != 0 {
-		return nil, feature.Errorf(feature.Unsupported, "registry.get", req.Name, "older versions are not shown").WithHint("weir describe lists what changed")
-	}
 	cat, err := s.Registry.Current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	d, err := find(cat, req.Kind, req.Project, req.Name)
+	k, err := kind(req.Kind)
+	if err != nil {
+		return nil, err
+	}
+	ref := feature.Ref{Kind: k, Project: project(req.Project), Name: req.Name}
+	var d feature.Definition
+	if req.Version != 0 {
+		d, err = s.Registry.GetVersion(ctx, ref, int(req.Version))
+	} else {
+		d, err = cat.Get(ref)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -183,14 +186,6 @@ func kind(s string) (feature.Kind, error) {
 		return "", feature.Errorf(feature.Invalid, "registry", "", "%w", err)
 	}
 	return k, nil
-}
-
-func find(cat *registry.Catalog, k, proj, name string) (feature.Definition, error) {
-	kk, err := kind(k)
-	if err != nil {
-		return nil, err
-	}
-	return cat.Get(feature.Ref{Kind: kk, Project: project(proj), Name: name})
 }
 
 func definition(cat *registry.Catalog, d feature.Definition, whole bool) (*weirv1.Definition, error) {

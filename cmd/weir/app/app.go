@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -296,5 +295,3 @@ func (a *App) HTTPAddr() string {
 	}
 	return a.http.ln.Addr().String()
 }
-
-var errNotHere = errors.New("this process does not run that role")

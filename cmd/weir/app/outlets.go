@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"github.com/weir-ml/weir/drift"
 	"github.com/weir-ml/weir/ingest"
@@ -87,7 +88,9 @@ func (a *App) openOutlets(ctx context.Context, cat *registry.Catalog, v *feature
 	}
 	o := &ingest.Outlets{View: v, Table: w, Close: w.Close}
 	if v.IsOnline() {
-		o.Sinks = append(o.Sinks, a.onlineWriter(v))
+		ow := a.onlineWriter(v)
+		o.Sinks = append(o.Sinks, ow)
+		o.Close = a.mending(ow, v, w.Close)
 	}
 	var monitors []*feature.Monitor
 	for _, m := range cat.Monitors() {
@@ -97,6 +100,40 @@ func (a *App) openOutlets(ctx context.Context, cat *registry.Catalog, v *feature
 	}
 	o.Sinks = append(o.Sinks, drift.NewTap(v, monitors, a.drift, drift.TapOptions{Log: a.log, Metrics: a.driftMetrics, Settled: a.kickWatch}), w)
 	return o, nil
+}
+
+// mendInterval is how often a quiet view looks whether the online store has lost
+// rows: a Redis that restarted empty, say. A commit looks by itself.
+const mendInterval = 5 * time.Second
+
+// mending looks for losses until the outlets are closed.
+func (a *App) mending(w *online.Writer, v *feature.View, last func() error) func() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		t := time.NewTicker(mendInterval)
+		defer t.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+			}
+			rows, err := w.Mend(ctx)
+			switch {
+			case err != nil && ctx.Err() == nil:
+				a.log.Debug("looking for lost online rows", "view", v.ID(), "err", err) // writes and lookups report the outage
+			case rows > 0:
+				a.log.Info("rows that the online store had lost were written again", "view", v.ID(), "rows", rows)
+			}
+		}
+	}()
+	return func() error {
+		cancel()
+		<-done
+		return last()
+	}
 }
 
 func (a *App) onlineWriter(v *feature.View) *online.Writer {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -67,8 +68,8 @@ func (e *env) call(ctx context.Context, f func(context.Context, *client) error) 
 
 // explain adds what to do when there is no server.
 func (c *client) explain(err error) error {
-	if status.Code(err) == codes.Unavailable {
-		return fmt.Errorf("no Weir answers at %s: %s (start one with: weir up; or name another with --server)", c.addr, status.Convert(err).Message())
+	if m := status.Convert(err).Message(); status.Code(err) == codes.Unavailable && strings.Contains(m, "connection error") {
+		return fmt.Errorf("no Weir answers at %s: %s (start one with: weir up; or name another with --server)", c.addr, m)
 	}
 	return err
 }

@@ -38,7 +38,7 @@ all keys for more entities: --entity origin=EWR --entity origin=JFK`,
 			case len(features) > 0:
 				req.What = &weirv1.LookupRequest_Features{Features: &weirv1.FeatureList{Refs: features}}
 			default:
-				return fmt.Errorf("give --service NAME, or --features view:feature,...")
+				return fmt.Errorf("give --service NAME, or --features with view:feature")
 			}
 			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
 				req.Project = c.project
