@@ -17,7 +17,7 @@ import (
 type encoder struct {
 	view    *feature.View
 	cols    []Column
-	pw      *parquet.Writer
+	pw      *parquet.Writer //lint:ignore SA1019 its generic successor wants a Go type; a view's columns are known at run time only
 	groupBy int
 	out     countingWriter
 }

@@ -28,7 +28,8 @@ const DefaultTimeColumn = "event_timestamp"
 // views, the time each row stands for, and any columns to be carried along.
 //
 // A join key has the view's type or one that holds it exactly (an integer of
-// another width whose value fits; a float that is whole). A row whose key is
+// another width whose value fits; a float that is whole; an integer for its decimal
+// text). A row whose key is
 // null gets null features of the views with that key; one whose time is null gets
 // null features throughout. No row is ever dropped.
 type Spine struct {
@@ -144,11 +145,15 @@ func (sh *spineShape) find(k feature.Field, v *feature.View) (int, error) {
 	return at[0], nil
 }
 
-// keyFits tells whether a column may hold keys of a type. Texts and numbers are
-// never taken for each other: "007" and 7 would silently become the same key.
+// keyFits tells whether a column may hold keys of a type. An integer stands for
+// its decimal text, since a CSV file does not tell 10023 from "10023"; a text is
+// never taken for a number: "007" and 7 would silently become the same key.
 func keyFits(have arrow.DataType, want feature.Type) bool {
 	if d, ok := have.(*arrow.DictionaryType); ok {
 		have = d.ValueType
+	}
+	if arrow.IsInteger(have.ID()) && want == feature.String {
+		return true
 	}
 	if arrow.IsInteger(have.ID()) || arrow.IsFloating(have.ID()) {
 		return want == feature.Int32 || want == feature.Int64

@@ -132,3 +132,29 @@ func TestSpineKeyTypes(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []any{nil}, got)
 }
+
+// TestSpineTextKeys: identifiers made of digits are integers in a CSV file that
+// nobody declared, and find the rows of a view whose key is a string all the same.
+func TestSpineTextKeys(t *testing.T) {
+	v := makeView("v", 0, []feature.Field{field("id", feature.String)}, field("x", feature.Float64))
+	table := openTable(t, v)
+	var facts []fact
+	for i, k := range []string{"7", "007", "-12"} {
+		facts = append(facts, fact{keys: []any{k}, stamp: feature.Stamp{Event: 1, Known: 1, Offset: int64(i)}, values: []any{float64(i)}})
+	}
+	appendFiles(t, table, []offline.File{writeFile(t, table, "a", facts, true, true, 10, 100)})
+	svc := makeService(t, v)
+	for text, want := range map[string][]any{
+		"id,t\n7,2\n-12,2\n": {0.0, 2.0},
+		"id,t\n7,2\n007,2\n": {0.0, 1.0},
+	} {
+		path := filepath.Join(t.TempDir(), "spine.csv")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		r, err := tabular.Open(context.Background(), path, tabular.ReadOptions{})
+		require.NoError(t, err)
+		got, _, err := joinColumn(t, offline.JoinRequest{Service: svc, Tables: []offline.TableAt{{Table: table}}, Spine: offline.Spine{Rows: r, Time: "t", Unit: "us"}}, "x")
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		require.NoError(t, r.Close())
+	}
+}

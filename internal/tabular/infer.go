@@ -17,6 +17,8 @@ func (g *guess) text(b []byte) {
 	}
 	if c := b[0]; c == '-' || c-'0' <= 9 {
 		switch {
+		case string(b) == "-0": // an integer would forget the sign
+			g.texts = true
 		case jsonNumber(b):
 			g.number(b)
 		case len(b) > 10 && g.time(b):

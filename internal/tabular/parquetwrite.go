@@ -15,7 +15,7 @@ import (
 // parquetEncoder writes column by column: each batch's values go through one
 // small buffer per column, pages are cut by size, row groups by rows.
 type parquetEncoder struct {
-	w        *parquet.Writer
+	w        *parquet.Writer //lint:ignore SA1019 its generic successor wants a Go type; a file's columns are known at run time only
 	nullable []bool
 	values   []parquet.Value
 	inGroup  int

@@ -148,7 +148,7 @@ func (c *csvRows) value(dst, f []byte, column int) []byte {
 // plainNumber turns the ways of writing a number that JSON does not know (+5,
 // .5, 5., 007, spaces around) into the one it does; nil when f is not one.
 func plainNumber(f []byte) []byte {
-	if bytes.IndexAny(f, "0123456789") < 0 {
+	if !bytes.ContainsAny(f, "0123456789") {
 		return nil
 	}
 	s := strings.Trim(string(f), " \t")

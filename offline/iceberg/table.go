@@ -233,11 +233,10 @@ func (t *Table) filesOf(m table.Metadata, snap *table.Snapshot, keep bool) ([]of
 		fs, ok := t.manifests[mf.FilePath()]
 		t.mu.Unlock()
 		if !ok {
-			entries, err := mf.FetchEntries(t.store.files, true)
-			if err != nil {
-				return nil, classify("iceberg.load", what, err)
-			}
-			for _, e := range entries {
+			for e, err := range mf.Entries(t.store.files, true) {
+				if err != nil {
+					return nil, classify("iceberg.load", what, err)
+				}
 				fs = append(fs, fileOf(m, e.DataFile()))
 			}
 		}

@@ -107,7 +107,7 @@ func (g *Gen) value(f array.Builder, c feature.Field, key bool) {
 	case *array.Float32Builder:
 		f.Append(g.R.Float32())
 	case *array.Float64Builder:
-		f.Append([]float64{g.R.NormFloat64(), math.NaN(), math.Inf(1), -0.0}[min(g.R.IntN(40), 3)%4])
+		f.Append([]float64{g.R.NormFloat64(), math.NaN(), math.Inf(1), math.Copysign(0, -1)}[min(g.R.IntN(40), 3)%4])
 	case *array.StringBuilder:
 		if key {
 			f.Append(fmt.Sprintf("customer-%05d", k))

@@ -107,7 +107,7 @@ func split(s string, out []string) []string {
 		s = s[n:]
 		last := t[len(t)-1]
 		switch {
-		case strings.IndexAny(t, ".,") < 0:
+		case !strings.ContainsAny(t, ".,"):
 			out = append(out, t)
 		case mixed || strings.Count(t, ".") > 1 || last == '.' || last == ',':
 			for t != "" {
