@@ -18,8 +18,11 @@ import (
 // brings the sinks there and returns where to read from: the smallest position
 // of the views. Each view skips what it has already.
 func (p *Pipeline) assign(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	p.joined.Lock() // wait until open has set the client
-	p.joined.Unlock()
+	select {
+	case <-p.joined: // open has set the client
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	added := offsets[p.Source.Topic]
 	if len(added) > 0 {
 		if err := p.adopt(ctx, added); err != nil {

@@ -51,8 +51,8 @@ type Judge func(ctx context.Context, revision int64, project, view string) (*fea
 type Pipeline struct {
 	PipelineConfig
 
-	cl      *kgo.Client // in the group; set under joined, which its callbacks take first
-	joined  sync.Mutex
+	cl      *kgo.Client // in the group; set before joined is closed, which its callbacks wait for
+	joined  chan struct{}
 	adm     *kadm.Client // a client of its own, outside the group
 	schemas schemas
 	topicID [16]byte // set before the first assignment
@@ -95,6 +95,7 @@ func NewPipeline(c PipelineConfig) *Pipeline {
 		PipelineConfig: c,
 		parts:          map[int32]*partition{},
 		ends:           map[int32]int64{},
+		joined:         make(chan struct{}),
 		kick:           make(chan struct{}, 1),
 		fatal:          make(chan error, 1),
 	}
@@ -169,8 +170,6 @@ func (p *Pipeline) open(ctx context.Context) error {
 			return err
 		}
 	}
-	p.joined.Lock()
-	defer p.joined.Unlock()
 	p.cl, err = kgo.NewClient(append(slices.Clone(p.Kafka),
 		kgo.ConsumerGroup(p.Group),
 		kgo.ConsumeTopics(p.Source.Topic),
@@ -189,6 +188,7 @@ func (p *Pipeline) open(ctx context.Context) error {
 		return feature.Errorf(feature.Invalid, "ingest.open", "kafka", "%w", err)
 	}
 	ready = true
+	close(p.joined)
 	return nil
 }
 
