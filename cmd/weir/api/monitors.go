@@ -57,11 +57,12 @@ func (s *Monitors) Show(ctx context.Context, req *weirv1.ShowMonitorRequest) (*w
 	if err != nil {
 		return nil, err
 	}
-	sts, err := s.Reader.Status(ctx, []*feature.Monitor{m})
+	// The windows first: a state read after them is never older than they are.
+	ws, err := s.Reader.Windows(ctx, m, limit(req.Limit, 20))
 	if err != nil {
 		return nil, err
 	}
-	ws, err := s.Reader.Windows(ctx, m, limit(req.Limit, 20))
+	sts, err := s.Reader.Status(ctx, []*feature.Monitor{m})
 	if err != nil {
 		return nil, err
 	}
