@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// measurement is one part of a run; it may give several lines.
+type measurement struct {
+	name    string
+	measure func(context.Context, *run) error
+}
+
+var measurements = []measurement{
+	{"checks", measureChecks},
+	{"demo", measureDemo},
+	{"start", measureStart},
+	{"refill", measureRefill}, // and commits, of which it makes 200
+	{"serving", measureServing},
+	{"flow", measureFlow},
+}
+
+// run is what the measurements share.
+type run struct {
+	dir    string // temporary
+	binary string // the built weir
+	lines  []Line
+	table  *filledTable // made when first needed; see refill.go
+}
+
+// add judges a line and shows it at once on standard error, for a run takes minutes.
+func (r *run) add(l Line) {
+	l.judge()
+	r.lines = append(r.lines, l)
+	fmt.Fprintf(os.Stderr, "  %s: %s %s\n", l.What, l.measuredText(), l.Verdict)
+}
+
+func main() {
+	if len(os.Args) > 2 && os.Args[1] == profiledWeir {
+		os.Exit(weirWithProfile(os.Args[2], os.Args[3:]))
+	}
+	var names []string
+	for _, m := range measurements {
+		names = append(names, m.name)
+	}
+	output := flag.String("o", "table", "table or json")
+	only := flag.String("only", "", "measure only these, with commas between: "+strings.Join(names, ", "))
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := mainErr(ctx, *output, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(2)
+	}
+}
+
+func mainErr(ctx context.Context, output, only string) error {
+	if output != "table" && output != "json" {
+		return fmt.Errorf("-o %s: use table or json", output)
+	}
+	wanted := strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
+	for _, w := range wanted {
+		if !slices.ContainsFunc(measurements, func(m measurement) bool { return m.name == w }) {
+			return fmt.Errorf("-only %s: there is no such measurement", w)
+		}
+	}
+	if _, err := os.Stat(filepath.Join("cmd", "weir")); err != nil {
+		return fmt.Errorf("run it at the root of the module: make bench")
+	}
+	dir, err := os.MkdirTemp("", "weir-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	began := time.Now()
+	m := thisMachine(began.UTC().Format("2006-01-02 15:04 MST"))
+	r := &run{dir: dir}
+	if err := r.build(ctx); err != nil {
+		return err
+	}
+	for _, x := range measurements {
+		if len(wanted) > 0 && !slices.Contains(wanted, x.name) {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, x.name)
+		if err := x.measure(ctx, r); err != nil {
+			return fmt.Errorf("%s: %w", x.name, err)
+		}
+	}
+	fmt.Fprintf(os.Stderr, "took %s\n\n", time.Since(began).Round(time.Second))
+	if len(wanted) == 0 {
+		if err := os.WriteFile(filepath.Join("bench", "results.md"), []byte(markdown(m, r.lines)), 0o644); err != nil {
+			return err
+		}
+	}
+	if output == "json" {
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(map[string]any{"machine": m, "lines": r.lines})
+	}
+	fmt.Print(tableText(m, r.lines))
+	return nil
+}

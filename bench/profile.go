@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+
+	"github.com/weir-ml/weir/cmd/weir/command"
+)
+
+// profiledWeir makes this program behave like weir, with a CPU profile of its
+// whole run in the file that follows: a profile needs no port of the product.
+const profiledWeir = "weir-with-profile"
+
+func weirWithProfile(path string, args []string) int {
+	f, err := os.Create(path)
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 2
+	}
+	defer f.Close()
+	defer pprof.StopCPUProfile()
+	return command.Main(args, os.Stdin, os.Stdout, os.Stderr)
+}
+
+// profileOf runs f with a CPU profile of this process and returns its top.
+func (r *run) profileOf(ctx context.Context, f func() error) ([]string, error) {
+	path := filepath.Join(r.dir, "own.prof")
+	out, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return nil, err
+	}
+	err = f()
+	pprof.StopCPUProfile()
+	if err != nil {
+		return nil, err
+	}
+	return top(ctx, path), nil
+}
+
+// top is the functions a profile was in most, by what they did themselves. A
+// profile is an extra: where it cannot be read, the line says so.
+func top(ctx context.Context, path string) []string {
+	const most = 14
+	out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", fmt.Sprintf("-nodecount=%d", most), path).Output()
+	if err != nil {
+		return []string{"the profile could not be read: " + err.Error()}
+	}
+	_, list, ok := strings.Cut(string(out), "flat%")
+	if !ok {
+		return []string{"the profile is empty"}
+	}
+	lines := []string{"      flat  flat%" + strings.SplitN(list, "\n", 2)[0]}
+	for _, l := range strings.Split(list, "\n")[1:] {
+		if l = strings.TrimRight(l, " "); l != "" {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
