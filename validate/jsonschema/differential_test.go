@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,6 +27,15 @@ func seedOf(t *testing.T) uint64 {
 // an integer is one by how it is written.
 func writtenInteger(draft int, schema, value string) bool {
 	return draft == 4 && strings.Contains(schema, "integer") && strings.ContainsAny(value, ".e")
+}
+
+// oddNumber is a number written otherwise than it would be printed: -0, 2.50, 1e3.
+var oddNumber = regexp.MustCompile(`-0(\.0*)?([^.0-9]|$)|\.[0-9]*0([^0-9]|$)|[0-9][eE]`)
+
+// textEnum finds a defect of gojsonschema: it compares the numbers of an enum,
+// and of uniqueItems, as they are written, so that 0 is not in [-0].
+func textEnum(schema, value string) bool {
+	return (strings.Contains(schema, `"enum"`) || strings.Contains(schema, "uniqueItems")) && (oddNumber.MatchString(schema) || oddNumber.MatchString(value))
 }
 
 // The compiled form against the full engine, fed with encoding/json's tree.
@@ -117,7 +127,7 @@ func TestSecondOpinion(t *testing.T) {
 			c := s.NewChecker()
 			for range 10 {
 				v := g.object(0)
-				if writtenInteger(draft, src, v) {
+				if writtenInteger(draft, src, v) || textEnum(src, v) {
 					continue
 				}
 				res, err := second.Validate(gojsonschema.NewStringLoader(v))
