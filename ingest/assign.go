@@ -26,8 +26,10 @@ func (p *Pipeline) assign(ctx context.Context, offsets map[string]map[int32]kgo.
 	added := offsets[p.Source.Topic]
 	if len(added) > 0 {
 		if err := p.adopt(ctx, added); err != nil {
-			p.Log.Error("cannot start partitions", "err", err)
-			if feature.KindOf(err) != feature.Unavailable && ctx.Err() == nil {
+			if p.work.Err() == nil {
+				p.Log.Error("cannot start partitions", "err", err)
+			}
+			if feature.KindOf(err) != feature.Unavailable && ctx.Err() == nil && p.work.Err() == nil {
 				p.fail(err)
 			}
 			return nil, err
@@ -40,9 +42,16 @@ func (p *Pipeline) assign(ctx context.Context, offsets map[string]map[int32]kgo.
 }
 
 func (p *Pipeline) adopt(ctx context.Context, added map[int32]kgo.Offset) error {
+	// The group's context lasts until the client is closed, which waits for this.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.work, cancel)()
 	p.flushMu.Lock() // no flush while the sinks are brought to their positions
 	defer p.flushMu.Unlock()
-	if err := p.describe(ctx); err != nil { // the topic may have been recreated
+	if p.over {
+		return context.Canceled
+	}
+	if err := p.sameTopic(ctx); err != nil {
 		return err
 	}
 	starts, ends, err := p.logBounds(ctx)
@@ -102,7 +111,7 @@ func (p *Pipeline) adoptView(ctx context.Context, i int, o *Outlets, fresh map[i
 	if err != nil {
 		return err
 	}
-	first := &feature.Commit{ID: uuid.NewString(), View: o.View, Partitions: p.count}
+	first := &feature.Commit{ID: uuid.NewString(), View: o.View, Partitions: p.partitions()}
 	for id, part := range fresh {
 		pv := &part.views[i]
 		at, stop := p.locate(table, id, starts[id], ends[id])
@@ -234,9 +243,7 @@ func (p *Pipeline) revoke(ctx context.Context, m map[string][]int32, handover bo
 		}
 	}
 	p.mu.Unlock()
-	for _, part := range gone {
-		part.stop(handover)
-	}
+	stopAll(gone, handover)
 	p.flushMu.Lock()
 	defer p.flushMu.Unlock()
 	if handover {
@@ -248,6 +255,7 @@ func (p *Pipeline) revoke(ctx context.Context, m map[string][]int32, handover bo
 	}
 	p.mu.Lock()
 	for _, part := range gone {
+		part.cancel()
 		delete(p.parts, part.id)
 	}
 	p.mu.Unlock()

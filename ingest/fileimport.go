@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -175,7 +176,7 @@ func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, f
 		}
 	}
 	r.next, r.res.Skipped = r.at.Next, r.at.Next
-	r.l = &lane{p: r.p, source: judged.SourceOf, options: decode.Options{Import: true, MaxEventBytes: im.MaxEventBytes}}
+	r.l = &lane{p: r.p, source: judged.SourceOf, stuck: new(atomic.Bool), options: decode.Options{Import: true, MaxEventBytes: im.MaxEventBytes}}
 	if err := r.l.add(judged, r.o); err != nil {
 		return err
 	}
@@ -285,7 +286,7 @@ func (r *importRun) report() {
 // new row, so that a file imported again closes what a crash left open.
 func (r *importRun) flush(ctx context.Context, final bool) error {
 	defer r.report()
-	if err := retry(ctx, r.im.Log, "quarantine", nil, r.im.Quarantine.Flush); err != nil {
+	if err := retry(ctx, r.im.Log, "quarantine", nil, r.p.held.Flush); err != nil {
 		return err
 	}
 	c := &feature.Commit{ID: uuid.NewString(), View: r.o.View}

@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +16,7 @@ import (
 func (p *Pipeline) flushLoop(ctx, flushing context.Context) {
 	t := time.NewTicker(p.FlushInterval)
 	defer t.Stop()
+	looked := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -28,29 +28,35 @@ func (p *Pipeline) flushLoop(ctx, flushing context.Context) {
 			return
 		}
 		p.refreshEnds(ctx)
+		var gone error // the rows in hand are committed before they are all that is left of a topic
+		if time.Since(looked) >= lookAtTopic {
+			looked = time.Now()
+			if err := p.sameTopic(ctx); err != nil && feature.KindOf(err) != feature.Unavailable && ctx.Err() == nil {
+				gone = err
+			}
+		}
 		p.flushMu.Lock()
 		err := p.flush(flushing, nil, 0)
 		p.flushMu.Unlock()
-		if err != nil {
+		if gone != nil {
+			p.fail(gone)
+		}
+		if err != nil || gone != nil {
 			return
 		}
 	}
 }
 
-// finish is the end of Run: the batches in hand are finished, committed, and
-// the group is left (by closing the client).
-func (p *Pipeline) finish(clean bool, next func() int64) {
+// lookAtTopic is how often a pipeline looks whether its topic is still there and the same.
+const lookAtTopic = 10 * time.Second
+
+// finish is the end of Run: what was processed is committed, and nothing after it.
+func (p *Pipeline) finish(ctx context.Context, clean bool, next func() int64) {
 	parts := p.owned()
-	var wg sync.WaitGroup
-	for _, part := range parts {
-		wg.Go(func() { part.stop(clean) })
-	}
-	wg.Wait()
+	stopAll(parts, clean)
 	p.flushMu.Lock()
 	defer p.flushMu.Unlock()
 	if clean {
-		ctx, cancel := context.WithTimeout(context.Background(), lastFlush)
-		defer cancel()
 		revision := int64(0)
 		if next != nil {
 			revision = next()
@@ -60,6 +66,9 @@ func (p *Pipeline) finish(clean bool, next func() int64) {
 		}
 	}
 	p.over = true
+	for _, part := range parts {
+		part.cancel()
+	}
 }
 
 // refreshEnds learns the end of the log, for the lag and for drained partitions.
@@ -86,8 +95,8 @@ type round struct {
 }
 
 // flush commits what has been processed. Given partitions (they have ended)
-// are all cut; with none given, every owned partition that is between two
-// chunks. revision, when not 0, is the catalog revision that will judge what
+// are all cut; with none given, every owned partition that comes to the end of a
+// chunk soon. revision, when not 0, is the catalog revision that will judge what
 // follows. The caller holds flushMu.
 func (p *Pipeline) flush(ctx context.Context, ended []*partition, revision int64) (err error) {
 	if p.over {
@@ -103,7 +112,7 @@ func (p *Pipeline) flush(ctx context.Context, ended []*partition, revision int64
 			p.fail(err)
 		}
 	}()
-	if err := retry(ctx, p.Log, "quarantine", nil, p.Quarantine.Flush); err != nil {
+	if err := retry(ctx, p.Log, "quarantine", nil, p.held.Flush); err != nil {
 		discard(rounds)
 		return err
 	}
@@ -130,23 +139,25 @@ func (p *Pipeline) flush(ctx context.Context, ended []*partition, revision int64
 func (p *Pipeline) cut(ended []*partition, revision int64) ([]*round, []*partition) {
 	locked := ended
 	if ended == nil {
+		patience, cancel := context.WithTimeout(context.Background(), min(time.Second, p.FlushInterval/4))
+		defer cancel()
 		for _, part := range p.owned() {
-			if part.mu.TryLock() {
+			if part.mu.tryLock() || !part.stuck.Load() && part.mu.lockWithin(patience) {
 				locked = append(locked, part)
 			}
 		}
 	} else {
 		for _, part := range ended {
-			part.mu.Lock()
+			part.mu.lock()
 		}
 	}
 	defer func() {
 		for _, part := range locked {
-			part.mu.Unlock()
+			part.mu.unlock()
 		}
 	}()
 	p.mu.Lock()
-	ends := make(map[int32]int64, len(locked))
+	ends, count := make(map[int32]int64, len(locked)), p.count
 	for _, part := range locked {
 		ends[part.id] = p.ends[part.id]
 		p.Metrics.lag.WithLabelValues(p.Source.Meta.Project, p.Source.Meta.Name, strconv.Itoa(int(part.id))).Set(float64(max(0, ends[part.id]-part.next)))
@@ -157,7 +168,7 @@ func (p *Pipeline) cut(ended []*partition, revision int64) ([]*round, []*partiti
 	}
 	var rounds []*round
 	for i, o := range p.Outlets {
-		c := &feature.Commit{ID: uuid.NewString(), View: o.View, Partitions: p.count}
+		c := &feature.Commit{ID: uuid.NewString(), View: o.View, Partitions: count}
 		for _, part := range locked {
 			if a, ok := part.advance(i, ends[part.id], revision, c.ID); ok {
 				c.Advances = append(c.Advances, a)

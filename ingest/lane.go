@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -28,6 +29,7 @@ type lane struct {
 	dec     *decode.Decoder
 	verdict validate.Verdict
 	held    int64 // events held back so far, over all views
+	stuck   *atomic.Bool
 }
 
 func (l *lane) add(v *feature.View, o *Outlets) error {
@@ -167,7 +169,7 @@ func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, recs [
 		n := sort.Search(len(recs), func(i int) bool { return recs[i].Offset >= offset })
 		r := recs[n]
 		l.held++
-		return holdBack(ctx, p.Quarantine, p.Metrics, &quarantine.Entry{
+		return holdBack(ctx, p.held, p.Metrics, &quarantine.Entry{
 			Project: project, View: name, Topic: origin.Topic, TopicID: origin.TopicID, Partition: origin.Partition,
 			Offset: offset, Timestamp: r.Timestamp.UnixMicro(), Revision: p.Revision, Key: r.Key, Payload: r.Value, Reasons: reasons,
 		})
@@ -188,7 +190,7 @@ func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, recs [
 	if good != b {
 		defer good.Rows.Release()
 	}
-	return write(ctx, p, o, good)
+	return l.write(ctx, o, good)
 }
 
 // check runs a suite over a batch, hands each rejected row to hold and returns
@@ -214,18 +216,20 @@ func check(suite *expect.Suite, b *feature.Batch, verdict *validate.Verdict, met
 	return validate.Filter(b, verdict), nil
 }
 
-func holdBack(ctx context.Context, q *quarantine.Writer, met *Metrics, e *quarantine.Entry) error {
+func holdBack(ctx context.Context, q *quarantine.Session, met *Metrics, e *quarantine.Entry) error {
 	met.heldBack(e.Project, e.View, e.Reasons)
 	return q.Write(ctx, e)
 }
 
 // write hands a good batch to every sink of the view, waiting for those that do not answer.
-func write(ctx context.Context, p *Pipeline, o *Outlets, b *feature.Batch) error {
+func (l *lane) write(ctx context.Context, o *Outlets, b *feature.Batch) error {
 	if b.Len() == 0 {
 		return nil
 	}
+	p, tried := l.p, l.p.tried(o, "write")
+	defer l.stuck.Store(false)
 	for _, s := range o.Sinks {
-		if err := retry(ctx, p.Log, s.Name()+" of "+o.View.ID(), p.tried(o, "write"), func(ctx context.Context) error { return s.Write(ctx, b) }); err != nil {
+		if err := retry(ctx, p.Log, s.Name()+" of "+o.View.ID(), func() { l.stuck.Store(true); tried() }, func(ctx context.Context) error { return s.Write(ctx, b) }); err != nil {
 			return err
 		}
 	}

@@ -26,9 +26,10 @@ type partition struct {
 	done   chan struct{} // closed when the goroutine has ended
 
 	// mu is held while a chunk is processed and while a flush cuts, so that a
-	// cut falls between two chunks. A flush only tries it: a partition stuck in a
-	// slow sink sits out that flush.
-	mu       sync.Mutex
+	// cut falls between two chunks. A flush waits for it only a little, and not at
+	// all while a sink does not answer: that partition sits out the flush.
+	mu       turn
+	stuck    atomic.Bool  // in a sink that does not answer
 	next     int64        // guarded by mu; the first offset not processed
 	views    []partView   // guarded by mu; one for each of Pipeline.Outlets
 	lanes    []*lane      // guarded by mu; how the records from next on are judged; nil: to be built
@@ -49,7 +50,7 @@ type partView struct {
 
 func newPartition(p *Pipeline, id int32) *partition {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &partition{p: p, id: id, q: newQueue(), ctx: ctx, cancel: cancel, done: make(chan struct{}), views: make([]partView, len(p.Outlets))}
+	return &partition{p: p, id: id, q: newQueue(), ctx: ctx, cancel: cancel, done: make(chan struct{}), mu: newTurn(), views: make([]partView, len(p.Outlets))}
 }
 
 // judgeAt notes that events from the table's position on were, before a crash,
@@ -76,7 +77,9 @@ func (part *partition) judgeAt(ctx context.Context, i int, revision int64) error
 	return nil
 }
 
-// stop ends the goroutine: after the batch in hand when it is a handover, at once when not.
+// stop ends the goroutine: after the batch in hand when it is a handover and a
+// sink takes it in time, at once when not. Entries for quarantine that are on
+// their way stay on it until the caller, having flushed, cancels part.ctx.
 func (part *partition) stop(handover bool) {
 	part.q.close()
 	if !handover {
@@ -84,11 +87,19 @@ func (part *partition) stop(handover bool) {
 	}
 	select {
 	case <-part.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(lastBatch):
 		part.cancel()
 		<-part.done
 	}
-	part.cancel()
+}
+
+// stopAll stops partitions beside each other: sinks that hang do so for each.
+func stopAll(parts []*partition, handover bool) {
+	var wg sync.WaitGroup
+	for _, part := range parts {
+		wg.Go(func() { part.stop(handover) })
+	}
+	wg.Wait()
 }
 
 func (part *partition) run() {
@@ -101,18 +112,20 @@ func (part *partition) run() {
 		case <-part.q.wake:
 		}
 		for !part.q.isClosed() && part.ctx.Err() == nil {
-			part.mu.Lock()
+			part.mu.lock()
 			recs := part.q.take(p.BatchRows, p.BatchBytes, part.boundary())
 			var err error
 			if recs != nil {
-				err = part.process(recs)
-				if err != nil {
-					part.torn = err
+				if err = part.process(recs); err == nil {
+					err = part.ctx.Err() // what was sent to quarantine may not have left
 				}
+				part.torn = err
 			}
-			part.mu.Unlock()
+			part.mu.unlock()
 			if err != nil {
-				p.fail(err)
+				if part.ctx.Err() == nil {
+					p.fail(err)
+				}
 				return
 			}
 			if recs == nil {
@@ -202,7 +215,7 @@ func (part *partition) buildLanes() error {
 		}
 		l := groups[k]
 		if l == nil {
-			l = &lane{p: p, source: v.SourceOf, options: decode.Options{MaxEventBytes: p.MaxEventBytes}}
+			l = &lane{p: p, source: v.SourceOf, stuck: &part.stuck, options: decode.Options{MaxEventBytes: p.MaxEventBytes}}
 			groups[k] = l
 			part.lanes = append(part.lanes, l)
 		}

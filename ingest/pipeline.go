@@ -55,12 +55,14 @@ type Pipeline struct {
 	joined  chan struct{}
 	adm     *kadm.Client // a client of its own, outside the group
 	schemas schemas
-	topicID [16]byte // set before the first assignment
-	count   int      // partitions of the topic
+	topicID [16]byte        // set before joined is closed; of a topic made anew there is a pipeline anew
+	work    context.Context // ends when the pipeline has to stop; set before joined is closed
+	held    *quarantine.Session
 
 	mu    sync.Mutex
 	parts map[int32]*partition // guarded by mu; partitions this worker owns
 	ends  map[int32]int64      // guarded by mu; end of the log, as last listed
+	count int                  // guarded by mu; partitions of the topic, as last listed
 
 	flushMu sync.Mutex // one flush at a time; held from cut to settle
 	kick    chan struct{}
@@ -96,6 +98,7 @@ func NewPipeline(c PipelineConfig) *Pipeline {
 		parts:          map[int32]*partition{},
 		ends:           map[int32]int64{},
 		joined:         make(chan struct{}),
+		held:           c.Quarantine.Session(),
 		kick:           make(chan struct{}, 1),
 		fatal:          make(chan error, 1),
 	}
@@ -105,6 +108,9 @@ func NewPipeline(c PipelineConfig) *Pipeline {
 // gives the catalog revision that will judge the events after the last commit;
 // it is asked once, at the end.
 func (p *Pipeline) Run(ctx context.Context, next func() int64) error {
+	work, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p.work = work
 	if err := p.open(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -112,10 +118,8 @@ func (p *Pipeline) Run(ctx context.Context, next func() int64) error {
 		return err
 	}
 	defer p.adm.Close()
-	defer p.cl.Close()
-	work, cancel := context.WithCancel(ctx)
-	defer cancel()
-	// A flush under way is not torn by a stop; it may take as long as the last one.
+	defer p.leave()
+	// A flush under way is not torn by a stop; it shares its time with the last one.
 	flushing, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
 	defer context.AfterFunc(work, func() { time.AfterFunc(lastFlush, abort) })()
@@ -129,19 +133,31 @@ func (p *Pipeline) Run(ctx context.Context, next func() int64) error {
 	case err = <-p.fatal:
 	}
 	cancel()
+	stopAll(p.owned(), err == nil) // while a flush under way ends
 	wg.Wait()
-	p.finish(err == nil, next)
+	p.finish(flushing, err == nil, next)
 	return err
 }
 
-// lastFlush is how long a stop waits for the rows in hand to be committed.
-const lastFlush = 30 * time.Second
+// A stop with every store down has to end before the 30 s are over after which
+// most supervisors kill: what is not committed by then is read again.
+const (
+	lastBatch = 4 * time.Second  // for the batches in hand
+	lastFlush = 15 * time.Second // for them and for the rows to be committed
+	lastWords = 3 * time.Second  // for leaving the group
+)
+
+// leave leaves the group, without its coordinator when that does not answer.
+func (p *Pipeline) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	p.cl.AllowRebalance()
+	_ = p.cl.LeaveGroupContext(ctx)
+	p.cl.Close()
+}
 
 // fail ends Run with err; the first failure counts.
 func (p *Pipeline) fail(err error) {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return
-	}
 	select {
 	case p.fatal <- err:
 	default:
@@ -162,7 +178,7 @@ func (p *Pipeline) open(ctx context.Context) error {
 			ask.Close()
 		}
 	}()
-	if err := p.describe(ctx); err != nil {
+	if p.topicID, p.count, err = p.describe(ctx); err != nil {
 		return err
 	}
 	for _, o := range p.Outlets {
@@ -177,7 +193,8 @@ func (p *Pipeline) open(ctx context.Context) error {
 		kgo.KeepControlRecords(), // their offsets move the position to the end of the log
 		kgo.DisableAutoCommit(),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // a log that no longer has the next event must not be skipped over
+		kgo.BlockRebalanceOnPoll(),                  // see poll
 		kgo.FetchMaxBytes(32<<20),
 		kgo.FetchMaxPartitionBytes(4<<20),
 		kgo.AdjustFetchOffsetsFn(p.assign),
@@ -193,21 +210,37 @@ func (p *Pipeline) open(ctx context.Context) error {
 }
 
 // describe learns the topic's id and its number of partitions.
-func (p *Pipeline) describe(ctx context.Context) error {
+func (p *Pipeline) describe(ctx context.Context) (id [16]byte, count int, err error) {
 	ts, err := p.adm.ListTopics(ctx, p.Source.Topic)
 	if err != nil {
-		return feature.Errorf(feature.Unavailable, "ingest.open", "topic "+p.Source.Topic, "%w", err).
+		return id, 0, feature.Errorf(feature.Unavailable, "ingest.open", "topic "+p.Source.Topic, "%w", err).
 			WithHint("check kafka.brokers")
 	}
 	t := ts[p.Source.Topic]
 	switch {
 	case errors.Is(t.Err, kerr.UnknownTopicOrPartition):
-		return feature.Errorf(feature.NotFound, "ingest.open", "topic "+p.Source.Topic, "the topic does not exist").
+		return id, 0, feature.Errorf(feature.NotFound, "ingest.open", "topic "+p.Source.Topic, "the topic does not exist").
 			WithHint("create it, or correct spec.topic of Source %s; Weir looks again by itself", p.Source.Meta.Name)
 	case t.Err != nil:
-		return feature.Errorf(feature.Unavailable, "ingest.open", "topic "+p.Source.Topic, "%w", t.Err)
+		return id, 0, feature.Errorf(feature.Unavailable, "ingest.open", "topic "+p.Source.Topic, "%w", t.Err)
 	}
-	p.topicID, p.count = t.ID, len(t.Partitions)
+	return t.ID, len(t.Partitions), nil
+}
+
+// sameTopic looks whether the topic is still the one that this pipeline reads,
+// and how many partitions it has now. A pipeline started anew finds out what
+// the tables make of another one.
+func (p *Pipeline) sameTopic(ctx context.Context) error {
+	id, count, err := p.describe(ctx)
+	if err != nil {
+		return err
+	}
+	if id != p.topicID {
+		return feature.Errorf(feature.Conflict, "ingest.topic", "topic "+p.Source.Topic, "the topic was recreated while it was read")
+	}
+	p.mu.Lock()
+	p.count = count
+	p.mu.Unlock()
 	return nil
 }
 
@@ -228,7 +261,9 @@ func (p *Pipeline) largest(ctx context.Context) int64 {
 	return 1 << 20
 }
 
-// poll hands fetched records to their partitions until ctx ends.
+// poll hands fetched records to their partitions until ctx ends. No partition
+// is given up or taken between the fetch and that: records of an earlier
+// assignment, put into the queue of a later one, would look like a gap in the offsets.
 func (p *Pipeline) poll(ctx context.Context) {
 	perPartition := max(p.MemoryLimit/8, p.BatchBytes)
 	for ctx.Err() == nil {
@@ -237,6 +272,7 @@ func (p *Pipeline) poll(ctx context.Context) {
 		}
 		fs := p.cl.PollFetches(ctx)
 		if fs.IsClientClosed() || ctx.Err() != nil {
+			p.cl.AllowRebalance()
 			return
 		}
 		fs.EachError(func(topic string, part int32, err error) {
@@ -263,6 +299,7 @@ func (p *Pipeline) poll(ctx context.Context) {
 				p.cl.PauseFetchPartitions(map[string][]int32{p.Source.Topic: {ft.Partition}})
 			}
 		})
+		p.cl.AllowRebalance()
 	}
 }
 
@@ -303,6 +340,12 @@ func (p *Pipeline) owned() []*partition {
 	}
 	slices.SortFunc(out, func(a, b *partition) int { return int(a.id - b.id) })
 	return out
+}
+
+func (p *Pipeline) partitions() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
 }
 
 func (p *Pipeline) flushSoon() {

@@ -63,6 +63,8 @@ type event struct {
 	bad bool
 }
 
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 99)) }
+
 var base = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 
 func (f *fixture) event(rng *rand.Rand, partition int32, i int) event {
@@ -201,7 +203,7 @@ func TestSimulation(t *testing.T) {
 
 func simulate(t *testing.T, seed uint64) {
 	t.Logf("run again with WEIR_SIM_SEED=%d", seed)
-	rng := rand.New(rand.NewPCG(seed, 99))
+	rng := newRand(seed)
 	f := setup(t, 3)
 	faults := sinktest.NewFaults(seed, 0.08)
 	var events []event

@@ -28,6 +28,7 @@ import (
 //	weir.key          the event's record key, absent when it had none
 //	weir.null         "1" when the payload was null
 //	weir.omitted      size of a payload too large to keep; weir.sha256 its hash
+//	weir.key_omitted  size of a key too large to keep
 //	weir.reasons      JSON array of feature.Reason
 type Entry struct {
 	Project   string
@@ -43,6 +44,8 @@ type Entry struct {
 	Omitted   int64  // size of the payload when it was too large to keep
 	SHA256    string // hash of a payload that was too large to keep
 	Reasons   []feature.Reason
+
+	KeyOmitted int64 // size of the key when it was too large to keep
 }
 
 // Topic is the quarantine topic of a view.
@@ -72,6 +75,9 @@ func (e *Entry) record() (*kgo.Record, error) {
 	}
 	if e.Key != nil {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: "weir.key", Value: e.Key})
+	}
+	if e.KeyOmitted > 0 {
+		r.Headers = append(r.Headers, h("weir.key_omitted", strconv.FormatInt(e.KeyOmitted, 10)))
 	}
 	switch {
 	case e.Omitted > 0:
@@ -125,6 +131,8 @@ func Parse(r *kgo.Record) (*Entry, error) {
 			e.Payload = nil
 		case "weir.omitted":
 			e.Omitted = num(h.Value)
+		case "weir.key_omitted":
+			e.KeyOmitted = num(h.Value)
 		case "weir.sha256":
 			e.SHA256 = string(h.Value)
 		case "weir.reasons":

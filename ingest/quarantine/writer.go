@@ -2,8 +2,6 @@ package quarantine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"strconv"
 	"sync"
@@ -23,14 +21,13 @@ const Headroom = 1 << 20
 // thousands of bad items does not outgrow its own record.
 const MaxReasons = 200
 
-// Writer produces entries. Safe for concurrent use; one per process.
+// Writer produces entries, through Sessions. Safe for concurrent use; one per process.
 type Writer struct {
 	cl  *kgo.Client
 	adm *kadm.Client
 
-	mu      sync.Mutex
-	limits  map[string]int64 // topic -> largest payload; topics that exist
-	firstNo error            // first failed produce since the last Flush that reported it
+	mu     sync.Mutex
+	limits map[string]int64 // guarded by mu; topic -> largest payload; topics that exist
 }
 
 // NewWriter writes through cl, which must allow batches as large as the
@@ -39,14 +36,15 @@ func NewWriter(cl *kgo.Client) *Writer {
 	return &Writer{cl: cl, adm: kadm.NewClient(cl), limits: map[string]int64{}}
 }
 
-// Ensure creates the view's topic if it is not there. maxEvent is the largest
-// record that the source's topic takes, in bytes.
+// Ensure creates the view's topic if it is not there, and lets it take larger
+// records if it has to. maxEvent is the largest record that the source's topic
+// takes, in bytes.
 func (w *Writer) Ensure(ctx context.Context, project, view string, maxEvent int64, replicas int16) error {
 	topic := Topic(project, view)
 	w.mu.Lock()
-	_, ok := w.limits[topic]
+	limit, ok := w.limits[topic]
 	w.mu.Unlock()
-	if ok {
+	if ok && limit >= maxEvent {
 		return nil
 	}
 	most := maxEvent + Headroom
@@ -60,16 +58,11 @@ func (w *Writer) Ensure(ctx context.Context, project, view string, maxEvent int6
 			WithHint("Weir needs the right to create it, or create it yourself with cleanup.policy=compact")
 	}
 	if errors.Is(err, kerr.TopicAlreadyExists) {
-		if rc, derr := w.adm.DescribeTopicConfigs(ctx, topic); derr == nil {
-			if c, cerr := rc.On(topic, nil); cerr == nil {
-				for _, kv := range c.Configs {
-					if kv.Key == "max.message.bytes" && kv.Value != nil {
-						if n, perr := strconv.ParseInt(*kv.Value, 10, 64); perr == nil {
-							most = n
-						}
-					}
-				}
+		if now, ok := w.largest(ctx, topic); ok && now < most {
+			if _, err := w.adm.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Name: "max.message.bytes", Value: conf["max.message.bytes"]}}, topic); err == nil {
+				now, _ = w.largest(ctx, topic)
 			}
+			most = now
 		}
 	}
 	w.mu.Lock()
@@ -78,50 +71,29 @@ func (w *Writer) Ensure(ctx context.Context, project, view string, maxEvent int6
 	return nil
 }
 
-// Write hands an entry to the producer; Flush tells whether it is safe. The
-// payload must not change until then. A payload that the topic cannot hold is
-// replaced by its size and hash; its coordinates still lead to it in the source.
-func (w *Writer) Write(ctx context.Context, e *Entry) error {
-	if len(e.Reasons) > MaxReasons {
-		e.Reasons = e.Reasons[:MaxReasons]
-	}
-	w.mu.Lock()
-	limit, ok := w.limits[Topic(e.Project, e.View)]
-	w.mu.Unlock()
-	if ok && int64(len(e.Payload)) > limit {
-		sum := sha256.Sum256(e.Payload)
-		e.Omitted, e.SHA256, e.Payload = int64(len(e.Payload)), hex.EncodeToString(sum[:]), nil
-	}
-	r, err := e.record()
+// largest is the largest record that a topic takes, where the broker tells.
+func (w *Writer) largest(ctx context.Context, topic string) (int64, bool) {
+	rc, err := w.adm.DescribeTopicConfigs(ctx, topic)
 	if err != nil {
-		return feature.Errorf(feature.Internal, "quarantine.write", e.ID(), "%w", err)
+		return 0, false
 	}
-	w.cl.Produce(ctx, r, func(_ *kgo.Record, err error) {
-		if err != nil {
-			w.mu.Lock()
-			if w.firstNo == nil {
-				w.firstNo = err
-			}
-			w.mu.Unlock()
+	c, err := rc.On(topic, nil)
+	if err != nil {
+		return 0, false
+	}
+	for _, kv := range c.Configs {
+		if kv.Key == "max.message.bytes" && kv.Value != nil {
+			n, err := strconv.ParseInt(*kv.Value, 10, 64)
+			return n, err == nil
 		}
-	})
-	return nil
+	}
+	return 0, false
 }
 
-// Flush waits until every entry written so far is acknowledged by all in-sync
-// replicas. An error means that at least one is not: the caller must not move
-// its positions, and the events will come again.
-func (w *Writer) Flush(ctx context.Context) error {
-	if err := w.cl.Flush(ctx); err != nil {
-		return feature.Errorf(feature.Unavailable, "quarantine.flush", "", "%w", err)
-	}
+func (w *Writer) forget(topic string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.firstNo; err != nil {
-		w.firstNo = nil
-		return feature.Errorf(feature.Conflict, "quarantine.flush", "", "an entry was not taken: %w", err)
-	}
-	return nil
+	delete(w.limits, topic) // it may be gone: Ensure is to look again
 }
 
 func kindOf(err error) feature.ErrorKind {
