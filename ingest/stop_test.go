@@ -17,6 +17,7 @@ type outage struct {
 	*sinktest.Writer
 	assign, write, settle atomic.Bool
 	tried                 chan struct{} // a token once a step was refused
+	settled               atomic.Int64  // commits
 }
 
 func newOutage(w *sinktest.Writer) *outage {
@@ -52,6 +53,7 @@ func (o *outage) Settle(ctx context.Context, c *feature.Commit) error {
 	if err := o.refuse(&o.settle); err != nil {
 		return err
 	}
+	o.settled.Add(1)
 	return o.Writer.Settle(ctx, c)
 }
 
@@ -68,13 +70,19 @@ func TestStopInOutage(t *testing.T) {
 			for i := range 300 {
 				events = append(events, f.event(rng, int32(i%3), i))
 			}
+			o := newOutage(f.table.Open())
+			o.assign.Store(step == "assign")
+			stop := f.run(o, f.config())
+			if step != "assign" {
+				f.committed(map[int32]int64{0: 0, 1: 0, 2: 0})
+				require.Eventually(t, func() bool { return o.settled.Load() > 0 }, 10*time.Second, time.Millisecond)
+				o.write.Store(step == "write")
+				o.settle.Store(step == "settle")
+			}
 			f.produce(events...)
 			for _, e := range events {
 				ends[e.rec.Partition] = max(ends[e.rec.Partition], e.rec.Offset+1)
 			}
-			o := newOutage(f.table.Open())
-			map[string]*atomic.Bool{"assign": &o.assign, "write": &o.write, "settle": &o.settle}[step].Store(true)
-			stop := f.run(o, f.config())
 			<-o.tried
 			began := time.Now()
 			require.NoError(t, stop())
