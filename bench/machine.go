@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -75,8 +76,24 @@ func ownCPU() float64 {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
-// cpuOf is the same of another process, to a hundredth of a second. 0 where the
-// system does not tell.
+// waitedFor is how long a process' threads were ready to run and had no core,
+// in seconds: what its clock lost to other programs, and to more threads of its
+// own than there are cores. 0 where the system does not tell.
+func waitedFor(pid int) float64 {
+	tasks, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/schedstat")
+	var ns float64
+	for _, t := range tasks {
+		b, _ := os.ReadFile(t)
+		if f := strings.Fields(string(b)); len(f) > 1 {
+			v, _ := strconv.ParseFloat(f[1], 64)
+			ns += v
+		}
+	}
+	return ns / 1e9
+}
+
+// cpuOf is the CPU time of another process, to a hundredth of a second; 0 where
+// the system does not tell.
 func cpuOf(pid int) float64 {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime/pprof"
 	"strings"
 
@@ -49,11 +50,15 @@ func (r *run) profileOf(ctx context.Context, f func() error) ([]string, error) {
 	return top(ctx, path), nil
 }
 
-// top is the functions a profile was in most, by what they did themselves. A
-// profile is an extra: where it cannot be read, the line says so.
+// ours are the functions worth showing: of this project and of the libraries
+// that do its work, not the runtime's ladder above and below them.
+var ours = regexp.MustCompile(`weir-ml|miniredis|gopher-lua|kfake|/kgo|go-redis|parquet-go|iceberg-go|klauspost|gcBgMarkWorker$|runtime\.mallocgc$|Syscall6`)
+
+// top is the functions a profile was in most, callees included. A profile is an
+// extra: where it cannot be read, the line says so.
 func top(ctx context.Context, path string) []string {
-	const most = 14
-	out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", fmt.Sprintf("-nodecount=%d", most), path).Output()
+	const most = 18
+	out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-cum", "-nodecount=400", path).Output()
 	if err != nil {
 		return []string{"the profile could not be read: " + err.Error()}
 	}
@@ -62,10 +67,15 @@ func top(ctx context.Context, path string) []string {
 		return []string{"the profile is empty"}
 	}
 	lines := []string{"      flat  flat%" + strings.SplitN(list, "\n", 2)[0]}
+	last := ""
 	for _, l := range strings.Split(list, "\n")[1:] {
-		if l = strings.TrimRight(l, " "); l != "" {
-			lines = append(lines, l)
+		f := strings.Fields(l)
+		if len(f) < 6 || !ours.MatchString(l) || f[3] == last || len(lines) > most {
+			continue // one line of a ladder whose rungs all took the same time
 		}
+		last = f[3]
+		l = strings.ReplaceAll(strings.ReplaceAll(l, "github.com/weir-ml/weir/", ""), "github.com/", "")
+		lines = append(lines, l[:min(len(l), 150)])
 	}
 	return lines
 }

@@ -30,19 +30,19 @@ func measureDemo(ctx context.Context, r *run) error {
 // measureStart starts weir five times on an empty folder each.
 func measureStart(ctx context.Context, r *run) error {
 	const times = 5
-	var took, cpu []float64
+	var took, cpu, wait []float64
 	for i := range times {
 		p, err := r.up(ctx, filepath.Join(r.dir, fmt.Sprintf("empty-%d", i)), "")
 		if err != nil {
 			return err
 		}
-		took, cpu = append(took, p.ready.Seconds()), append(cpu, p.cpu)
+		took, cpu, wait = append(took, p.ready.Seconds()), append(cpu, p.cpu), append(wait, p.wait)
 		if err := p.stop(); err != nil {
 			return err
 		}
 	}
 	l := Line{What: "weir up, empty data folder, until ready", Value: median(took), Unit: "s", Target: 2, CPU: median(cpu), CPUUnit: "start",
-		Note: fmt.Sprintf("median of %d, slowest %s", times, duration(slices.Max(took)))}
+		Note: fmt.Sprintf("median of %d, slowest %s; its threads waited %s for a core", times, duration(slices.Max(took)), duration(median(wait)))}
 	if l.Value > l.Target {
 		profile := filepath.Join(r.dir, "start.prof")
 		p, err := r.up(ctx, filepath.Join(r.dir, "empty-profiled"), profile)

@@ -38,6 +38,7 @@ type process struct {
 	grpc  string
 	ready time.Duration // from its start until it said so
 	cpu   float64       // seconds of CPU until then
+	wait  float64       // seconds its threads waited for a core until then
 	logs  *tail
 	ended chan error
 
@@ -100,7 +101,7 @@ func (r *run) up(ctx context.Context, data, profile string, settings ...string) 
 	select {
 	case <-isReady:
 		p.ready = time.Since(began)
-		p.cpu = cpuOf(p.cmd.Process.Pid)
+		p.cpu, p.wait = cpuOf(p.cmd.Process.Pid), waitedFor(p.cmd.Process.Pid)
 	case err := <-p.ended:
 		return nil, fmt.Errorf("weir up ended before it was ready: %w\n%s", err, p.logs)
 	case <-ctx.Done():
