@@ -118,7 +118,7 @@ func measureFlow(ctx context.Context, r *run) error {
 
 func (r *run) addFlow(f flowed, what, note string) {
 	l := Line{What: what, Value: f.events / f.cpu, Unit: "events/CPU-s", CPU: f.cpu / f.events, CPUUnit: "event",
-		Note: fmt.Sprintf("%s events/s by the clock, all on the same cores; %s", number(f.events/f.seconds), note)}
+		Note: fmt.Sprintf("%s events/s by the clock, all on the same cores, the wait for the last flush included; %s", number(f.events/f.seconds), note)}
 	if l.Value < flowAim {
 		l.Profile = f.profile
 	}
