@@ -40,7 +40,7 @@ lint: ## gofmt, go vet, staticcheck, the floors, govulncheck
 
 .PHONY: bench
 bench: ## benchmarks, as a table with the machine
-	@if [ -f bench/main.go ]; then $(GO) run ./bench; else $(GO) test -run '^$$' -bench . -benchmem ./bench/...; fi
+	@$(GO) run ./bench
 
 .PHONY: demo
 demo: ## a live stream from event to retraining, in this terminal
