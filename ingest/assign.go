@@ -134,14 +134,20 @@ func (p *Pipeline) adoptView(ctx context.Context, i int, o *Outlets, fresh map[i
 		}
 	}
 	var at []feature.Position
+	judges := map[int64]*judge{}
 	for id, part := range fresh {
 		if pv := &part.views[i]; pv.stopped == nil {
 			pv.from = max(pv.at.Next, starts[id])
 			pv.committed.Store(pv.at.Next)
 			at = append(at, pv.at)
-			if err := part.judgeAt(ctx, i, pv.at.Revision); err != nil {
-				return err
+			j, known := judges[pv.at.Revision]
+			if !known {
+				if j, err = p.judgeAt(ctx, o.View, pv.at.Revision); err != nil {
+					return err
+				}
+				judges[pv.at.Revision] = j
 			}
+			pv.judge = j
 		}
 	}
 	for _, s := range o.Sinks {

@@ -132,7 +132,7 @@ type importRun struct {
 
 func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, format tabular.Format) error {
 	im, v := r.im, r.o.View
-	r.p = NewPipeline(PipelineConfig{Config: im.Config, Source: v.SourceOf, Revision: r.cat.Revision(), Outlets: []*Outlets{r.o},
+	r.p = NewPipeline(PipelineConfig{Config: im.Config, Source: v.SourceOf, Revision: r.cat.Revision(), Outlets: []*Outlets{r.o}, Judge: judgeFrom(im.Catalogs),
 		Quarantine: im.Quarantine, Log: im.Log.With("import", req.Name), Metrics: im.Metrics})
 	var table []feature.Position
 	if err := retry(ctx, im.Log, "table of "+v.ID(), nil, func(ctx context.Context) (err error) {
@@ -148,6 +148,7 @@ func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, f
 		}
 	}
 	judged := v
+	var j *judge
 	if r.at.Commit == "" {
 		c := &feature.Commit{ID: uuid.NewString(), View: v}
 		to := r.at
@@ -157,15 +158,13 @@ func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, f
 			return err
 		}
 		r.at = to
-	} else if r.at.Revision != r.cat.Revision() {
-		cat, err := im.Catalogs.At(ctx, r.at.Revision)
-		if err != nil {
+	} else {
+		var err error
+		if j, err = r.p.judgeAt(ctx, v, r.at.Revision); err != nil {
 			return err
 		}
-		if old, err := cat.View(v.Meta.Project, v.Meta.Name); err == nil {
-			c := *v
-			c.SourceOf, c.SuiteOf = old.SourceOf, old.SuiteOf
-			judged = &c
+		if j != nil {
+			judged = j.view
 		}
 	}
 	for _, s := range r.o.Sinks {
@@ -177,7 +176,7 @@ func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, f
 	}
 	r.next, r.res.Skipped = r.at.Next, r.at.Next
 	r.l = &lane{p: r.p, source: judged.SourceOf, stuck: new(atomic.Bool), options: decode.Options{Import: true, MaxEventBytes: im.MaxEventBytes}}
-	if err := r.l.add(judged, r.o); err != nil {
+	if err := r.l.add(j, r.o); err != nil {
 		return err
 	}
 	if err := r.l.compile(); err != nil {
@@ -292,7 +291,7 @@ func (r *importRun) flush(ctx context.Context, final bool) error {
 	c := &feature.Commit{ID: uuid.NewString(), View: r.o.View}
 	to := r.at
 	to.Next, to.Revision, to.Commit = r.next, r.cat.Revision(), c.ID
-	if r.l.views[0] != r.o.View && !final {
+	if r.l.judges[0] != nil && !final {
 		to.Revision = r.at.Revision // the older revision judges this file to its end
 	}
 	c.Advances = []feature.Advance{{From: r.at, To: to, Final: final, Drained: final}}

@@ -23,6 +23,7 @@ type lane struct {
 	p       *Pipeline
 	source  *feature.Source
 	views   []*feature.View
+	judges  []*judge // nil where the view itself judges
 	outlets []*Outlets
 	suites  []*expect.Suite // nil where a view has none
 	options decode.Options
@@ -32,8 +33,14 @@ type lane struct {
 	stuck   *atomic.Bool
 }
 
-func (l *lane) add(v *feature.View, o *Outlets) error {
+// add makes the lane take the events of o's view; j may be nil.
+func (l *lane) add(j *judge, o *Outlets) error {
+	v := o.View
+	if j != nil {
+		v = j.view
+	}
 	l.views = append(l.views, v)
+	l.judges = append(l.judges, j)
 	l.outlets = append(l.outlets, o)
 	suite, err := compileSuite(v)
 	l.suites = append(l.suites, suite)
@@ -188,6 +195,10 @@ func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, recs [
 		return err
 	}
 	if good != b {
+		defer good.Rows.Release()
+	}
+	if j := l.judges[i]; j != nil && j.pick != nil {
+		good = j.project(good, o.View)
 		defer good.Rows.Release()
 	}
 	return l.write(ctx, o, good)

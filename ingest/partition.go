@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"strconv"
 	"sync"
@@ -45,36 +44,12 @@ type partView struct {
 	from      int64            // where the table stood at assignment; records below are not the view's. Never changes.
 	committed atomic.Int64     // at.Next, for those who only look
 	stopped   error            // the view cannot go on here and needs a person. Never changes.
-	judge     *feature.View    // guarded by partition.mu; with the schema and suite that judge until the next cut; nil: the current ones
+	judge     *judge           // guarded by partition.mu; judges until the next cut; nil: the current view does
 }
 
 func newPartition(p *Pipeline, id int32) *partition {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &partition{p: p, id: id, q: newQueue(), ctx: ctx, cancel: cancel, done: make(chan struct{}), mu: newTurn(), views: make([]partView, len(p.Outlets))}
-}
-
-// judgeAt notes that events from the table's position on were, before a crash,
-// perhaps already judged at an older revision, and must be judged by it again.
-// Columns are the current ones; the schema and the suite are the older ones.
-func (part *partition) judgeAt(ctx context.Context, i int, revision int64) error {
-	now := part.p.Outlets[i].View
-	if revision == 0 || revision == part.p.Revision || part.p.Judge == nil {
-		return nil
-	}
-	old, err := part.p.Judge(ctx, revision, now.Meta.Project, now.Meta.Name)
-	if feature.KindOf(err) == feature.NotFound && err != nil {
-		return nil // the view did not exist then, so nothing was judged
-	}
-	if err != nil {
-		return err
-	}
-	if sameJudge(old, now) {
-		return nil
-	}
-	v := *now
-	v.SourceOf, v.SuiteOf = old.SourceOf, old.SuiteOf
-	part.views[i].judge = &v
-	return nil
 }
 
 // stop ends the goroutine: after the batch in hand when it is a handover and a
@@ -195,23 +170,21 @@ func (part *partition) process(recs []*kgo.Record) error {
 func (part *partition) buildLanes() error {
 	p := part.p
 	part.lanes, part.lanesEnd = nil, part.boundary()
-	type judge struct {
+	type group struct {
 		schema string
 		src    *feature.Source
 	}
-	groups := map[judge]*lane{}
+	groups := map[group]*lane{}
 	for i := range part.views {
 		pv := &part.views[i]
 		if pv.stopped != nil || pv.from > part.next {
 			continue
 		}
-		v := pv.judge
-		if v == nil {
-			v = p.Outlets[i].View
-		}
-		k := judge{string(v.SourceOf.Schema), nil}
+		v := p.Outlets[i].View
+		k := group{string(v.SourceOf.Schema), nil}
 		if pv.judge != nil {
-			k.src = v.SourceOf
+			v = pv.judge.view
+			k = group{string(v.SourceOf.Schema), v.SourceOf}
 		}
 		l := groups[k]
 		if l == nil {
@@ -219,7 +192,7 @@ func (part *partition) buildLanes() error {
 			groups[k] = l
 			part.lanes = append(part.lanes, l)
 		}
-		if err := l.add(v, p.Outlets[i]); err != nil {
+		if err := l.add(pv.judge, p.Outlets[i]); err != nil {
 			return err
 		}
 	}
@@ -241,18 +214,4 @@ func (p *Pipeline) gaugeStopped(id int32, err error) {
 
 func (p *Pipeline) tried(o *Outlets, step string) func() {
 	return func() { p.Metrics.retries.WithLabelValues(o.View.Meta.Project, o.View.Meta.Name, step).Inc() }
-}
-
-// sameJudge reports whether two versions of a view judge every event alike.
-func sameJudge(a, b *feature.View) bool {
-	suite := func(v *feature.View) string {
-		if v.SuiteOf == nil {
-			return ""
-		}
-		return fmt.Sprintf("%s/%d", v.Suite, v.SuiteOf.Version)
-	}
-	s, t := a.SourceOf, b.SourceOf
-	same := func(x, y *feature.TimeField) bool { return x == y || x != nil && y != nil && *x == *y }
-	return suite(a) == suite(b) && string(s.Schema) == string(t.Schema) && s.EventTime == t.EventTime &&
-		same(s.Created, t.Created) && s.Future() == t.Future()
 }

@@ -183,13 +183,7 @@ func (r *runner) pipeline(t *task, outlets []*Outlets, suffix string) *Pipeline 
 	s := r.s
 	return NewPipeline(PipelineConfig{
 		Config: s.Config, Source: t.source, Revision: t.catalog.Revision(), Outlets: outlets,
-		Judge: func(ctx context.Context, revision int64, project, view string) (*feature.View, error) {
-			cat, err := s.Catalogs.At(ctx, revision)
-			if err != nil {
-				return nil, err
-			}
-			return cat.View(project, view)
-		},
+		Judge: judgeFrom(s.Catalogs),
 		Kafka: s.Kafka, Group: "weir." + t.source.Meta.Project + "." + t.source.Meta.Name + suffix,
 		Quarantine: s.Quarantine, Replicas: s.Replicas, Log: s.Log, Metrics: s.Metrics,
 		Ready: func() { r.note(StateRunning, nil) },

@@ -31,6 +31,7 @@ type fixture struct {
 	table  *sinktest.Table
 	cl     *kgo.Client
 	met    *ingest.Metrics
+	reg    *prometheus.Registry
 	log    *slog.Logger
 }
 
@@ -53,8 +54,9 @@ func setup(t *testing.T, partitions int32) *fixture {
 	if os.Getenv("WEIR_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
+	reg := prometheus.NewRegistry()
 	return &fixture{t: t, opts: opts, source: src, view: v, table: &sinktest.Table{}, cl: cl,
-		met: ingest.NewMetrics(prometheus.NewRegistry()), log: log}
+		met: ingest.NewMetrics(reg), reg: reg, log: log}
 }
 
 // event is one record, and whether it must end in quarantine.
@@ -97,13 +99,27 @@ func (f *fixture) produce(events ...event) {
 func (f *fixture) run(w interface {
 	ingest.Sink
 	ingest.Committer
-}, c ingest.Config) (stop func() error) {
+}, c ingest.Config, change ...func(*ingest.PipelineConfig)) (stop func() error) {
+	f.t.Helper()
+	stop, _ = f.start(w, c, change...)
+	return stop
+}
+
+// start is run; ended gives what Run said when it ends by itself.
+func (f *fixture) start(w interface {
+	ingest.Sink
+	ingest.Committer
+}, c ingest.Config, change ...func(*ingest.PipelineConfig)) (stop func() error, ended chan error) {
 	f.t.Helper()
 	qcl, err := kgo.NewClient(append(f.opts, kgo.ProducerBatchMaxBytes(16<<20))...)
 	require.NoError(f.t, err)
-	p := ingest.NewPipeline(ingest.PipelineConfig{Config: c, Source: f.source, Revision: 1, Kafka: f.opts, Group: "g",
+	pc := ingest.PipelineConfig{Config: c, Source: f.source, Revision: 1, Kafka: f.opts, Group: "g",
 		Outlets:    []*ingest.Outlets{{View: f.view, Sinks: []ingest.Sink{w}, Table: w}},
-		Quarantine: quarantine.NewWriter(qcl), Replicas: 1, Log: f.log, Metrics: f.met})
+		Quarantine: quarantine.NewWriter(qcl), Replicas: 1, Log: f.log, Metrics: f.met}
+	for _, ch := range change {
+		ch(&pc)
+	}
+	p := ingest.NewPipeline(pc)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx, nil) }()
@@ -115,11 +131,25 @@ func (f *fixture) run(w interface {
 		stopped = true
 		cancel()
 		err := <-done
+		done <- err
 		qcl.Close()
 		return err
 	}
 	f.t.Cleanup(func() { _ = stop() })
-	return stop
+	return stop, done
+}
+
+// ended waits until a pipeline has ended by itself.
+func (f *fixture) ended(done chan error) error {
+	f.t.Helper()
+	select {
+	case err := <-done:
+		done <- err
+		return err
+	case <-time.After(60 * time.Second):
+		f.t.Fatal("the pipeline goes on")
+		return nil
+	}
 }
 
 func (f *fixture) config() ingest.Config {
@@ -241,4 +271,8 @@ func simulate(t *testing.T, seed uint64) {
 	require.NoError(t, stop())
 	f.verify(events)
 	t.Logf("%d events, %d commits, faults %v", len(events), f.table.Commits(), faults.Hits)
+}
+
+func (f *fixture) record(value string) *kgo.Record {
+	return &kgo.Record{Topic: "people", Timestamp: base.Add(time.Hour), Value: []byte(value)}
 }

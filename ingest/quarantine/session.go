@@ -41,8 +41,9 @@ func newGroup() *group { return &group{done: make(chan struct{})} }
 func (w *Writer) Session() *Session { return &Session{w: w, open: newGroup()} }
 
 // Write hands an entry to the producer; Flush tells whether it is safe. The
-// payload must not change until then, and ctx must not end: both take the entry
-// back, and Flush says so. A payload or key that the topic cannot hold is replaced
+// payload must not change until then. ctx is for the wait while too many are under
+// way: an entry once handed over goes its way, because taking one back takes back
+// what stands in one batch with it, whoever wrote that. A payload or key that the topic cannot hold is replaced
 // by its size; the entry's coordinates still lead to it in the source.
 func (s *Session) Write(ctx context.Context, e *Entry) error {
 	topic := Topic(e.Project, e.View)
@@ -63,11 +64,16 @@ func (s *Session) Write(ctx context.Context, e *Entry) error {
 	if err != nil {
 		return feature.Errorf(feature.Internal, "quarantine.write", e.ID(), "%w", err)
 	}
+	share := min(underWay, max(leastShare, int64(len(r.Value)+len(e.Key))))
+	if err := s.w.room.Acquire(ctx, share); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	g := s.open
 	g.left++
 	s.mu.Unlock()
-	s.w.cl.Produce(ctx, r, func(_ *kgo.Record, err error) {
+	s.w.cl.Produce(context.WithoutCancel(ctx), r, func(_ *kgo.Record, err error) {
+		s.w.room.Release(share)
 		if err != nil {
 			s.w.forget(topic)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -21,10 +22,20 @@ const Headroom = 1 << 20
 // thousands of bad items does not outgrow its own record.
 const MaxReasons = 200
 
+// underWay bounds the entries that are not acknowledged yet, in bytes; leastShare
+// is what one of them counts at least, so that they stay well below the number of
+// records at which a client makes its callers wait.
+const (
+	underWay   = 128 << 20
+	leastShare = underWay / 5000
+)
+
 // Writer produces entries, through Sessions. Safe for concurrent use; one per process.
 type Writer struct {
 	cl  *kgo.Client
 	adm *kadm.Client
+
+	room *semaphore.Weighted // bytes under way
 
 	mu     sync.Mutex
 	limits map[string]int64 // guarded by mu; topic -> largest payload; topics that exist
@@ -33,7 +44,7 @@ type Writer struct {
 // NewWriter writes through cl, which must allow batches as large as the
 // largest payload + Headroom (kgo.ProducerBatchMaxBytes).
 func NewWriter(cl *kgo.Client) *Writer {
-	return &Writer{cl: cl, adm: kadm.NewClient(cl), limits: map[string]int64{}}
+	return &Writer{cl: cl, adm: kadm.NewClient(cl), room: semaphore.NewWeighted(underWay), limits: map[string]int64{}}
 }
 
 // Ensure creates the view's topic if it is not there, and lets it take larger
@@ -46,6 +57,9 @@ func (w *Writer) Ensure(ctx context.Context, project, view string, maxEvent int6
 	w.mu.Unlock()
 	if ok && limit >= maxEvent {
 		return nil
+	}
+	if !ok {
+		w.cl.PurgeTopicsFromProducing(topic) // a client goes on sending to a topic that was deleted, by its id
 	}
 	most := maxEvent + Headroom
 	conf := map[string]*string{

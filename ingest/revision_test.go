@@ -1,0 +1,105 @@
+package ingest_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/ingest"
+	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// between is a suite of one rule.
+func between(version int, column string, low, high int) *feature.Suite {
+	return &feature.Suite{Meta: feature.Meta{Project: "p", Name: "s"}, Version: version, Expectations: []feature.Expectation{{
+		Type: "expect_column_values_to_be_between",
+		Kwargs: map[string]json.RawMessage{"column": json.RawMessage(fmt.Sprintf("%q", column)),
+			"min_value": json.RawMessage(fmt.Sprint(low)), "max_value": json.RawMessage(fmt.Sprint(high))}}}}
+}
+
+// TestRevisionAcrossCrash: events that a worker has judged, but not committed
+// when it died, are judged the same way again, whatever the suite and even the
+// columns have become since; those after the next commit by the new suite.
+func TestRevisionAcrossCrash(t *testing.T) {
+	score := feature.Field{Name: "score", Type: feature.Int64}
+	age := feature.Field{Name: "age", Type: feature.Int64}
+	for _, tc := range []struct {
+		name         string
+		first, later func(v *feature.View)
+		values       []string // of the column that stays
+	}{
+		{"suite", func(v *feature.View) { v.SuiteOf = between(1, "age", 0, 100) },
+			func(v *feature.View) { v.SuiteOf = between(2, "age", 0, 10) }, []string{"5", "50"}},
+		{"suite of the same version, made anew", func(v *feature.View) { v.SuiteOf = between(1, "age", 0, 100) },
+			func(v *feature.View) { v.SuiteOf = between(1, "age", 0, 10) }, []string{"5", "50"}},
+		{"the suite's column is gone", func(v *feature.View) {
+			v.Features, v.SuiteOf = []feature.Field{score, age}, between(1, "score", 0, 100)
+		}, func(v *feature.View) { v.SuiteOf = nil }, []string{"5", "50"}},
+		{"the suite's column has another type", func(v *feature.View) {
+			v.Features, v.SuiteOf = []feature.Field{score, age}, between(1, "score", 0, 100)
+		}, func(v *feature.View) {
+			v.Features = []feature.Field{age, {Name: "score", Type: feature.Float64}}
+			v.SuiteOf = between(2, "score", 0, 10)
+		}, []string{"5,5", "50,50"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := setup(t, 1)
+			old, now := *f.view, *f.view
+			tc.first(&old)
+			tc.later(&now)
+			at := base
+			send := func(n int, score int) {
+				at = at.Add(time.Second)
+				f.produce(event{rec: f.record(fmt.Sprintf(`{"id":"k%d","at":%d,"age":%d,"score":%d}`, n, at.UnixMicro(), score, score))})
+			}
+			judge := func(_ context.Context, revision int64, _, _ string) (*feature.View, error) {
+				return map[int64]*feature.View{1: &old, 2: &now}[revision], nil
+			}
+			with := func(v *feature.View, revision int64) func(*ingest.PipelineConfig) {
+				return func(c *ingest.PipelineConfig) { c.Outlets[0].View, c.Revision, c.Judge = v, revision, judge }
+			}
+			// The first worker registers, and dies before it has committed a row.
+			o := newOutage(f.table.Open())
+			stop := f.run(o, f.config(), with(&old, 1))
+			f.committed(map[int32]int64{0: 0})
+			o.write.Store(true)
+			send(0, 5)
+			send(1, 50)
+			send(2, 500)
+			<-o.tried
+			require.NoError(t, stop())
+			require.Empty(t, f.table.Rows())
+
+			stop = f.run(f.table.Open(), f.config(), with(&now, 2))
+			f.committed(map[int32]int64{0: 3})
+			require.Equal(t, int64(2), f.table.Positions()[0].Revision)
+			var got []string
+			for _, r := range f.table.Rows() {
+				s := r.Values[1]
+				for _, v := range r.Values[2:] {
+					s += "," + v
+				}
+				got = append(got, s)
+			}
+			require.Equal(t, tc.values, got)
+			res, err := quarantine.NewReader(f.opts...).Read(t.Context(), quarantine.Query{Project: "p", View: "person"})
+			require.NoError(t, err)
+			require.Len(t, res.Entries, 1)
+			require.Equal(t, int64(2), res.Entries[0].Offset)
+
+			send(3, 50) // from here on the new suite judges
+			f.committed(map[int32]int64{0: 4})
+			require.NoError(t, stop())
+			want := 3
+			if now.SuiteOf != nil {
+				want = 2
+			}
+			require.Len(t, f.table.Rows(), want)
+		})
+	}
+}
