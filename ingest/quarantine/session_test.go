@@ -56,6 +56,7 @@ func TestSessionsAreTold(t *testing.T) {
 
 // TestTopicDeleted: a topic that went away is made again before the next try.
 func TestTopicDeleted(t *testing.T) {
+	t.Parallel()
 	w, cl, opts := setup(t)
 	require.NoError(t, w.Ensure(t.Context(), "p", "v", 1<<20, 1))
 	s := w.Session()
