@@ -33,6 +33,7 @@ type Watch struct {
 	faults map[string]string   // the last fault of a monitor, so that it is logged once
 	pruned time.Time
 	shown  bool // the gauge shows the states that were stored before this process
+	flows  map[flowKey]*flow
 }
 
 // WatchOptions are what a Watch needs.
@@ -55,7 +56,7 @@ func NewWatch(o WatchOptions) *Watch {
 	w := &Watch{
 		store: o.Store, monitors: o.Monitors, references: o.References, history: o.History, cfg: o.Config,
 		destinations: o.Destinations, told: o.Told, log: o.Log, met: o.Metrics, now: o.Now,
-		kick: make(chan struct{}, 1), refs: map[string]*Profile{}, faults: map[string]string{},
+		kick: make(chan struct{}, 1), refs: map[string]*Profile{}, faults: map[string]string{}, flows: map[flowKey]*flow{},
 	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
@@ -216,6 +217,7 @@ func (w *Watch) progress(ctx context.Context, m *feature.Monitor) (v view, err e
 	}
 	idle := time.Duration(m.Window.IdleFor)
 	now := w.now()
+	resumed := w.resumed(all, newest.TopicID, flowKey{m.ViewOf.ID(), newest.TopicID, idle}, now)
 	var parts []window.Partition
 	expected := 0
 	for i := range all {
@@ -224,13 +226,52 @@ func (w *Watch) progress(ctx context.Context, m *feature.Monitor) (v view, err e
 			continue
 		}
 		expected = max(expected, p.Partitions)
-		x := window.Partition{MaxEvent: p.MaxEvent, Any: p.Any, Drained: p.Drained, Since: feature.Time(p.Since)}
+		// Nobody is idle in a stream that has only just begun to flow again.
+		since := feature.Time(max(p.Since, resumed))
+		x := window.Partition{MaxEvent: p.MaxEvent, Any: p.Any, Drained: p.Drained, Since: since}
 		v.live = v.live || !x.Idle(now, idle)
 		parts = append(parts, x)
 	}
 	v.live = v.live || len(parts) < expected
 	v.mark, v.marked = window.Watermark(parts, expected, now, idle)
 	return v, nil
+}
+
+// flowKey names a view's stream as monitors with one idle_after see it.
+type flowKey struct {
+	view  string
+	topic [16]byte
+	idle  time.Duration
+}
+
+// flow is when a stream last moved, and when it began to move after it had been
+// quiet for as long as makes a partition idle.
+type flow struct{ last, resumed int64 }
+
+// resumed is the time before which no partition of the stream can have been
+// idle. When a topic that was quiet for hours gets events again, the first
+// partition to be committed would find all others drained and long unchanged,
+// and close windows that their events belong to. So does a watch that has just
+// started and knows nothing of the past: both give the others idle_after to show.
+func (w *Watch) resumed(all []Progress, topic [16]byte, k flowKey, now time.Time) int64 {
+	last := int64(0)
+	for i := range all {
+		if p := &all[i]; p.TopicID == topic && p.Partition != feature.ImportPartition {
+			last = max(last, min(p.Since, now.UnixMicro())) // an assignment puts it ahead
+		}
+	}
+	f := w.flows[k]
+	switch {
+	case f == nil:
+		f = &flow{last: last, resumed: last}
+		w.flows[k] = f
+	case last > f.last:
+		if last-f.last >= k.idle.Microseconds() {
+			f.resumed = last
+		}
+		f.last = last
+	}
+	return f.resumed
 }
 
 // due tells whether an open window is to be closed. The stream's watermark

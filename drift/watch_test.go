@@ -288,6 +288,36 @@ func TestWatchWatermark(t *testing.T) {
 	require.Contains(t, h.windows(), "7 insufficient 1, 8 steady 300, 20 steady 300, 21 open 300")
 }
 
+// A topic that was quiet gets events again: the partition that is committed
+// first must not close windows that the others' events belong to.
+func TestWatchResumes(t *testing.T) {
+	h := newHouse(t, func(m *feature.Monitor) {
+		m.Reference = feature.Reference{From: time.Unix(0, 0), To: time.Unix(3600, 0)}
+	})
+	at := func(p int32, rows []drifttest.Event, drained bool) flush {
+		return flush{topic: stream, p: p, rows: rows, drained: drained}
+	}
+	h.flush(2, at(0, nil, true), at(1, nil, true)) // registered while the topic is empty
+	h.windows()
+	h.now = h.now.Add(time.Hour)
+	h.flush(2, at(0, h.rows(5, 300, 0), false))
+	require.Equal(t, "5 open 300", h.windows())
+	h.flush(2, at(0, h.rows(9, 300, 0), true))
+	require.Equal(t, "5 open 300, 9 open 300", h.windows(), "partition 1 was drained for an hour, and has events all the same")
+	h.flush(2, at(1, h.rows(5, 300, 0), false))
+	require.Equal(t, "5 open 600, 9 open 300", h.windows())
+	h.flush(2, at(1, h.rows(9, 1, 0), true))
+	require.Equal(t, "5 insufficient 600, 9 open 301", h.windows())
+
+	// In a stream that goes on, a partition without events is idle all the same.
+	for i := range 4 {
+		h.now = h.now.Add(50 * time.Second)
+		h.flush(2, at(0, h.rows(int64(10+i), 300, 0), true))
+		h.windows()
+	}
+	require.Contains(t, h.windows(), "12 insufficient 300, 13 open 300")
+}
+
 func TestWatchNewTopic(t *testing.T) {
 	h := newHouse(t, func(m *feature.Monitor) {
 		m.Reference = feature.Reference{From: time.Unix(0, 0), To: time.Unix(3600, 0)}
