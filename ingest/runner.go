@@ -3,12 +3,8 @@ package ingest
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
@@ -146,7 +142,7 @@ func (r *runner) once(ctx context.Context, t *task) error {
 	for _, p := range ps {
 		go func() { ended <- p.Run(run, r.nextRevision(t)) }()
 	}
-	errs := r.wait(run, ended, ps, len(apart) > 0)
+	errs := r.wait(run, t, ended, ps, outlets, len(apart) > 0)
 	cancel()
 	for range len(ps) - len(errs) {
 		if err := <-ended; err != nil {
@@ -160,7 +156,7 @@ func (r *runner) once(ctx context.Context, t *task) error {
 }
 
 // wait returns when the pipelines have to stop; it holds the errors of those that already have.
-func (r *runner) wait(ctx context.Context, ended chan error, ps []*Pipeline, apart bool) []error {
+func (r *runner) wait(ctx context.Context, t *task, ended chan error, ps []*Pipeline, outlets []*Outlets, apart bool) []error {
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	for {
@@ -172,7 +168,7 @@ func (r *runner) wait(ctx context.Context, ended chan error, ps []*Pipeline, apa
 		case err := <-ended:
 			return []error{err}
 		case <-look.C:
-			if apart && caughtUp(ps, r.s.CatchUp/10) {
+			if apart && caughtUp(ps, r.s.CatchUp/10) && r.together(ctx, t, outlets) {
 				return nil
 			}
 		}
@@ -199,75 +195,6 @@ func (r *runner) nextRevision(t *task) func() int64 {
 		}
 		return 0
 	}
-}
-
-// split finds the views that are so far behind the others of the source that
-// waiting for them would keep the others stale; each gets a consumer of its own.
-func (r *runner) split(ctx context.Context, t *task, outlets []*Outlets) (together, apart []*Outlets, err error) {
-	if len(outlets) < 2 {
-		return outlets, nil, nil
-	}
-	cl, err := kgo.NewClient(slices.Clone(r.s.Kafka)...)
-	if err != nil {
-		return nil, nil, feature.Errorf(feature.Invalid, "ingest.open", "kafka", "%w", err)
-	}
-	defer cl.Close()
-	adm := kadm.NewClient(cl)
-	starts, err := adm.ListStartOffsets(ctx, t.source.Topic)
-	if err != nil {
-		return nil, nil, feature.Errorf(feature.Unavailable, "ingest.open", "topic "+t.source.Topic, "%w", err)
-	}
-	ends, err := adm.ListEndOffsets(ctx, t.source.Topic)
-	if err != nil {
-		return nil, nil, feature.Errorf(feature.Unavailable, "ingest.open", "topic "+t.source.Topic, "%w", err)
-	}
-	behind := make([]int64, len(outlets))
-	least := int64(-1)
-	for i, o := range outlets {
-		at, err := o.Table.Positions(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		next := map[int32]int64{}
-		for _, p := range at {
-			if p.Topic == t.source.Topic {
-				next[p.Partition] = p.Next
-			}
-		}
-		ends.Each(func(e kadm.ListedOffset) {
-			s, _ := starts.Lookup(e.Topic, e.Partition)
-			behind[i] += max(0, e.Offset-max(s.Offset, next[e.Partition]))
-		})
-		if least < 0 || behind[i] < least {
-			least = behind[i]
-		}
-	}
-	for i, o := range outlets {
-		if behind[i] > least+r.s.CatchUp {
-			apart = append(apart, o)
-			r.s.Log.Info("view catches up on a consumer of its own", "view", o.View.ID(), "events", behind[i])
-		} else {
-			together = append(together, o)
-		}
-	}
-	return together, apart, nil
-}
-
-// caughtUp reports whether every pipeline is within lag events of its end.
-func caughtUp(ps []*Pipeline, lag int64) bool {
-	for _, p := range ps {
-		total, parts := int64(0), 0
-		for _, v := range p.views() {
-			for _, st := range v.Partitions {
-				total += st.Lag()
-				parts++
-			}
-		}
-		if parts == 0 || total > lag {
-			return false
-		}
-	}
-	return true
 }
 
 func (r *runner) status() SourceStatus {
