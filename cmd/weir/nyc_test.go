@@ -131,7 +131,7 @@ metadata: {name: %s, project: %s}
 spec:
   view: %s
   reference: %s
-  window: {size: month, idle_after: 1s}
+  window: {size: month}
   retrain: {model: delays, service: %s}
 `, name, project, view, reference, view)
 }
@@ -149,7 +149,7 @@ func TestNYCWeather(t *testing.T) {
 	c.Kafka.Replicas = 1
 	w := start(t, c)
 
-	cl, err := kgo.NewClient(kgo.SeedBrokers(kafka.Addr))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(kafka.Addr), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	require.NoError(t, err)
 	t.Cleanup(cl.Close)
 	topic, halfTopic := project+".weather", project+".half"
@@ -197,11 +197,14 @@ func TestNYCWeather(t *testing.T) {
 	})
 }
 
+// publish sends rows keyed by airport, each airport to a partition of its own:
+// with none empty, the windows close without waiting for one to be idle.
 func publish(t *testing.T, cl *kgo.Client, topic string, rows []nycRow) {
 	t.Helper()
+	partition := map[string]int32{"EWR": 0, "JFK": 1, "LGA": 2}
 	var recs []*kgo.Record
 	for i := range rows {
-		recs = append(recs, &kgo.Record{Topic: topic, Key: []byte(rows[i].origin), Value: rows[i].json()})
+		recs = append(recs, &kgo.Record{Topic: topic, Partition: partition[rows[i].origin], Key: []byte(rows[i].origin), Value: rows[i].json()})
 	}
 	require.NoError(t, cl.ProduceSync(t.Context(), recs...).FirstErr())
 }
