@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,14 +40,19 @@ type ImportConfig struct {
 // sinks. A file is known by its content: its coordinates are (first half of
 // its SHA-256, partition -1, row), so the same content is taken once, whatever
 // the file is called, and an import that died goes on where its last commit stands.
-type Importer struct{ ImportConfig }
+type Importer struct {
+	ImportConfig
+
+	mu   sync.Mutex
+	busy map[string]chan struct{} // guarded by mu; by view and content; closed when the import has ended
+}
 
 // NewImporter makes an importer.
 func NewImporter(c ImportConfig) *Importer {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Importer{c}
+	return &Importer{ImportConfig: c, busy: map[string]chan struct{}{}}
 }
 
 // ImportRequest names a file for a view.
@@ -100,20 +106,64 @@ func (im *Importer) Import(ctx context.Context, req ImportRequest, progress func
 	}); err != nil {
 		return res, err
 	}
-	o, err := im.Open(ctx, cat, v)
+	release, err := im.alone(ctx, v.ID()+"/"+res.ID)
 	if err != nil {
 		return res, err
+	}
+	defer release()
+	for try := 0; ; try++ {
+		res := res
+		err := im.attempt(ctx, cat, v, req, id, format, &res, progress)
+		// Another process took rows of the same content meanwhile: go on where it stands.
+		if err == nil || feature.KindOf(err) != feature.Conflict || try == rivals {
+			return res, err
+		}
+	}
+}
+
+// rivals is how often an import goes on behind another one of the same content.
+const rivals = 5
+
+// alone waits until no other import of this process takes the same content into the same view.
+func (im *Importer) alone(ctx context.Context, what string) (release func(), err error) {
+	for {
+		im.mu.Lock()
+		other := im.busy[what]
+		if other == nil {
+			mine := make(chan struct{})
+			im.busy[what] = mine
+			im.mu.Unlock()
+			return func() {
+				im.mu.Lock()
+				delete(im.busy, what)
+				im.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		im.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (im *Importer) attempt(ctx context.Context, cat *registry.Catalog, v *feature.View, req ImportRequest, id [16]byte, format tabular.Format, res *ImportResult, progress func(ImportProgress)) error {
+	o, err := im.Open(ctx, cat, v)
+	if err != nil {
+		return err
 	}
 	defer func() {
 		if o.Close != nil {
 			_ = o.Close()
 		}
 	}()
-	run := &importRun{im: im, cat: cat, o: o, res: &res, progress: progress}
+	run := &importRun{im: im, cat: cat, o: o, res: res, progress: progress}
 	if err := run.start(ctx, req, id, format); err != nil {
-		return res, err
+		return err
 	}
-	return res, run.all(ctx)
+	return run.all(ctx)
 }
 
 // importRun is one attempt at one file.
