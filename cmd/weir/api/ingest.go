@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/internal/tabular"
@@ -36,12 +38,9 @@ func (s *Ingest) Import(stream weirv1.IngestService_ImportServer) error {
 		return errNoIngest
 	}
 	first, err := stream.Recv()
-	if err != nil {
-		return err
-	}
 	h := first.GetHeader()
-	if h == nil {
-		return feature.Errorf(feature.Invalid, "ingest.import", "", "the first message must be the header")
+	if err := headed("ingest.import", h != nil, err); err != nil {
+		return err
 	}
 	req := ingest.ImportRequest{Project: project(h.Project), View: h.View, Name: h.FileName}
 	if h.Format != "" {
@@ -55,7 +54,20 @@ func (s *Ingest) Import(stream weirv1.IngestService_ImportServer) error {
 		}
 		req.NullValues = strings.Split(v, ",")
 	}
-	path, err := s.spool(stream)
+	// What can be refused is refused before the file travels.
+	if req.Format == "" {
+		if req.Format, err = tabular.FormatOf(req.Name); err != nil {
+			return feature.Errorf(feature.Invalid, "ingest.import", req.Name, "%w", err)
+		}
+	}
+	cat, err := s.Registry.Current(stream.Context())
+	if err != nil {
+		return err
+	}
+	if _, err := cat.View(req.Project, req.View); err != nil {
+		return err
+	}
+	path, err := s.spool(stream, h.Size)
 	if err != nil {
 		return err
 	}
@@ -72,11 +84,36 @@ func (s *Ingest) Import(stream weirv1.IngestService_ImportServer) error {
 		Rows: res.Rows - res.Skipped - res.Quarantined, Quarantined: res.Quarantined, FileHash: res.ID, AlreadyImported: res.Skipped > 0 && res.Skipped == res.Rows}}})
 }
 
-func (s *Ingest) spool(stream weirv1.IngestService_ImportServer) (path string, err error) {
+// headed refuses a stream that does not begin with a header.
+func headed(op string, header bool, err error) error {
+	if errors.Is(err, io.EOF) || err == nil && !header {
+		return feature.Errorf(feature.Invalid, op, "", "the first message must be the header")
+	}
+	return err
+}
+
+// SweepSpool removes files that a process which was killed has left behind. Another
+// process may use the folder; a file that nobody has written for a day is nobody's.
+func SweepSpool(dir string) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return // it is made with the first import
+	}
+	for _, f := range files {
+		if st, err := f.Info(); err == nil && strings.HasPrefix(f.Name(), spooled) && time.Since(st.ModTime()) > 24*time.Hour {
+			_ = os.Remove(filepath.Join(dir, f.Name()))
+		}
+	}
+}
+
+const spooled = "import-"
+
+// spool writes the file's content to disk. size is what the client said; 0 when it did not.
+func (s *Ingest) spool(stream weirv1.IngestService_ImportServer, size int64) (path string, err error) {
 	if err := os.MkdirAll(s.Spool, 0o755); err != nil {
 		return "", feature.Errorf(feature.Internal, "ingest.import", s.Spool, "%w", err)
 	}
-	f, err := os.CreateTemp(s.Spool, "import-*")
+	f, err := os.CreateTemp(s.Spool, spooled+"*")
 	if err != nil {
 		return "", feature.Errorf(feature.Internal, "ingest.import", s.Spool, "%w", err)
 	}
@@ -88,14 +125,19 @@ func (s *Ingest) spool(stream weirv1.IngestService_ImportServer) (path string, e
 			os.Remove(f.Name())
 		}
 	}()
+	var got int64
 	for {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
+			if size > 0 && got != size {
+				return "", feature.Errorf(feature.Invalid, "ingest.import", "", "%d bytes arrived of a file of %d: it was written to meanwhile, or the call broke off", got, size).WithHint("import it again")
+			}
 			return f.Name(), nil
 		}
 		if err != nil {
 			return "", err
 		}
+		got += int64(len(m.GetData()))
 		if _, err := f.Write(m.GetData()); err != nil {
 			return "", feature.Errorf(feature.Exhausted, "ingest.import", s.Spool, "%w", err)
 		}

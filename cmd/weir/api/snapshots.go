@@ -34,12 +34,9 @@ type Snapshots struct {
 func (s *Snapshots) Create(stream weirv1.SnapshotService_CreateServer) error {
 	ctx := stream.Context()
 	first, err := stream.Recv()
-	if err != nil {
-		return err
-	}
 	h := first.GetHeader()
-	if h == nil {
-		return feature.Errorf(feature.Invalid, "snapshot.create", "", "the first message must be the header")
+	if err := headed("snapshot.create", h != nil, err); err != nil {
+		return err
 	}
 	cat, err := s.Registry.Current(ctx)
 	if err != nil {
@@ -146,11 +143,8 @@ func (s *Snapshots) Get(ctx context.Context, req *weirv1.GetSnapshotRequest) (*w
 func (s *Snapshots) Verify(stream weirv1.SnapshotService_VerifyServer) error {
 	ctx := stream.Context()
 	first, err := stream.Recv()
-	if err != nil {
+	if err := headed("snapshot.verify", first.GetHeader() != nil, err); err != nil {
 		return err
-	}
-	if first.GetHeader() == nil {
-		return feature.Errorf(feature.Invalid, "snapshot.verify", "", "the first message must be the header")
 	}
 	x, err := s.Records.Snapshot(ctx, "", first.GetHeader().Id)
 	if err != nil {

@@ -42,7 +42,9 @@ func (a *App) startServers() (service, error) {
 
 // registerLate registers the services that need other roles, once all of them are made.
 func (a *App) registerLate(g grpc.ServiceRegistrar) {
+	spool := filepath.Join(a.cfg.DataDir, "incoming")
+	api.SweepSpool(spool)
 	weirv1.RegisterIngestServiceServer(g, &api.Ingest{Registry: a.registry, Tables: a.tables, Supervisor: a.supervisor, Importer: a.importer,
-		Held: a.ingestMetrics.Held, Newest: a.ingestMetrics.Newest, Spool: filepath.Join(a.cfg.DataDir, "incoming")})
+		Held: a.ingestMetrics.Held, Newest: a.ingestMetrics.Newest, Spool: spool})
 	weirv1.RegisterMonitorServiceServer(g, &api.Monitors{Registry: a.registry, Reader: drift.NewReader(a.drift), Watch: a.watch})
 }
