@@ -106,8 +106,8 @@ func (part *partition) run() {
 			if recs == nil {
 				break
 			}
-			if part.q.waiting() < p.BatchBytes && part.q.setPaused(false) {
-				p.cl.ResumeFetchPartitions(map[string][]int32{p.Source.Topic: {part.id}})
+			if part.q.waiting() < p.BatchBytes {
+				part.q.setPaused(false, func() { p.cl.ResumeFetchPartitions(map[string][]int32{p.Source.Topic: {part.id}}) })
 			}
 			if p.buffered() >= p.FlushBytes {
 				p.flushSoon()

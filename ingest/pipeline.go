@@ -295,8 +295,8 @@ func (p *Pipeline) poll(ctx context.Context) {
 			if part == nil {
 				return // revoked meanwhile
 			}
-			if part.q.put(ft.Records) > perPartition && part.q.setPaused(true) {
-				p.cl.PauseFetchPartitions(map[string][]int32{p.Source.Topic: {ft.Partition}})
+			if part.q.put(ft.Records) > perPartition {
+				part.q.setPaused(true, func() { p.cl.PauseFetchPartitions(map[string][]int32{p.Source.Topic: {part.id}}) })
 			}
 		})
 		p.cl.AllowRebalance()

@@ -73,13 +73,16 @@ func (q *queue) waiting() int64 {
 	return q.bytes
 }
 
-// setPaused notes whether fetching is paused and reports whether that is a change.
-func (q *queue) setPaused(p bool) bool {
+// setPaused notes whether fetching is paused; where that is a change, change
+// makes it so. It is called under the lock: done after it, a pause that comes behind
+// the resume meant for it would last for ever.
+func (q *queue) setPaused(p bool, change func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	changed := q.paused != p && !q.closed
-	q.paused = p
-	return changed
+	if q.paused != p && !q.closed {
+		q.paused = p
+		change()
+	}
 }
 
 // close drops what waits; nothing can be taken afterwards.

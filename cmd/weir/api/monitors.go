@@ -170,7 +170,12 @@ type Events struct {
 
 // List lists events, newest first, with how their delivery stands.
 func (s *Events) List(ctx context.Context, req *weirv1.ListEventsRequest) (*weirv1.ListEventsResponse, error) {
-	evs, err := s.Reader.Events(ctx, drift.EventQuery{Project: req.Project, Monitor: req.Monitor, Limit: limit(req.Limit, 100)})
+	most := limit(req.Limit, 100)
+	q := drift.EventQuery{Project: req.Project, Monitor: req.Monitor, Limit: most}
+	if req.Type != "" {
+		q.Limit = max(most, 10_000) // of all types, to find enough of one
+	}
+	evs, err := s.Reader.Events(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +183,9 @@ func (s *Events) List(ctx context.Context, req *weirv1.ListEventsRequest) (*weir
 	for _, e := range evs {
 		if req.Type != "" && req.Type != e.Type {
 			continue
+		}
+		if len(resp.Events) == most {
+			break
 		}
 		var ce struct {
 			Source  string          `json:"source"`
