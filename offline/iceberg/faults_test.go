@@ -98,10 +98,11 @@ func TestZombie(t *testing.T) {
 
 func TestChangedFromOutside(t *testing.T) {
 	v := offlinetest.View("stats")
-	refused := func(t *testing.T, tb offline.Table, open offlinetest.Open, at feature.Position) {
+	refused := func(t *testing.T, tb offline.Table, open offlinetest.Open, at feature.Position, fault error) {
 		t.Helper()
 		_, err := tb.Positions(ctx)
 		require.Equal(t, feature.Invalid, feature.KindOf(err), "%v", err)
+		require.ErrorIs(t, err, fault)
 		var fe *feature.Error
 		require.True(t, errors.As(err, &fe) && fe.Hint != "")
 		_, err = tb.Load(ctx, offline.Version{})
@@ -110,12 +111,13 @@ func TestChangedFromOutside(t *testing.T) {
 		require.Equal(t, feature.Invalid, feature.KindOf(err))
 		_, err = open().Table(ctx, v)
 		require.Equal(t, feature.Invalid, feature.KindOf(err))
+		require.ErrorIs(t, err, fault)
 	}
 	t.Run("rolled back", func(t *testing.T) {
 		tb, open := openTable(t, v)
 		_, at, snaps := fill(t, tb, 3)
 		require.NoError(t, iceberg.RollBack(ctx, tb, snaps[1]))
-		refused(t, tb, open, at)
+		refused(t, tb, open, at, offline.ErrRolledBack)
 		require.NoError(t, iceberg.RollBack(ctx, tb, snaps[2]))
 		_, err := tb.Positions(ctx)
 		require.NoError(t, err, "mended")
@@ -126,7 +128,7 @@ func TestChangedFromOutside(t *testing.T) {
 		require.NoError(t, iceberg.Foreign(ctx, tb, func(_ *table.Table, tx *table.Transaction) error {
 			return tx.RemoveProperties([]string{iceberg.FieldPositions})
 		}))
-		refused(t, tb, open, at)
+		refused(t, tb, open, at, offline.ErrNoPositions)
 	})
 	t.Run("property damaged", func(t *testing.T) {
 		tb, open := openTable(t, v)
@@ -134,7 +136,7 @@ func TestChangedFromOutside(t *testing.T) {
 		require.NoError(t, iceberg.Foreign(ctx, tb, func(_ *table.Table, tx *table.Transaction) error {
 			return tx.SetProperties(iceberggo.Properties{iceberg.FieldPositions: `{"v":1,"topics":[{"id":"zz"}]}`})
 		}))
-		refused(t, tb, open, at)
+		refused(t, tb, open, at, offline.ErrNoPositions)
 	})
 	t.Run("commits and expiry of others are survived", func(t *testing.T) {
 		tb, open := openTable(t, v)

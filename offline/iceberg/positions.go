@@ -92,27 +92,27 @@ func (t *Table) standingOf(m table.Metadata) (standing, error) {
 	current := m.CurrentSnapshot()
 	if !ok {
 		if current != nil {
-			return standing{}, t.foreign("it has snapshots but no property " + propPositions)
+			return standing{}, t.foreign(offline.ErrNoPositions, "it has snapshots but no property "+propPositions)
 		}
 		return standing{}, nil
 	}
 	s, err := decodeStanding(text)
 	if err != nil {
-		return standing{}, t.foreign("its property " + propPositions + " cannot be read: " + err.Error())
+		return standing{}, t.foreign(offline.ErrNoPositions, "its property "+propPositions+" cannot be read: "+err.Error())
 	}
 	if current == nil {
 		if s.data != "" {
-			return standing{}, t.foreign("it has positions but no snapshot")
+			return standing{}, t.foreign(offline.ErrRolledBack, "it has positions but no snapshot")
 		}
 		return s, nil
 	}
 	own, whole := nearest(m, current)
 	switch {
 	case own != nil && own.Summary.Properties[propCommit] != s.data:
-		return standing{}, t.foreign(fmt.Sprintf("its positions belong to commit %q, its newest snapshot of ours to %q",
+		return standing{}, t.foreign(offline.ErrRolledBack, fmt.Sprintf("its positions belong to commit %q, its newest snapshot of ours to %q",
 			s.data, own.Summary.Properties[propCommit]))
 	case own == nil && whole && s.data != "":
-		return standing{}, t.foreign(fmt.Sprintf("its positions belong to commit %q, which no snapshot is from", s.data))
+		return standing{}, t.foreign(offline.ErrRolledBack, fmt.Sprintf("its positions belong to commit %q, which no snapshot is from", s.data))
 	}
 	return s, nil
 }
@@ -160,7 +160,7 @@ func summaryPositions(at []feature.Position, c *feature.Commit) []feature.Positi
 	return out
 }
 
-func (t *Table) foreign(why string) error {
-	return feature.Errorf(feature.Invalid, "iceberg.load", "view "+t.view.ID(), "the table was changed from outside: %s", why).
+func (t *Table) foreign(fault error, why string) error {
+	return feature.Errorf(feature.Invalid, "iceberg.load", "view "+t.view.ID(), "%w, something other than Weir has changed it: %s", fault, why).
 		WithHint("bring back the table's newest snapshot, or delete the view's table and ingest it again")
 }

@@ -199,7 +199,7 @@ func (t *Table) Load(ctx context.Context, v offline.Version) (*offline.State, er
 		if own, _ := nearest(now.meta, snap); own != nil {
 			s, err := decodeStanding(own.Summary.Properties[propPositions])
 			if err != nil {
-				return nil, t.foreign("the positions of a snapshot cannot be read: " + err.Error())
+				return nil, t.foreign(offline.ErrNoPositions, "those of a snapshot cannot be read: "+err.Error())
 			}
 			st.Positions = s.positions
 		}
