@@ -28,6 +28,10 @@ type Config struct {
 	// CatchUp is how many events a view may be behind the others of its source
 	// before it reads with a consumer of its own.
 	CatchUp int64 `koanf:"catch_up"`
+	// SessionTimeout is how long a worker that died without a word is waited for
+	// before others take its partitions. The broker bounds it (6s to 30min unless
+	// its group.min.session.timeout.ms and group.max.session.timeout.ms say otherwise).
+	SessionTimeout time.Duration `koanf:"session_timeout"`
 }
 
 // DefaultConfig is what holds where nothing is configured.
@@ -42,6 +46,7 @@ func DefaultConfig() Config {
 		RecreatedTopic: "stop",
 		TruncatedTopic: "stop",
 		CatchUp:        100_000,
+		SessionTimeout: 15 * time.Second,
 	}
 }
 
@@ -55,6 +60,9 @@ func (c Config) Validate() error {
 	}
 	if c.FlushInterval <= 0 {
 		errs = append(errs, fmt.Errorf("ingest.flush_interval: must be above zero (got %s)", c.FlushInterval))
+	}
+	if c.SessionTimeout < 100*time.Millisecond {
+		errs = append(errs, fmt.Errorf("ingest.session_timeout: must be at least 100ms (got %s)", c.SessionTimeout))
 	}
 	positive("flush_bytes", c.FlushBytes)
 	positive("batch_rows", int64(c.BatchRows))

@@ -188,6 +188,8 @@ func (p *Pipeline) open(ctx context.Context) error {
 	}
 	p.cl, err = kgo.NewClient(append(slices.Clone(p.Kafka),
 		kgo.ConsumerGroup(p.Group),
+		kgo.SessionTimeout(p.SessionTimeout),
+		kgo.HeartbeatInterval(min(3*time.Second, p.SessionTimeout/3)),
 		kgo.ConsumeTopics(p.Source.Topic),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // their offsets move the position to the end of the log
