@@ -46,8 +46,10 @@ func (p *Pipeline) adopt(ctx context.Context, added map[int32]kgo.Offset) error 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.work, cancel)()
-	p.flushMu.Lock() // no flush while the sinks are brought to their positions
-	defer p.flushMu.Unlock()
+	if !p.flushMu.lockWithin(ctx) { // no flush while the sinks are brought to their positions
+		return ctx.Err()
+	}
+	defer p.flushMu.unlock()
 	if p.over {
 		return context.Canceled
 	}
@@ -250,8 +252,8 @@ func (p *Pipeline) revoke(ctx context.Context, m map[string][]int32, handover bo
 	}
 	p.mu.Unlock()
 	stopAll(gone, handover)
-	p.flushMu.Lock()
-	defer p.flushMu.Unlock()
+	p.flushMu.lock()
+	defer p.flushMu.unlock()
 	if handover {
 		fctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 		if err := p.flush(fctx, gone, 0); err != nil {

@@ -35,9 +35,9 @@ func (p *Pipeline) flushLoop(ctx, flushing context.Context) {
 				gone = err
 			}
 		}
-		p.flushMu.Lock()
+		p.flushMu.lock()
 		err := p.flush(flushing, nil, 0)
-		p.flushMu.Unlock()
+		p.flushMu.unlock()
 		if gone != nil {
 			p.fail(gone)
 		}
@@ -54,8 +54,8 @@ const lookAtTopic = 10 * time.Second
 func (p *Pipeline) finish(ctx context.Context, clean bool, next func() int64) {
 	parts := p.owned()
 	stopAll(parts, clean)
-	p.flushMu.Lock()
-	defer p.flushMu.Unlock()
+	p.flushMu.lock()
+	defer p.flushMu.unlock()
 	if clean {
 		revision := int64(0)
 		if next != nil {

@@ -64,7 +64,7 @@ type Pipeline struct {
 	ends  map[int32]int64      // guarded by mu; end of the log, as last listed
 	count int                  // guarded by mu; partitions of the topic, as last listed
 
-	flushMu sync.Mutex // one flush at a time; held from cut to settle
+	flushMu turn // one flush at a time; held from cut to settle, however long the stores take
 	kick    chan struct{}
 	fatal   chan error
 	// over is guarded by flushMu. The last flush is done, or one failed after its
@@ -99,6 +99,7 @@ func NewPipeline(c PipelineConfig) *Pipeline {
 		ends:           map[int32]int64{},
 		joined:         make(chan struct{}),
 		held:           c.Quarantine.Session(),
+		flushMu:        newTurn(),
 		kick:           make(chan struct{}, 1),
 		fatal:          make(chan error, 1),
 	}
