@@ -15,38 +15,81 @@ import (
 // read in several passes, each for a range of the keys' hashes.
 const newestKeys = 4 << 20
 
+// NewestOptions says of which rows Newest shall give the newest. The zero value
+// is all keys of the newest version.
+type NewestOptions struct {
+	Version Version
+	// Part of Parts, counted from 0: only the keys whose hashes lie in that one of
+	// so many equal ranges. Together the parts are all keys, each once. 0 Parts is one part.
+	Part, Parts int
+	// Counted, when set, hears before rows come how many keys this part has: an
+	// estimate (by the share of the hashes that have been looked at) until the
+	// last pass over the table, exact from then on.
+	Counted func(keys int64)
+}
+
+// PartsFor is how many parts a table of so many rows may be split into without
+// its keys being read more often than they are anyway.
+func PartsFor(rows int64) int { return int(min(max((rows+newestKeys-1)/newestKeys, 1), 1<<16)) }
+
 // Newest calls fn with the newest row of every key of a table, by the order of
 // feature.Stamp; a key whose newest row is a tombstone comes as a tombstone.
-// Batches are as in Scan, keys in no order.
+// Batches are as in Scan. Keys come in no order, but in the same one whenever the same
+// part of the same snapshot is read.
 //
 // Keys and times of all rows are read first, a few numbers a row; only the rows
 // that win are read whole. A file is sorted, so most rows lose to the next one
 // of their key before anything is looked up, and the newest days are read first,
 // so that most others lose to a row that is there already.
-func Newest(ctx context.Context, t Table, fn func(*feature.Batch) error) error {
-	return newest(ctx, t, newestKeys, fn)
+func Newest(ctx context.Context, t Table, o NewestOptions, fn func(*feature.Batch) error) error {
+	return newest(ctx, t, o, newestKeys, fn)
 }
 
-func newest(ctx context.Context, t Table, most int, fn func(*feature.Batch) error) error {
-	st, err := t.Load(ctx, Version{})
+// bounds are the first and last hash of a part.
+func (o NewestOptions) bounds() (first, last uint64, err error) {
+	parts := max(o.Parts, 1)
+	if o.Part < 0 || o.Part >= parts {
+		return 0, 0, feature.Errorf(feature.Invalid, "offline.newest", "", "part %d of %d", o.Part, parts)
+	}
+	width := math.MaxUint64 / uint64(parts)
+	first = uint64(o.Part) * width
+	if o.Part == parts-1 {
+		return first, math.MaxUint64, nil
+	}
+	return first, first + width - 1, nil
+}
+
+func newest(ctx context.Context, t Table, o NewestOptions, most int, fn func(*feature.Batch) error) error {
+	first, end, err := o.bounds()
+	if err != nil {
+		return err
+	}
+	st, err := t.Load(ctx, o.Version)
 	if err != nil {
 		return err
 	}
 	files := slices.Clone(st.Files)
 	slices.SortStableFunc(files, func(a, b File) int { return cmp.Compare(b.MaxEffective, a.MaxEffective) })
-	lo, width := uint64(0), uint64(math.MaxUint64)
+	lo, width, keys := first, end-first, int64(0)
 	for {
-		w := &newestRows{lo: lo, last: lo + min(width, math.MaxUint64-lo), most: most, index: map[string]int32{}}
+		w := &newestRows{lo: lo, last: lo + min(width, end-lo), most: most, index: map[string]int32{}}
 		err := inOrder(ctx, len(files), func(ctx context.Context, i int, emit func(*keyRun) error) error {
 			return readRuns(ctx, t, int32(i), files[i].Path, emit)
 		}, func(*keyRun) {}, w.add)
 		if err != nil {
 			return err
 		}
+		if keys += int64(len(w.rows)); o.Counted != nil {
+			all := keys
+			if w.last < end {
+				all = int64(float64(keys) / (float64(w.last-first) + 1) * (float64(end-first) + 1))
+			}
+			o.Counted(all)
+		}
 		if err := w.gather(ctx, t, st, files, fn); err != nil {
 			return err
 		}
-		if w.last == math.MaxUint64 {
+		if w.last == end {
 			return nil
 		}
 		// A pass that was narrowed by a dense range does not make all others narrow.

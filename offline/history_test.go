@@ -132,11 +132,55 @@ func TestNewest(t *testing.T) {
 				continue
 			}
 			var got []string
-			require.NoError(t, offline.NewestIn(context.Background(), tb, most, func(b *feature.Batch) error {
+			keys := int64(-1)
+			o := offline.NewestOptions{Counted: func(n int64) { keys = n }}
+			require.NoError(t, offline.NewestIn(context.Background(), tb, o, most, func(b *feature.Batch) error {
 				got = append(got, offlinetest.Lines(b)...)
 				return nil
 			}))
 			offlinetest.SameRows(t, want, got)
+			require.EqualValues(t, len(want), keys, "exact in the end")
 		}
 	}
+}
+
+// The parts of a snapshot are together its keys, in the same order every time,
+// whatever has been committed since.
+func TestNewestInParts(t *testing.T) {
+	ctx := context.Background()
+	tb, _ := filled(t, newSeed(t), 3000, 4, 700)
+	st, err := tb.Load(ctx, offline.Version{})
+	require.NoError(t, err)
+	read := func(o offline.NewestOptions, most int) (lines []string) {
+		require.NoError(t, offline.NewestIn(ctx, tb, o, most, func(b *feature.Batch) error {
+			lines = append(lines, offlinetest.Lines(b)...)
+			return nil
+		}))
+		return lines
+	}
+	pinned := offline.Version{Snapshot: st.Snapshot}
+	want := read(offline.NewestOptions{Version: pinned}, 1<<20)
+
+	at := st.Positions[0]
+	g := &offlinetest.Gen{R: rand.New(rand.NewPCG(1, 6)), View: tb.View(), Keys: 5000}
+	b := g.Batch(at.Partition, at.Next, 2000, true)
+	c := &feature.Commit{ID: "later", View: tb.View(), Advances: []feature.Advance{{From: at, To: offlinetest.At(at.Partition, b.Origin.Next, "later")}}}
+	require.NoError(t, offlinetest.Flush(ctx, offlinetest.NewWriter(t, tb), c, b))
+	require.NotEqual(t, len(want), len(read(offline.NewestOptions{}, 1<<20)))
+
+	for _, parts := range []int{1, 2, 7, 64} {
+		for _, most := range []int{1 << 20, 50} {
+			var all []string
+			for part := range parts {
+				o := offline.NewestOptions{Version: pinned, Part: part, Parts: parts}
+				lines := read(o, most)
+				require.Equal(t, lines, read(o, most), "the order of a part is always the same")
+				all = append(all, lines...)
+			}
+			offlinetest.SameRows(t, want, all)
+		}
+	}
+	err = offline.Newest(ctx, tb, offline.NewestOptions{Part: 3, Parts: 3}, nil)
+	require.Equal(t, feature.Invalid, feature.KindOf(err), "%v", err)
+	require.Equal(t, []int{1, 1, 2, 25}, []int{offline.PartsFor(0), offline.PartsFor(4 << 20), offline.PartsFor(4<<20 + 1), offline.PartsFor(100 << 20)})
 }

@@ -163,7 +163,9 @@ func BenchmarkNewest(b *testing.B) {
 			b.ReportMetric(spent.Seconds()/float64(i), "cpu-s")
 		})
 	}
-	run("newest", func(tb offline.Table, fn func(*feature.Batch) error) error { return offline.Newest(ctx, tb, fn) })
+	run("newest", func(tb offline.Table, fn func(*feature.Batch) error) error {
+		return offline.Newest(ctx, tb, offline.NewestOptions{}, fn)
+	})
 	run("scan", func(tb offline.Table, fn func(*feature.Batch) error) error {
 		return offline.Scan(ctx, tb, offline.ScanOptions{}, fn)
 	})

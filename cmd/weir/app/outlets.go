@@ -34,7 +34,7 @@ func (h history) Newest(ctx context.Context, v *feature.View, fn func(*feature.B
 		return err
 	}
 	defer t.Close()
-	return offline.Newest(ctx, t, fn)
+	return offline.Newest(ctx, t, offline.NewestOptions{}, fn)
 }
 
 // Positions returns where a view's table stands.
