@@ -29,6 +29,7 @@ type client struct {
 	quarantine weirv1.QuarantineServiceClient
 	monitors   weirv1.MonitorServiceClient
 	events     weirv1.EventServiceClient
+	upkeep     weirv1.UpkeepServiceClient
 }
 
 func (e *env) dial() (*client, error) {
@@ -50,7 +51,7 @@ func connect(addr, project string) (*client, error) {
 		features: weirv1.NewFeatureServiceClient(conn), registry: weirv1.NewRegistryServiceClient(conn),
 		snapshots: weirv1.NewSnapshotServiceClient(conn), ingest: weirv1.NewIngestServiceClient(conn),
 		quarantine: weirv1.NewQuarantineServiceClient(conn), monitors: weirv1.NewMonitorServiceClient(conn),
-		events: weirv1.NewEventServiceClient(conn),
+		events: weirv1.NewEventServiceClient(conn), upkeep: weirv1.NewUpkeepServiceClient(conn),
 	}, nil
 }
 
