@@ -3,6 +3,8 @@ package online
 import (
 	"context"
 	"time"
+
+	"github.com/weir-ml/weir/registry/feature"
 )
 
 // Store keeps values by key. All methods may be called in parallel. Errors are
@@ -25,11 +27,21 @@ type Store interface {
 	// Fill stores each row whose key the store does not have, and leaves the others
 	// as they are, newer or not.
 	Fill(ctx context.Context, rows []Row) error
+	// Scan calls fn with the rows of a span, some hundred at a time, in no order. A
+	// key that is there all the while comes, perhaps more than once; one that is
+	// made or dropped meanwhile may come or not. vals[i] is nil where a key was
+	// gone when its value was read. fn may keep keys and values, but not the slices.
+	Scan(ctx context.Context, span Span, fn func(keys []string, vals [][]byte) error) error
+	// Remove drops each row whose key still has exactly that value, and returns how
+	// many. Keys are distinct within a call.
+	Remove(ctx context.Context, rows []Row) (int, error)
 	// Marks returns the marks of a view and the ttl its rows were written under,
 	// in microseconds. On a cluster each is the worst over all shards.
 	Marks(ctx context.Context, view string) (Marks, error)
 	// Settle records where the table stands, and that rows thought lost were put again.
 	Settle(ctx context.Context, view string, ttl int64, s []Settlement) error
+	// Forget drops all marks of a view.
+	Forget(ctx context.Context, view string) error
 	// Schema returns the text of a schema, "" when the store does not have it.
 	Schema(ctx context.Context, view string, id uint32) (string, error)
 	// PutSchema stores the text of a schema. Another text under the same id is a Conflict.
@@ -44,6 +56,20 @@ type Row struct {
 	Key    string
 	Value  []byte
 	Expire time.Duration // from now; 0 keeps it for ever
+}
+
+// Span is the keys that begin with Prefix and end with Suffix: those of one view.
+type Span struct{ Prefix, Suffix string }
+
+// Has reports whether a key is in the span.
+func (s Span) Has(key string) bool {
+	return len(key) >= len(s.Prefix)+len(s.Suffix) && key[:len(s.Prefix)] == s.Prefix && key[len(key)-len(s.Suffix):] == s.Suffix
+}
+
+// SpanOf is where the rows of a view are.
+func SpanOf(v *feature.View) Span {
+	k := newKeyFormat(v)
+	return Span{k.prefix, k.suffix}
 }
 
 // Result is what Put did.

@@ -122,6 +122,44 @@ func (s *Store) set(row online.Row, now time.Time) {
 	s.rows[strings.Clone(row.Key)] = e
 }
 
+// Scan gives the rows as they are when it is called.
+func (s *Store) Scan(ctx context.Context, span online.Span, fn func(keys []string, vals [][]byte) error) error {
+	const most = 500
+	var keys []string
+	var vals [][]byte
+	s.mu.RLock()
+	now := s.now()
+	for k, e := range s.rows {
+		if span.Has(k) && (e.expires.IsZero() || e.expires.After(now)) {
+			keys, vals = append(keys, k), append(vals, e.value)
+		}
+	}
+	s.mu.RUnlock()
+	for len(keys) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(most, len(keys))
+		if err := fn(keys[:n:n], vals[:n:n]); err != nil {
+			return err
+		}
+		keys, vals = keys[n:], vals[n:]
+	}
+	return nil
+}
+
+func (s *Store) Remove(_ context.Context, rows []online.Row) (removed int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, row := range rows {
+		if e, ok := s.rows[row.Key]; ok && bytes.Equal(e.value, row.Value) {
+			delete(s.rows, row.Key)
+			removed++
+		}
+	}
+	return removed, nil
+}
+
 // of needs mu.
 func (s *Store) of(view string) *marks {
 	m := s.marks[view]
@@ -157,6 +195,13 @@ func (s *Store) Settle(_ context.Context, view string, ttl int64, list []online.
 		mark.TopicID, mark.Partition = p.topicID, p.id
 		m.part[p] = x.Apply(mark)
 	}
+	return nil
+}
+
+func (s *Store) Forget(_ context.Context, view string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.marks, view)
 	return nil
 }
 

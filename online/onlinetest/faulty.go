@@ -10,7 +10,7 @@ import (
 )
 
 // Faulty wraps a store. Before each operation it asks Fail, with the operation's
-// name (get, put, fill, marks, settle, schema, put_schema) and how many of that name came before.
+// name (get, put, fill, scan, remove, marks, settle, forget, schema, put_schema) and how many of that name came before.
 type Faulty struct {
 	online.Store
 	// Fail returns what goes wrong: Clean fails before anything has happened,
@@ -86,6 +86,55 @@ func (f *Faulty) Fill(ctx context.Context, rows []online.Row) error {
 		return err
 	}
 	return f.Store.Fill(ctx, rows)
+}
+
+func (f *Faulty) Scan(ctx context.Context, span online.Span, fn func([]string, [][]byte) error) error {
+	x, err := f.fault("scan")
+	switch x {
+	case Clean:
+		return err
+	case Half: // breaks off in the middle of the first answer
+		if inner := f.Store.Scan(ctx, span, func(keys []string, vals [][]byte) error {
+			if inner := fn(keys[:len(keys)/2], vals[:len(keys)/2]); inner != nil {
+				return inner
+			}
+			return ErrInjected
+		}); inner != nil && !errors.Is(inner, ErrInjected) {
+			return inner
+		}
+		return err
+	case Late:
+		if inner := f.Store.Scan(ctx, span, fn); inner != nil {
+			return inner
+		}
+		return err
+	}
+	return f.Store.Scan(ctx, span, fn)
+}
+
+func (f *Faulty) Remove(ctx context.Context, rows []online.Row) (int, error) {
+	switch x, err := f.fault("remove"); x {
+	case Clean:
+		return 0, err
+	case Half:
+		_, _ = f.Store.Remove(ctx, rows[:len(rows)/2])
+		return 0, err
+	case Late:
+		_, _ = f.Store.Remove(ctx, rows)
+		return 0, err
+	}
+	return f.Store.Remove(ctx, rows)
+}
+
+func (f *Faulty) Forget(ctx context.Context, view string) error {
+	switch x, err := f.fault("forget"); x {
+	case Clean:
+		return err
+	case Half, Late:
+		_ = f.Store.Forget(ctx, view)
+		return err
+	}
+	return f.Store.Forget(ctx, view)
 }
 
 func (f *Faulty) Marks(ctx context.Context, view string) (online.Marks, error) {

@@ -55,6 +55,15 @@ end
 return stored
 `)
 
+// removeScript drops each key that still holds the value given for it. Returns how many.
+var removeScript = newScript(`
+local removed = 0
+for i = 1, #KEYS do
+  if redis.call('GET', KEYS[i]) == ARGV[i] then removed = removed + redis.call('DEL', KEYS[i]) end
+end
+return removed
+`)
+
 // A view's marks are one hash: "ttl", and for each partition the fields
 // <topic id>/<partition>:written, :settled, :lost_from and :lost_to. Numbers are stored as
 // they were sent, never as Lua prints them (1e+15).

@@ -8,13 +8,10 @@ package redis
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"unsafe"
 
@@ -104,10 +101,10 @@ func (s *Store) Get(ctx context.Context, keys []string, vals [][]byte, failed []
 		return s.classify("get", take(cmd, nil, vals, failed))
 	}
 	groups := s.group(keys)
-	err := s.getGroups(ctx, keys, groups, vals, failed)
+	err := s.getGroups(ctx, s.reads, keys, groups, vals, failed)
 	if err != nil && broken(err) && ctx.Err() == nil {
 		again := slices.DeleteFunc(groups, func(g []int) bool { return !failed[g[0]] })
-		err = s.getGroups(ctx, keys, again, vals, failed)
+		err = s.getGroups(ctx, s.reads, keys, again, vals, failed)
 	}
 	return s.classify("get", err)
 }
@@ -138,8 +135,8 @@ func (s *Store) group(keys []string) [][]int {
 	return groups
 }
 
-func (s *Store) getGroups(ctx context.Context, keys []string, groups [][]int, vals [][]byte, failed []bool) (first error) {
-	pipe := s.reads.Pipeline()
+func (s *Store) getGroups(ctx context.Context, from goredis.UniversalClient, keys []string, groups [][]int, vals [][]byte, failed []bool) (first error) {
+	pipe := from.Pipeline()
 	cmds := make([]*goredis.StringSliceCmd, len(groups))
 	for i, g := range groups {
 		args := make([]any, 1, 1+len(g))
@@ -269,44 +266,55 @@ func trip(rows []online.Row) int {
 	return n
 }
 
-func (s *Store) putTrip(ctx context.Context, rows []online.Row) (stored int, err error) {
-	var calls []*call
-	add := func(at int, c *call) {
-		c.keys = append(c.keys, rows[at].Key)
-		c.args = append(c.args, rows[at].Value, rows[at].Expire.Milliseconds())
-	}
+func (s *Store) putTrip(ctx context.Context, rows []online.Row) (int, error) {
+	return s.tally(ctx, s.rowCalls(&putScript, rows, func(c *call, r *online.Row) {
+		c.args = append(c.args, r.Value, r.Expire.Milliseconds())
+	}))
+}
+
+// rowCalls makes the calls of a script for rows, at most RowsPerWrite each, and
+// on a cluster those of one slot.
+func (s *Store) rowCalls(script *script, rows []online.Row, args func(*call, *online.Row)) (calls []*call) {
+	var of map[uint16]*call // the open call of a slot
 	if s.cluster() {
-		of := map[uint16]*call{} // the open call of a slot
-		for i := range rows {
-			n := slot(rows[i].Key)
-			c := of[n]
-			if c == nil || len(c.keys) == s.cfg.RowsPerWrite {
-				c = &call{script: &putScript}
-				of[n] = c
-				calls = append(calls, c)
-			}
-			add(i, c)
-		}
-	} else {
-		for i := range rows {
-			if i%s.cfg.RowsPerWrite == 0 {
-				n := min(s.cfg.RowsPerWrite, len(rows)-i)
-				calls = append(calls, &call{script: &putScript, keys: make([]any, 0, n), args: make([]any, 0, 2*n)})
-			}
-			add(i, calls[len(calls)-1])
-		}
+		of = map[uint16]*call{}
 	}
+	var c *call
+	var n uint16
+	for i := range rows {
+		if of != nil {
+			n = slot(rows[i].Key)
+			c = of[n]
+		}
+		if c == nil || len(c.keys) == s.cfg.RowsPerWrite {
+			c = &call{script: script}
+			if of != nil {
+				of[n] = c
+			} else {
+				size := min(s.cfg.RowsPerWrite, len(rows)-i)
+				c.keys, c.args = make([]any, 0, size), make([]any, 0, 2*size)
+			}
+			calls = append(calls, c)
+		}
+		c.keys = append(c.keys, rows[i].Key)
+		args(c, &rows[i])
+	}
+	return calls
+}
+
+// tally runs calls that answer a number, and adds those up.
+func (s *Store) tally(ctx context.Context, calls []*call) (sum int, err error) {
 	if err := run(ctx, s.writes, calls); err != nil {
 		return 0, err
 	}
 	for _, c := range calls {
 		n, err := c.cmd.Int()
 		if err != nil {
-			return stored, err
+			return sum, err
 		}
-		stored += n
+		sum += n
 	}
-	return stored, nil
+	return sum, nil
 }
 
 // Fill stores rows with SET NX.
@@ -333,96 +341,6 @@ func (s *Store) Fill(ctx context.Context, rows []online.Row) error {
 		rows = rows[n:]
 	}
 	return nil
-}
-
-func partName(topicID [16]byte, partition int32) string {
-	return hex.EncodeToString(topicID[:]) + "/" + strconv.Itoa(int(partition))
-}
-
-// Marks reads the marks of every shard and keeps the worst of each.
-func (s *Store) Marks(ctx context.Context, view string) (online.Marks, error) {
-	keys, err := s.shards.keys(ctx, view, true)
-	if err != nil {
-		return online.Marks{}, s.classify("marks", err)
-	}
-	var all []online.Marks
-	for _, k := range keys {
-		h, err := s.writes.HGetAll(ctx, k).Result()
-		if err != nil {
-			return online.Marks{}, s.classify("marks", err)
-		}
-		all = append(all, parseMarks(h))
-	}
-	return worst(all), nil
-}
-
-func parseMarks(h map[string]string) online.Marks {
-	var m online.Marks
-	number := func(f string) int64 { n, _ := strconv.ParseInt(h[f], 10, 64); return n }
-	m.TTL = number("ttl")
-	for f := range h {
-		part, ok := strings.CutSuffix(f, ":written")
-		if !ok {
-			continue
-		}
-		id, num, _ := strings.Cut(part, "/")
-		raw, err1 := hex.DecodeString(id)
-		n, err2 := strconv.ParseInt(num, 10, 32)
-		if err1 != nil || err2 != nil || len(raw) != 16 {
-			continue
-		}
-		m.Part = append(m.Part, online.Mark{
-			TopicID: [16]byte(raw), Partition: int32(n),
-			Written: number(f), Settled: number(part + ":settled"),
-			LostFrom: number(part + ":lost_from"), LostTo: number(part + ":lost_to"),
-		})
-	}
-	return m
-}
-
-// worst merges the marks of shards. A partition that one shard does not know is
-// left out: that shard has nothing of it.
-func worst(all []online.Marks) online.Marks {
-	m := all[0]
-	for _, o := range all[1:] {
-		if o.TTL != 0 && (m.TTL == 0 || o.TTL < m.TTL) {
-			m.TTL = o.TTL // 0 is no ttl
-		}
-		both := m.Part[:0:0]
-		for _, a := range m.Part {
-			b, ok := o.Find(a.TopicID, a.Partition)
-			if !ok {
-				continue
-			}
-			if b.LostFrom < b.LostTo {
-				if a.LostFrom >= a.LostTo {
-					a.LostFrom, a.LostTo = b.LostFrom, b.LostTo
-				}
-				a.LostFrom, a.LostTo = min(a.LostFrom, b.LostFrom), max(a.LostTo, b.LostTo)
-			}
-			a.Written, a.Settled = min(a.Written, b.Written), min(a.Settled, b.Settled)
-			both = append(both, a)
-		}
-		m.Part = both
-	}
-	return m
-}
-
-// Settle runs settleScript on every shard.
-func (s *Store) Settle(ctx context.Context, view string, ttl int64, list []online.Settlement) error {
-	keys, err := s.shards.keys(ctx, view, false)
-	if err != nil {
-		return s.classify("settle", err)
-	}
-	args := []any{ttl}
-	for _, x := range list {
-		args = append(args, partName(x.TopicID, x.Partition), x.Settled, x.Written, x.MendedFrom, x.MendedTo, x.StillFrom, x.Reset)
-	}
-	calls := make([]*call, len(keys))
-	for i, k := range keys {
-		calls[i] = &call{script: &settleScript, keys: []any{k}, args: args}
-	}
-	return s.classify("settle", run(ctx, s.writes, calls))
 }
 
 func schemaKey(view string, id uint32) string { return fmt.Sprintf("w:{%s}:schema:%08x", view, id) }

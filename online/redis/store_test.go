@@ -46,7 +46,7 @@ func TestConformance(t *testing.T) {
 }
 
 // cluster makes a cluster of three redis-servers.
-func cluster(t *testing.T) []string {
+func cluster(t testing.TB) []string {
 	ctx := context.Background()
 	var addrs []string
 	for i := range 3 {
@@ -79,7 +79,7 @@ func cluster(t *testing.T) []string {
 	return addrs
 }
 
-func clusterPort(t *testing.T) string {
+func clusterPort(t testing.TB) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
