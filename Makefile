@@ -40,6 +40,7 @@ lint: ## gofmt, go vet, staticcheck, the floors, govulncheck
 
 .PHONY: bench
 bench: ## benchmarks, as a table with the machine
+	@scripts/setup-test.sh --peers || echo 'make: some lines will be left out'
 	@$(GO) run ./bench
 
 .PHONY: demo

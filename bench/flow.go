@@ -1,14 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -16,16 +16,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/weir-ml/weir/cmd/weir/embedded"
 	"github.com/weir-ml/weir/ingest/decode/decodetest"
-	"github.com/weir-ml/weir/internal/testserver/native"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
 const (
 	flowPartitions = 4
-	flowAim        = 350_000 // events/CPU-s that the worker shall reach next; below it, a profile is shown
+	flowTarget     = 350_000 // events/CPU-s of the worker
 )
 
 const paymentsManifest = `
@@ -37,9 +35,9 @@ spec:
 ---
 apiVersion: weir/v1
 kind: Source
-metadata: {name: payments, description: Payments of the shop, owner: bench@example.com}
+metadata: {name: @VIEW@, description: Payments of the shop, owner: bench@example.com}
 spec:
-  topic: payments
+  topic: @TOPIC@
   event_time: {field: ts}
   schema: @SCHEMA@
 ---
@@ -52,9 +50,9 @@ spec:
 ---
 apiVersion: weir/v1
 kind: FeatureView
-metadata: {name: payment, description: The newest payment of each customer, owner: bench@example.com}
+metadata: {name: @VIEW@, description: The newest payment of each customer, owner: bench@example.com}
 spec:
-  source: payments
+  source: @VIEW@
   entities: [customer]
   suite: payment
   online: @ONLINE@
@@ -62,7 +60,8 @@ spec:
 @FEATURES@
 `
 
-func paymentsManifests(online bool) (string, error) {
+// paymentsManifests defines a view, and a source of the same name, over a topic of payments.
+func paymentsManifests(topic, view string, online bool) (string, error) {
 	var schema any
 	if err := json.Unmarshal([]byte(decodetest.Schema), &schema); err != nil {
 		return "", err
@@ -79,100 +78,162 @@ func paymentsManifests(online bool) (string, error) {
 		features = append(features, fmt.Sprintf("    - {name: %s, type: %s}", f.Name, f.Type))
 	}
 	return strings.NewReplacer("@SCHEMA@", string(line), "@RULES@", strings.Join(rules, "\n"), "@FEATURES@", strings.Join(features, "\n"),
-		"@ONLINE@", fmt.Sprint(online)).Replace(paymentsManifest), nil
+		"@ONLINE@", fmt.Sprint(online), "@TOPIC@", topic, "@VIEW@", view).Replace(paymentsManifest), nil
 }
 
 // measureFlow lets weir take in what stands in Kafka: first as a worker, with
 // Kafka and Redis outside of its process, then with everything in one process.
 func measureFlow(ctx context.Context, r *run) error {
-	worker, err := r.flowWorker(ctx, "worker", 2_000_000, "")
+	if err := r.measureWorker(ctx); err != nil {
+		return err
+	}
+	if err := r.measureOnline(ctx); err != nil {
+		return err
+	}
+	p, err := r.up(ctx, filepath.Join(r.dir, "flow-whole"), filepath.Join(r.dir, "whole.prof"))
 	if err != nil {
 		return err
 	}
-	r.addFlow(worker, "Kafka to committed table: schema + ten expectations, the worker", "view not online; the next aim is 350,000")
-	dir := filepath.Join(r.dir, "flow-redis")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
+	err = publish(ctx, p.kafka, flowPartitions, 500_000)
+	var whole flowed
+	if err == nil {
+		whole, err = p.flow(ctx, 500_000, true)
 	}
-	redis, err := native.StartRedis(ctx, dir)
-	switch {
-	case errors.Is(err, native.ErrAbsent):
-		fmt.Fprintln(os.Stderr, "  ingestion with a real Redis is not measured:", err)
-	case err != nil:
-		return err
-	default:
-		online, err := r.flowWorker(ctx, "online", 500_000, redis.Addr)
-		redis.Stop()
-		if err != nil {
-			return err
-		}
-		r.addFlow(online, "the same, and to a real Redis, the worker", "view online; 100,000 customers")
+	if serr := p.stop(); err == nil {
+		err = serr
 	}
-	whole, err := r.flow(ctx, "whole", 500_000, true)
 	if err != nil {
 		return err
 	}
-	r.addFlow(whole, "the same in one weir up: embedded Kafka and Redis, all in its CPU time", "view online; 100,000 customers")
+	l := whole.line("the same in one weir up: embedded Kafka and Redis, all in its CPU time", "view online; 100,000 customers")
+	l.Profile = top(ctx, filepath.Join(r.dir, "whole.prof"))
+	r.add(l)
 	return nil
 }
 
-func (r *run) addFlow(f flowed, what, note string) {
-	l := Line{What: what, Value: f.events / f.cpu, Unit: "events/CPU-s", CPU: f.cpu / f.events, CPUUnit: "event",
-		Note: fmt.Sprintf("%s events/s by the clock, all on the same cores, the wait for the last flush included; %s", number(f.events/f.seconds), note)}
-	if l.Value < flowAim {
-		l.Profile = f.profile
+// measureWorker is the line with a target. A Python consumer reads the same
+// topic between the rounds of the worker.
+func (r *run) measureWorker(ctx context.Context) error {
+	const events, rounds = 2_000_000, 3
+	k, err := r.kafka(ctx, "worker")
+	if err != nil {
+		return err
 	}
+	defer k.stop()
+	if err := publish(ctx, k.addr, flowPartitions, events); err != nil {
+		return err
+	}
+	peer := findPeer()
+	var ours, theirs []flowed
+	var versions string
+	for i := range rounds {
+		f, err := r.flowWorker(ctx, fmt.Sprintf("worker-%d", i), k, events, "")
+		if err != nil {
+			return err
+		}
+		ours = append(ours, f)
+		if peer == nil {
+			continue
+		}
+		if f, versions, err = peer.consume(ctx, k.addr, events); err != nil {
+			fmt.Fprintln(os.Stderr, "  the Python consumer is not measured:", err)
+			peer = nil
+			continue
+		}
+		theirs = append(theirs, f)
+	}
+	worker := middle(ours)
+	l := worker.line("Kafka to committed table: schema + ten expectations, the worker",
+		fmt.Sprintf("%s, 205-byte events uncompressed; view not online; median of %d, from %s to %s", k.what, rounds, number(slowest(ours)), number(fastest(ours))))
+	l.Target, l.AtLeast, l.Profile = flowTarget, true, worker.profile
 	r.add(l)
+	if len(theirs) == 0 {
+		return nil
+	}
+	python := middle(theirs)
+	r.add(python.line("Python on the same topic: consume + decode + schema, nothing stored",
+		fmt.Sprintf("%s; median of %d, from %s to %s", versions, len(theirs), number(slowest(theirs)), number(fastest(theirs)))))
+	r.add(Line{What: "the worker's events per CPU-second to Python's", Value: worker.rate() / python.rate(), Unit: "x", Target: 2, AtLeast: true,
+		Note: "the worker also checks ten expectations, sorts, writes Parquet and commits"})
+	return nil
 }
 
-// flowWorker is flow with Kafka in this process and, where it has an address, a Redis.
-func (r *run) flowWorker(ctx context.Context, name string, events int, redis string) (flowed, error) {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	k, err := embedded.StartKafka(ctx, embedded.KafkaConfig{Dir: filepath.Join(r.dir, "kafka-"+name), Addr: "127.0.0.1:0", Partitions: flowPartitions, Logger: log})
-	if err != nil {
-		return flowed{}, err
+func (r *run) measureOnline(ctx context.Context) error {
+	redis, err := r.redis(ctx, "flow")
+	if redis == nil || err != nil {
+		return err
 	}
-	settings := []string{"kafka.brokers=" + k.Addr(), "kafka.replicas=1"}
+	defer redis.Stop()
+	k, err := r.kafka(ctx, "online")
+	if err != nil {
+		return err
+	}
+	defer k.stop()
+	const events = 1_000_000
+	if err := publish(ctx, k.addr, flowPartitions, events); err != nil {
+		return err
+	}
+	f, err := r.flowWorker(ctx, "online", k, events, redis.Addr)
+	if err != nil {
+		return err
+	}
+	l := f.line("the same, and to a real Redis, the worker", "view online; 100,000 customers")
+	l.Profile = f.profile
+	r.add(l)
+	return nil
+}
+
+// flowWorker lets a worker take in what k has, with a Redis where that has an address.
+func (r *run) flowWorker(ctx context.Context, name string, k *broker, events int, redis string) (flowed, error) {
+	settings := []string{"kafka.brokers=" + k.addr, "kafka.replicas=1"}
 	if redis != "" {
 		settings = append(settings, "redis.addrs="+redis)
 	}
-	f, err := r.flow(ctx, name, events, redis != "", settings...)
-	if cerr := k.Close(); err == nil {
-		err = cerr
+	profile := filepath.Join(r.dir, name+".prof")
+	p, err := r.role(ctx, "ingest", filepath.Join(r.dir, "flow-"+name), profile, settings...)
+	if err != nil {
+		return flowed{}, err
+	}
+	f, err := p.flow(ctx, events, redis != "")
+	if serr := p.stop(); err == nil {
+		err = serr
+	}
+	if err == nil {
+		f.profile = top(ctx, profile)
 	}
 	return f, err
 }
 
+// flowed is one round of it.
 type flowed struct {
 	events, seconds, cpu float64
 	profile              []string
 }
 
-// flow fills the topic, puts the view in force and waits for the table. The
-// clock and the CPU time run from the apply to the commit of the last event.
-func (r *run) flow(ctx context.Context, name string, events int, online bool, settings ...string) (flowed, error) {
-	profile := filepath.Join(r.dir, name+".prof")
-	p, err := r.up(ctx, filepath.Join(r.dir, "flow-"+name), profile, settings...)
-	if err != nil {
-		return flowed{}, err
-	}
-	f, err := p.flow(ctx, p.kafka, events, online)
-	if serr := p.stop(); err == nil {
-		err = serr
-	}
-	if err != nil {
-		return flowed{}, err
-	}
-	f.profile = top(ctx, profile)
-	return f, nil
+func (f flowed) rate() float64 { return f.events / f.cpu }
+
+func (f flowed) line(what, note string) Line {
+	return Line{What: what, Value: f.rate(), Unit: "events/CPU-s", CPU: f.cpu / f.events, CPUUnit: "event",
+		Note: fmt.Sprintf("%s events/s by the clock, all on the same cores; %s", number(f.events/f.seconds), note)}
 }
 
-func (p *process) flow(ctx context.Context, broker string, events int, online bool) (flowed, error) {
+func byRate(a, b flowed) int { return cmp.Compare(a.rate(), b.rate()) }
+
+// middle is the round with the median rate.
+func middle(all []flowed) flowed {
+	all = slices.SortedFunc(slices.Values(all), byRate)
+	return all[len(all)/2]
+}
+
+func slowest(all []flowed) float64 { return slices.MinFunc(all, byRate).rate() }
+func fastest(all []flowed) float64 { return slices.MaxFunc(all, byRate).rate() }
+
+// flow puts the view in force and waits for the table to have what stands in
+// the topic. The clock and the CPU time run from the apply to the commit of the
+// last event.
+func (p *process) flow(ctx context.Context, events int, online bool) (flowed, error) {
 	f := flowed{events: float64(events)}
-	if err := publish(ctx, broker, events); err != nil {
-		return f, err
-	}
-	manifests, err := paymentsManifests(online)
+	manifests, err := paymentsManifests("payments", "payment", online)
 	if err != nil {
 		return f, err
 	}
@@ -213,15 +274,16 @@ func (p *process) flow(ctx context.Context, broker string, events int, online bo
 	}
 }
 
-// publish produces the events to a topic made for them.
-func publish(ctx context.Context, broker string, events int) error {
+// publish produces the events to a topic made for them, uncompressed: what a
+// producer does that nobody has tuned.
+func publish(ctx context.Context, broker string, partitions int32, events int) error {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic("payments"), kgo.ProducerLinger(20*time.Millisecond),
-		kgo.ProducerBatchMaxBytes(4<<20), kgo.MaxBufferedRecords(200_000), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
+		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(200_000), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	if _, err := kadm.NewClient(cl).CreateTopic(ctx, flowPartitions, 1, nil, "payments"); err != nil {
+	if _, err := kadm.NewClient(cl).CreateTopic(ctx, partitions, 1, nil, "payments"); err != nil {
 		return err
 	}
 	var failed atomic.Pointer[error]

@@ -67,7 +67,7 @@ func TestTheTenRulesHold(t *testing.T) {
 }
 
 func TestManifestsAreRight(t *testing.T) {
-	payments, err := paymentsManifests(true)
+	payments, err := paymentsManifests("payments", "payment", true)
 	require.NoError(t, err)
 	for _, text := range []string{payments, manifestOf(statsView())} {
 		_, faults := manifest.Parse([]manifest.File{{Name: "bench.yaml", Data: []byte(text)}})
@@ -84,4 +84,13 @@ func TestCPUOfAProcess(t *testing.T) {
 	own, seen := ownCPU(), cpuOf(os.Getpid())
 	require.InDelta(t, own, seen, 0.05)
 	require.Zero(t, cpuOf(-1))
+}
+
+func TestAnEventOfACustomer(t *testing.T) {
+	e := decodetest.Event(7, rand.New(rand.NewPCG(1, 2)))
+	n := len(e)
+	e = ofCustomer(e, 123456)
+	require.Len(t, e, n)
+	require.Contains(t, string(e), `"event_id":1000000007,"customer_id":"c123456","ts":"`)
+	require.Equal(t, byte('}'), e[n-1])
 }

@@ -27,6 +27,8 @@ var measurements = []measurement{
 	{"refill", measureRefill}, // and commits, of which it makes 200
 	{"serving", measureServing},
 	{"flow", measureFlow},
+	{"fresh", measureFresh},
+	{"memory", measureMemory},
 }
 
 // run is what the measurements share.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -56,10 +57,20 @@ var freePorts = []string{
 
 var addressLine = regexp.MustCompile(`^\W*(Kafka|gRPC)\b.*?([0-9.]+:[0-9]+)`)
 
-// up starts `weir up` on a data folder and returns when it says that it is
-// ready. With a profile path it is this program that runs as weir.
+// up starts `weir up` on a data folder; see launch.
 func (r *run) up(ctx context.Context, data, profile string, settings ...string) (*process, error) {
-	args := append([]string{"up", "--data", data}, freePorts...)
+	return r.launch(ctx, profile, []string{"up", "--data", data}, settings...)
+}
+
+// role starts `weir run` with one role, as production does; see launch.
+func (r *run) role(ctx context.Context, role, data, profile string, settings ...string) (*process, error) {
+	return r.launch(ctx, profile, []string{"run", "--role", role}, append([]string{"data_dir=" + data}, settings...)...)
+}
+
+// launch starts weir and returns when it says that it is ready. With a profile
+// path it is this program that runs as weir.
+func (r *run) launch(ctx context.Context, profile string, command []string, settings ...string) (*process, error) {
+	args := append(command, freePorts...)
 	for _, s := range settings {
 		args = append(args, "--set", s)
 	}
@@ -103,7 +114,7 @@ func (r *run) up(ctx context.Context, data, profile string, settings ...string) 
 		p.ready = time.Since(began)
 		p.cpu, p.wait = cpuOf(p.cmd.Process.Pid), waitedFor(p.cmd.Process.Pid)
 	case err := <-p.ended:
-		return nil, fmt.Errorf("weir up ended before it was ready: %w\n%s", err, p.logs)
+		return nil, fmt.Errorf("weir %s ended before it was ready: %w\n%s", command[0], err, p.logs)
 	case <-ctx.Done():
 		_ = p.cmd.Process.Kill()
 		return nil, ctx.Err()
@@ -119,6 +130,16 @@ func (r *run) up(ctx context.Context, data, profile string, settings ...string) 
 // usedCPU is what the process has used so far, in seconds.
 func (p *process) usedCPU() float64 { return cpuOf(p.cmd.Process.Pid) }
 
+// peakMemory is the most memory it had resident so far, in bytes; 0 where the system does not tell.
+func (p *process) peakMemory() int64 {
+	text := strings.TrimSuffix(field(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid), "VmHWM"), " kB")
+	kb, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return kb << 10
+}
+
 // stop asks the process to end and waits for it.
 func (p *process) stop() error {
 	if p.conn != nil {
@@ -129,12 +150,12 @@ func (p *process) stop() error {
 	case err := <-p.ended:
 		p.ended <- err // a second stop finds it too
 		if err != nil {
-			return fmt.Errorf("weir up did not stop cleanly: %w\n%s", err, p.logs)
+			return fmt.Errorf("weir did not stop cleanly: %w\n%s", err, p.logs)
 		}
 		return nil
 	case <-time.After(30 * time.Second):
 		_ = p.cmd.Process.Kill()
-		return fmt.Errorf("weir up did not stop within 30 s\n%s", p.logs)
+		return fmt.Errorf("weir did not stop within 30 s\n%s", p.logs)
 	}
 }
 
