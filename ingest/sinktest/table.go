@@ -1,11 +1,9 @@
-// Package sinktest has what tests of the way in need: a table in memory that
-// keeps the promises of ingest.Sink and ingest.Committer, and faults to inject
-// through that seam.
 package sinktest
 
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/weir-ml/weir/registry/feature"
@@ -28,7 +26,8 @@ type Table struct {
 	mu        sync.Mutex
 	rows      []Row
 	positions []feature.Position
-	commits   int
+	commits   map[string]bool
+	replayed  int
 }
 
 // Rows returns all committed rows, in the order of their commits.
@@ -42,7 +41,20 @@ func (t *Table) Rows() []Row {
 func (t *Table) Commits() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.commits
+	return len(t.commits)
+}
+
+// Replayed is how many rows were written that their writer had, or the table.
+func (t *Table) Replayed() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.replayed
+}
+
+func (t *Table) replay() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.replayed++
 }
 
 // Positions returns where the table stands.
@@ -56,11 +68,11 @@ func (t *Table) Positions() []feature.Position {
 func (t *Table) take(c *feature.Commit, rows []Row) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.commits[c.ID] {
+		return nil // landed before
+	}
 	for _, a := range c.Advances {
 		at := t.at(a.To)
-		if at.Commit == c.ID {
-			return nil // landed before
-		}
 		if at.Commit != a.From.Commit || at.Next != a.From.Next {
 			return feature.Errorf(feature.Conflict, "sinktest.commit", a.To.String(), "the table stands at %d by %q, the commit starts from %d by %q", at.Next, at.Commit, a.From.Next, a.From.Commit)
 		}
@@ -77,7 +89,10 @@ func (t *Table) take(c *feature.Commit, rows []Row) error {
 		}
 	}
 	t.rows = append(t.rows, rows...)
-	t.commits++
+	if t.commits == nil {
+		t.commits = map[string]bool{}
+	}
+	t.commits[c.ID] = true
 	return nil
 }
 
@@ -96,7 +111,8 @@ type Writer struct {
 
 	mu     sync.Mutex
 	open   map[key][]Row
-	cut    map[string][]Row
+	next   map[key]int64 // rows below are in the table, or written already
+	cut    map[string]*cutRows
 	staged map[string][]Row
 }
 
@@ -105,86 +121,152 @@ type key struct {
 	part  int32
 }
 
+type cutRows struct {
+	parts []key
+	rows  []Row
+}
+
 // Open gives a new worker's writer.
 func (t *Table) Open() *Writer {
-	return &Writer{T: t, open: map[key][]Row{}, cut: map[string][]Row{}, staged: map[string][]Row{}}
+	return &Writer{T: t, open: map[key][]Row{}, next: map[key]int64{}, cut: map[string]*cutRows{}, staged: map[string][]Row{}}
 }
 
 func (w *Writer) Name() string { return "memory" }
 
-func (w *Writer) Assign(_ context.Context, at []feature.Position) error {
+func (w *Writer) Assign(ctx context.Context, at []feature.Position) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, p := range at {
-		delete(w.open, key{p.TopicID, p.Partition})
+		k := key{p.TopicID, p.Partition}
+		for id, c := range w.cut {
+			if slices.Contains(c.parts, k) {
+				w.forget(id)
+			}
+		}
+		delete(w.open, k)
+		w.next[k] = p.Next
 	}
 	return nil
 }
 
-func (w *Writer) Revoke(parts []feature.Position) { _ = w.Assign(context.Background(), parts) }
+func (w *Writer) Revoke(parts []feature.Position) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range parts {
+		delete(w.open, key{p.TopicID, p.Partition})
+		delete(w.next, key{p.TopicID, p.Partition})
+	}
+}
 
-func (w *Writer) Write(_ context.Context, b *feature.Batch) error {
+func (w *Writer) Write(ctx context.Context, b *feature.Batch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	k := key{b.Origin.TopicID, b.Origin.Partition}
-	for i := range b.Len() {
-		r := Row{TopicID: k.topic, Partition: k.part, Offset: b.Offsets[i], Event: b.EventTime[i], Known: b.KnownTime[i], Deleted: b.Deleted(i)}
-		for _, c := range b.Rows.Columns() {
-			if c.IsNull(i) {
-				r.Values = append(r.Values, "null")
-			} else {
-				r.Values = append(r.Values, c.ValueStr(i))
-			}
+	next, known := w.next[k]
+	last := int64(-1)
+	for _, r := range RowsOf(b) {
+		if r.Offset <= last {
+			return fmt.Errorf("sinktest: partition %d offset %d after %d", k.part, r.Offset, last)
 		}
-		if n := len(w.open[k]); n > 0 && w.open[k][n-1].Offset >= r.Offset {
-			return fmt.Errorf("sinktest: partition %d offset %d after %d", k.part, r.Offset, w.open[k][n-1].Offset)
+		last = r.Offset
+		if known && r.Offset < next {
+			w.T.replay()
+			continue
 		}
 		w.open[k] = append(w.open[k], r)
 	}
+	w.next[k] = max(next, b.Origin.Next, last+1)
 	return nil
 }
 
 func (w *Writer) Cut(c *feature.Commit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	x := &cutRows{}
 	for _, a := range c.Advances {
 		k := key{a.To.TopicID, a.To.Partition}
-		w.cut[c.ID] = append(w.cut[c.ID], w.open[k]...)
+		x.parts = append(x.parts, k)
+		x.rows = append(x.rows, w.open[k]...)
 		delete(w.open, k)
 	}
+	w.cut[c.ID] = x
 }
 
-func (w *Writer) Stage(_ context.Context, c *feature.Commit) error {
+func (w *Writer) Stage(ctx context.Context, c *feature.Commit) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.staged[c.ID] = w.cut[c.ID]
+	x := w.cut[c.ID]
+	if x == nil {
+		return notHeld("sinktest.stage", c)
+	}
+	w.staged[c.ID] = x.rows
 	return nil
 }
 
-func (w *Writer) Settle(_ context.Context, c *feature.Commit) error { w.Discard(c); return nil }
+func notHeld(op string, c *feature.Commit) error {
+	return feature.Errorf(feature.Conflict, op, "commit "+c.ID, "its rows are not held here")
+}
+
+func (w *Writer) Settle(ctx context.Context, c *feature.Commit) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.forget(c.ID)
+	return nil
+}
 
 func (w *Writer) Discard(c *feature.Commit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.cut, c.ID)
-	delete(w.staged, c.ID)
+	if x := w.cut[c.ID]; x != nil {
+		for _, k := range x.parts {
+			delete(w.open, k)
+			delete(w.next, k)
+		}
+	}
+	w.forget(c.ID)
+}
+
+func (w *Writer) forget(id string) {
+	delete(w.cut, id)
+	delete(w.staged, id)
 }
 
 func (w *Writer) Buffered() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var n int64
+	n := 0
 	for _, rows := range w.open {
-		n += int64(len(rows)) * 100
+		n += len(rows)
 	}
-	return n
+	for _, c := range w.cut {
+		n += len(c.rows)
+	}
+	return int64(n) * 100
 }
 
 func (w *Writer) Positions(context.Context) ([]feature.Position, error) { return w.T.Positions(), nil }
 
-func (w *Writer) Commit(_ context.Context, c *feature.Commit) error {
+func (w *Writer) Commit(ctx context.Context, c *feature.Commit) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	w.mu.Lock()
-	rows := w.staged[c.ID]
+	rows, ok := w.staged[c.ID]
 	w.mu.Unlock()
+	if !ok {
+		return notHeld("sinktest.commit", c)
+	}
 	return w.T.take(c, rows)
 }
