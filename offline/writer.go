@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,7 @@ type Writer struct {
 
 	mu   sync.Mutex
 	open map[partKey]*openPart // rows since the last cut
+	next map[partKey]int64     // rows below are in the table or were written here; absent: not known
 	cuts map[string]*cut       // by commit id, until settled or discarded
 }
 
@@ -68,7 +70,7 @@ func NewWriter(t Table, cfg Config, log *slog.Logger, reg prometheus.Registerer)
 	w := &Writer{
 		table: t, cfg: cfg, log: log.With("view", t.View().ID()), met: newViewMetrics(reg, t.View()),
 		encs: make(chan *encoder, cfg.Writers),
-		open: map[partKey]*openPart{}, cuts: map[string]*cut{},
+		open: map[partKey]*openPart{}, next: map[partKey]int64{}, cuts: map[string]*cut{},
 	}
 	for range cfg.Writers {
 		w.encs <- nil // made when first needed
@@ -94,6 +96,7 @@ func (w *Writer) Assign(_ context.Context, at []feature.Position) error {
 	defer w.mu.Unlock()
 	for _, p := range at {
 		w.dropOpen(keyOf(p))
+		w.next[keyOf(p)] = p.Next
 		for id, c := range w.cuts {
 			if c.parts[keyOf(p)] {
 				// Landed or not, its rows are no longer ours: those that are missing come again.
@@ -113,7 +116,8 @@ func (w *Writer) Revoke(parts []feature.Position) {
 	}
 }
 
-// Write keeps the batch until it is in a file.
+// Write keeps the batch until it is in a file. Rows that it has taken before, or
+// that the table had when the partition was assigned, are left out.
 func (w *Writer) Write(_ context.Context, b *feature.Batch) error {
 	if b.Len() == 0 {
 		return nil
@@ -121,12 +125,22 @@ func (w *Writer) Write(_ context.Context, b *feature.Batch) error {
 	if err := w.check(b); err != nil {
 		return err
 	}
-	kept := *b
-	kept.Rows.Retain()
-	n := batchBytes(b)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	k := partKey{b.Origin.TopicID, b.Origin.Partition}
+	next, known := w.next[k]
+	kept := *b
+	if known && b.Offsets[0] < next {
+		from, _ := slices.BinarySearch(b.Offsets, next)
+		if from == b.Len() {
+			return nil
+		}
+		kept = tail(b, from)
+	} else {
+		kept.Rows.Retain()
+	}
+	w.next[k] = max(next, b.Offsets[b.Len()-1]+1)
+	n := batchBytes(&kept)
 	o := w.open[k]
 	if o == nil {
 		o = &openPart{}
@@ -136,6 +150,18 @@ func (w *Writer) Write(_ context.Context, b *feature.Batch) error {
 	o.bytes += n
 	w.bytes.Add(n)
 	return nil
+}
+
+// tail is the rows of b from i on, in the same memory.
+func tail(b *feature.Batch, i int) feature.Batch {
+	t := *b
+	t.Rows = b.Rows.NewSlice(int64(i), int64(b.Len()))
+	t.Offsets, t.EventTime, t.KnownTime = b.Offsets[i:], b.EventTime[i:], b.KnownTime[i:]
+	t.Origin.First = t.Offsets[0]
+	if b.Tombstone != nil {
+		t.Tombstone = b.Tombstone[i:]
+	}
+	return t
 }
 
 func (w *Writer) check(b *feature.Batch) error {
@@ -273,18 +299,24 @@ func (w *Writer) Commit(ctx context.Context, c *feature.Commit) error {
 
 // Settle forgets c; its rows are in the table.
 func (w *Writer) Settle(_ context.Context, c *feature.Commit) error {
-	w.forget(c.ID)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if k := w.cuts[c.ID]; k != nil {
+		w.drop(c.ID, k)
+	}
 	return nil
 }
 
-// Discard forgets c; its rows will come again.
-func (w *Writer) Discard(c *feature.Commit) { w.forget(c.ID) }
-
-func (w *Writer) forget(id string) {
+// Discard forgets c; its rows will come again, and with them those that were
+// written after them.
+func (w *Writer) Discard(c *feature.Commit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if k := w.cuts[id]; k != nil {
-		w.drop(id, k)
+	if k := w.cuts[c.ID]; k != nil {
+		for p := range k.parts {
+			w.dropOpen(p)
+		}
+		w.drop(c.ID, k)
 	}
 }
 
@@ -316,6 +348,7 @@ func (w *Writer) unknown(op string, c *feature.Commit) error {
 // The following run under w.mu.
 
 func (w *Writer) dropOpen(k partKey) {
+	delete(w.next, k)
 	if o := w.open[k]; o != nil {
 		releaseAll(o.batches)
 		w.bytes.Add(-o.bytes)
