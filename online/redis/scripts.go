@@ -23,43 +23,62 @@ func newScript(text string) script {
 //
 // The order section of a value (online/cells.go) begins at Lua's byte 6: eight
 // bytes of effective time, then three counted numbers. Compared are numbers, byte by byte:
-// Lua's < on strings goes by the server's locale. An equal row is stored again,
-// so that a refill mends a damaged value and renews the expiry.
+// Lua's < on strings goes by the server's locale. Nearly always the effective
+// times decide, and those are taken apart in one step for each value. An equal row is
+// stored again, so that a refill mends a damaged value and renews the expiry.
+//
+// A command costs far more than what it does to one key, so all old values come
+// with one MGET and what has no expiry goes with one MSET; 200 rows at a
+// time, because Lua cannot hand over any number of arguments.
 var putScript = newScript(`
 local byte, call = string.byte, redis.call
 local stored = 0
-for i = 1, #KEYS do
-  local v, px = ARGV[2*i-1], ARGV[2*i]
-  local old = call('GET', KEYS[i])
-  local keep = false
-  if old and #old >= 16 then
-    local last = 13
-    local p = 6
-    while p <= last do
-      local a, b = byte(v, p), byte(old, p)
-      if a ~= b then
-        keep = b ~= nil and a < b
-        break
+local function older(v, old)
+  local a1, a2, a3, a4, a5, a6, a7, a8 = byte(v, 6, 13)
+  local b1, b2, b3, b4, b5, b6, b7, b8 = byte(old, 6, 13)
+  if a1 ~= b1 then return a1 < b1 end
+  if a2 ~= b2 then return a2 < b2 end
+  if a3 ~= b3 then return a3 < b3 end
+  if a4 ~= b4 then return a4 < b4 end
+  if a5 ~= b5 then return a5 < b5 end
+  if a6 ~= b6 then return a6 < b6 end
+  if a7 ~= b7 then return a7 < b7 end
+  if a8 ~= b8 then return a8 < b8 end
+  local last = 13
+  for n = 1, 3 do last = last + 1 + byte(v, last + 1) end
+  for p = 14, last do
+    local a, b = byte(v, p), byte(old, p)
+    if a ~= b then return b ~= nil and a < b end
+  end
+  return false
+end
+for from = 1, #KEYS, 200 do
+  local to = math.min(from + 199, #KEYS)
+  local olds = call('MGET', unpack(KEYS, from, to))
+  local set, m = {}, 0
+  for i = from, to do
+    local v, old = ARGV[2*i-1], olds[i-from+1]
+    if not old or #old < 16 or not older(v, old) then
+      local px = ARGV[2*i]
+      if px == '0' then
+        set[m+1], set[m+2] = KEYS[i], v
+        m = m + 2
+      else
+        call('SET', KEYS[i], v, 'PX', px)
       end
-      if p == last and last < 14 then
-        for n = 1, 3 do last = last + 1 + byte(v, last + 1) end
-      end
-      p = p + 1
+      stored = stored + 1
     end
   end
-  if not keep then
-    if px == '0' then call('SET', KEYS[i], v) else call('SET', KEYS[i], v, 'PX', px) end
-    stored = stored + 1
-  end
+  if m > 0 then call('MSET', unpack(set)) end
 end
 return stored
 `)
 
 // removeScript drops each key that still holds the value given for it. Returns how many.
 var removeScript = newScript(`
-local removed = 0
+local call, removed = redis.call, 0
 for i = 1, #KEYS do
-  if redis.call('GET', KEYS[i]) == ARGV[i] then removed = removed + redis.call('DEL', KEYS[i]) end
+  if call('GET', KEYS[i]) == ARGV[i] then removed = removed + call('DEL', KEYS[i]) end
 end
 return removed
 `)
