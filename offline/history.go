@@ -22,6 +22,19 @@ type ScanOptions struct {
 	EventFrom, EventTo int64
 	// Since, when not empty, keeps only rows of these partitions at or after Next.
 	Since []feature.Position
+	// Within, when not empty, keeps only rows whose offsets are in one of these.
+	Within []Range
+	// Lost, when set, is told of a file that cannot be opened or read, on the
+	// caller's goroutine; on nil the scan goes on with the next file. Rows of the file
+	// may have come before. Without it the first such file ends the scan.
+	Lost func(f File, err error) error
+}
+
+// Range is offsets [First, Next) of a partition.
+type Range struct {
+	TopicID     [16]byte
+	Partition   int32
+	First, Next int64
 }
 
 func (o *ScanOptions) wants() func(string) bool {
@@ -36,12 +49,49 @@ func (o *ScanOptions) mayHold(f File) bool {
 	if o.EventTo != 0 && (f.MaxEvent < o.EventFrom || f.MinEvent >= o.EventTo) {
 		return false
 	}
+	has := func(p int32) bool { return f.MinPartition <= int64(p) && int64(p) <= f.MaxPartition }
+	if len(o.Since) > 0 && !slices.ContainsFunc(o.Since, func(p feature.Position) bool { return f.MaxOffset >= p.Next && has(p.Partition) }) {
+		return false
+	}
+	return len(o.Within) == 0 || slices.ContainsFunc(o.Within, func(r Range) bool {
+		return f.MaxOffset >= r.First && f.MinOffset < r.Next && has(r.Partition)
+	})
+}
+
+// coordinates returns the test of Since and Within; nil when every row passes.
+func (o *ScanOptions) coordinates() func(k partKey, offset int64) bool {
+	if len(o.Since) == 0 && len(o.Within) == 0 {
+		return nil
+	}
+	since := map[partKey]int64{}
 	for _, p := range o.Since {
-		if f.MaxOffset >= p.Next && f.MinPartition <= int64(p.Partition) && int64(p.Partition) <= f.MaxPartition {
+		since[keyOf(p)] = p.Next
+	}
+	within := map[partKey][]Range{}
+	for _, r := range o.Within {
+		k := partKey{r.TopicID, r.Partition}
+		within[k] = append(within[k], r)
+	}
+	for _, rs := range within {
+		slices.SortFunc(rs, func(a, b Range) int { return cmp.Compare(a.First, b.First) })
+	}
+	return func(k partKey, offset int64) bool {
+		if next, ok := since[k]; len(since) > 0 && (!ok || offset < next) {
+			return false
+		}
+		if len(within) == 0 {
 			return true
 		}
+		rs := within[k]
+		// Ranges may overlap, but who asks for that asks for few.
+		after, _ := slices.BinarySearchFunc(rs, offset, func(r Range, o int64) int {
+			if r.First <= o {
+				return -1
+			}
+			return 1
+		})
+		return slices.ContainsFunc(rs[:after], func(r Range) bool { return offset < r.Next })
 	}
-	return len(o.Since) == 0
 }
 
 // readAhead is how many goroutines read files.
@@ -59,10 +109,16 @@ func Scan(ctx context.Context, t Table, o ScanOptions, fn func(*feature.Batch) e
 	}
 	files := slices.DeleteFunc(slices.Clone(st.Files), func(f File) bool { return !o.mayHold(f) })
 	slices.SortStableFunc(files, func(a, b File) int { return cmp.Compare(a.MinEffective, b.MinEffective) })
-	topics := topicNames(st)
-	return inOrder(ctx, len(files), func(ctx context.Context, i int, emit func([]*feature.Batch) error) error {
-		return eachGroup(ctx, t, files[i].Path, func(g *groupReader) error {
-			rows, err := o.filter(ctx, t, g)
+	topics, keep := topicNames(st), o.coordinates()
+	// What a file gives: batches, or at its end why it gives no more.
+	type part struct {
+		batches []*feature.Batch
+		lost    *lostFile
+	}
+	return inOrder(ctx, len(files), func(ctx context.Context, i int, emit func(part) error) error {
+		var stop error // not the file's fault
+		err := eachGroup(ctx, t, files[i].Path, func(g *groupReader) error {
+			rows, err := o.filter(ctx, t, g, keep)
 			if err != nil || rows != nil && len(rows) == 0 {
 				return err
 			}
@@ -70,9 +126,24 @@ func Scan(ctx context.Context, t Table, o ScanOptions, fn func(*feature.Batch) e
 			if err != nil {
 				return err
 			}
-			return emit(bs)
+			stop = emit(part{batches: bs})
+			return stop
 		})
-	}, releaseAll, func(bs []*feature.Batch) error { return eachBatch(bs, fn) })
+		if err == nil || stop != nil || ctx.Err() != nil || o.Lost == nil {
+			return err
+		}
+		return emit(part{lost: &lostFile{files[i], err}})
+	}, func(p part) { releaseAll(p.batches) }, func(p part) error {
+		if p.lost != nil {
+			return o.Lost(p.lost.file, p.lost.err)
+		}
+		return eachBatch(p.batches, fn)
+	})
+}
+
+type lostFile struct {
+	file File
+	err  error
 }
 
 // eachBatch hands batches to fn and releases them.
@@ -95,8 +166,8 @@ func topicNames(st *State) map[[16]byte]string {
 }
 
 // filter returns the wanted rows of a row group, ascending; nil for all.
-func (o *ScanOptions) filter(ctx context.Context, t Table, g *groupReader) ([]int32, error) {
-	if o.EventTo == 0 && len(o.Since) == 0 {
+func (o *ScanOptions) filter(ctx context.Context, t Table, g *groupReader, keep func(partKey, int64) bool) ([]int32, error) {
+	if o.EventTo == 0 && keep == nil {
 		return nil, nil
 	}
 	sys := columnsByName(t.Columns())
@@ -108,11 +179,7 @@ func (o *ScanOptions) filter(ctx context.Context, t Table, g *groupReader) ([]in
 		}
 		rows = slices.DeleteFunc(rows, func(i int32) bool { return v.Int64s[i] < o.EventFrom || v.Int64s[i] >= o.EventTo })
 	}
-	if len(o.Since) > 0 && len(rows) > 0 {
-		since := map[partKey]int64{}
-		for _, p := range o.Since {
-			since[keyOf(p)] = p.Next
-		}
+	if keep != nil && len(rows) > 0 {
 		var v [3]*feature.Vector
 		for i, name := range []string{ColTopicID, ColPartition, ColOffset} {
 			var err error
@@ -124,8 +191,7 @@ func (o *ScanOptions) filter(ctx context.Context, t Table, g *groupReader) ([]in
 			var k partKey
 			copy(k.topic[:], v[0].Bytes[i])
 			k.partition = v[1].Int32s[i]
-			next, ok := since[k]
-			return !ok || v[2].Int64s[i] < next
+			return !keep(k, v[2].Int64s[i])
 		})
 	}
 	return rows, nil

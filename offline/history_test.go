@@ -88,6 +88,20 @@ func TestScan(t *testing.T) {
 	offlinetest.SameRows(t, some, scan(offline.ScanOptions{Since: since}))
 	offlinetest.SameRows(t, days, scan(offline.ScanOptions{EventFrom: from, EventTo: to}))
 
+	within := []offline.Range{
+		{TopicID: offlinetest.TopicID, Partition: 1, First: 50, Next: 60}, {TopicID: offlinetest.TopicID, Partition: 1, First: 40, Next: 300},
+		{TopicID: offlinetest.TopicID, Partition: 2, First: 0, Next: 1}, {Partition: 0, First: 0, Next: 1 << 40}}
+	some = nil
+	for _, b := range all {
+		for i, l := range offlinetest.Lines(b) {
+			if p, o := b.Origin.Partition, b.Offsets[i]; p == 1 && o >= 40 && o < 300 || p == 2 && o == 0 {
+				some = append(some, l)
+			}
+		}
+	}
+	require.NotEmpty(t, some)
+	offlinetest.SameRows(t, some, scan(offline.ScanOptions{Within: within}))
+
 	got := scan(offline.ScanOptions{Columns: []string{"f_string"}})
 	require.Len(t, got, len(want))
 	for _, l := range got {
@@ -104,6 +118,61 @@ func TestScan(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	require.ErrorIs(t, offline.Scan(ctx, tb, offline.ScanOptions{}, func(*feature.Batch) error { return nil }), context.Canceled)
+}
+
+// lossy is a table some of whose files cannot be opened, or cannot be read to the end.
+type lossy struct {
+	offline.Table
+	gone, torn string
+}
+
+func (l lossy) Open(ctx context.Context, path string) (offline.FileReader, error) {
+	if path == l.gone {
+		return nil, feature.Errorf(feature.NotFound, "test.open", path, "no such file")
+	}
+	r, err := l.Table.Open(ctx, path)
+	if path == l.torn && err == nil {
+		r = tornReader{r}
+	}
+	return r, err
+}
+
+type tornReader struct{ offline.FileReader }
+
+func (r tornReader) ReadAt(p []byte, off int64) (int, error) {
+	if off < r.Size()/3 {
+		return 0, errors.New("bad sector")
+	}
+	return r.FileReader.ReadAt(p, off)
+}
+
+// TestScanLost: files that cannot be read are named, and all others are read.
+func TestScanLost(t *testing.T) {
+	tb, all := filled(t, newSeed(t), 20, 3, 900)
+	st, err := tb.Load(t.Context(), offline.Version{})
+	require.NoError(t, err)
+	require.Greater(t, len(st.Files), 3)
+	l := lossy{tb, st.Files[1].Path, st.Files[len(st.Files)-1].Path}
+	var lost []string
+	rows := 0
+	count := func(b *feature.Batch) error { rows += b.Len(); return nil }
+	note := func(f offline.File, err error) error {
+		require.Error(t, err)
+		lost = append(lost, f.Path)
+		return nil
+	}
+	require.NoError(t, offline.Scan(t.Context(), l, offline.ScanOptions{Lost: note}, count))
+	require.ElementsMatch(t, []string{l.gone, l.torn}, lost)
+	want := -int(st.Files[1].Rows + st.Files[len(st.Files)-1].Rows)
+	for _, b := range all {
+		want += b.Len()
+	}
+	require.Equal(t, want, rows)
+
+	stop := errors.New("enough")
+	require.ErrorIs(t, offline.Scan(t.Context(), l, offline.ScanOptions{Lost: func(offline.File, error) error { return stop }}, count), stop)
+	require.ErrorIs(t, offline.Scan(t.Context(), l, offline.ScanOptions{Lost: note}, func(*feature.Batch) error { return stop }), stop)
+	require.Equal(t, feature.NotFound, feature.KindOf(offline.Scan(t.Context(), lossy{tb, st.Files[1].Path, ""}, offline.ScanOptions{}, count)))
 }
 
 func TestNewest(t *testing.T) {
