@@ -413,6 +413,9 @@ func imports(w *world) {
 	}
 	x.settle(c)
 	x.adopt(x.locate([]int32{im}))
+	if got, want := x.at[im], c.Advances[0].To; got != want {
+		w.t.Fatalf("the table stands at %#v, it was put to %#v", got, want)
+	}
 	x.write(im, 40)
 	x.flush(im)
 	w.check("half of a file")
@@ -421,7 +424,7 @@ func imports(w *world) {
 	y.topic = x.topic
 	y.adopt(y.locate([]int32{im}))
 	if got, want := y.at[im], x.at[im]; got != want {
-		w.t.Fatalf("the table stands at %+v, it was put to %+v", got, want)
+		w.t.Fatalf("the table stands at %#v, it was put to %#v", got, want)
 	}
 	y.rewrite(im, 0, 60)
 	y.read[im] = 60

@@ -201,6 +201,7 @@ func TestPositionsText(t *testing.T) {
 	for _, text := range []string{
 		`{"v":1}`,
 		`{"v":1,"data":"b","commits":["a","b"],"topics":[{"name":"t","id":"000102030405060708090a0b0c0d0e0f","at":[[0,5,1,0],[1,6,2,1]]}]}`,
+		`{"v":1,"commits":["a"],"topics":[{"name":"file:x.csv","id":"000102030405060708090a0b0c0d0e0f","at":[[-1,5,1,0,1767571200000000]]}]}`,
 	} {
 		got, err := iceberg.RoundTrip(text)
 		require.NoError(t, err)
@@ -211,6 +212,7 @@ func TestPositionsText(t *testing.T) {
 func FuzzPositionsText(f *testing.F) {
 	f.Add(`{"v":1,"data":"b","commits":["a"],"topics":[{"name":"t","id":"000102030405060708090a0b0c0d0e0f","at":[[0,5,1,0]]}]}`)
 	f.Add(`{"v":1,"topics":[{"at":[[0,0,0,-1]]}]}`)
+	f.Add(`{"v":1,"topics":[{"at":[[0,0,0],[]]}]}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		one, err := iceberg.RoundTrip(text)
 		if err != nil {

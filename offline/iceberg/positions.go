@@ -17,7 +17,8 @@ import (
 //	{"v":1,"data":"c2","commits":["c1","c2"],
 //	 "topics":[{"name":"weather","id":"00..ff","at":[[0,1200,3,1],[1,900,3,0]]}]}
 //
-// at: partition, next offset, catalog revision, index into commits. data is the
+// at: partition, next offset, catalog revision, index into commits and, of an
+// import, when it began. data is the
 // commit that made our newest snapshot: a table whose newest summary names
 // another one has been rolled back by someone.
 type standing struct {
@@ -33,9 +34,9 @@ type standingJSON struct {
 }
 
 type topicJSON struct {
-	Name string     `json:"name"`
-	ID   string     `json:"id"`
-	At   [][4]int64 `json:"at"`
+	Name string    `json:"name"`
+	ID   string    `json:"id"`
+	At   [][]int64 `json:"at"`
 }
 
 func (s standing) encode() string {
@@ -53,7 +54,11 @@ func (s standing) encode() string {
 			j.Topics = append(j.Topics, topicJSON{Name: p.Topic, ID: id})
 		}
 		t := &j.Topics[len(j.Topics)-1]
-		t.At = append(t.At, [4]int64{int64(p.Partition), p.Next, p.Revision, int64(ci)})
+		at := []int64{int64(p.Partition), p.Next, p.Revision, int64(ci)}
+		if p.Started != 0 {
+			at = append(at, p.Started)
+		}
+		t.At = append(t.At, at)
 	}
 	b, _ := json.Marshal(j) // strings and numbers only: it cannot fail
 	return string(b)
@@ -74,11 +79,14 @@ func decodeStanding(text string) (standing, error) {
 			return standing{}, fmt.Errorf("topic id %q is not 16 bytes of hex", t.ID)
 		}
 		for _, a := range t.At {
-			if a[3] < 0 || a[3] >= int64(len(j.Commits)) || a[0] != int64(int32(a[0])) {
+			if len(a) < 4 || a[3] < 0 || a[3] >= int64(len(j.Commits)) || a[0] != int64(int32(a[0])) {
 				return standing{}, fmt.Errorf("position %v of topic %s is damaged", a, t.Name)
 			}
-			s.positions = append(s.positions, feature.Position{Topic: t.Name, TopicID: [16]byte(id), Partition: int32(a[0]),
-				Next: a[1], Revision: a[2], Commit: j.Commits[a[3]]})
+			p := feature.Position{Topic: t.Name, TopicID: [16]byte(id), Partition: int32(a[0]), Next: a[1], Revision: a[2], Commit: j.Commits[a[3]]}
+			if len(a) > 4 {
+				p.Started = a[4]
+			}
+			s.positions = append(s.positions, p)
 		}
 	}
 	offline.SortPositions(s.positions)

@@ -243,7 +243,7 @@ func gaps(t *testing.T, open Open) {
 	require.NoError(t, Flush(ctx, w, Move(v, "c1", feature.Position{}, At(0, 500, "")), a))
 	im := g.Batch(feature.ImportPartition, 0, 3, false)
 	im.Origin.Topic, im.Origin.TopicID = "file:x.csv", [16]byte{9}
-	p := feature.Position{Topic: "file:x.csv", TopicID: [16]byte{9}, Partition: -1, Next: 3, Revision: 7}
+	p := feature.Position{Topic: "file:x.csv", TopicID: [16]byte{9}, Partition: -1, Next: 3, Revision: 7, Started: Base}
 	require.NoError(t, Flush(ctx, w, Move(v, "c2", feature.Position{}, p), im))
 	p.Commit = "c2"
 	st := load(t, tb, offline.Version{})
