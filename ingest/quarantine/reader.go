@@ -2,15 +2,16 @@ package quarantine
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weir-ml/weir/internal/kafkalog"
+	"github.com/weir-ml/weir/internal/offsets"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -21,9 +22,6 @@ type Query struct {
 	ID            string // only this entry
 	Limit         int    // newest this many; 0 for all
 }
-
-// quiet is how long a topic that should have more records may give none.
-const quiet = 5 * time.Second
 
 // Result is what a Query found.
 type Result struct {
@@ -49,99 +47,27 @@ func NewReader(opts ...kgo.Opt) *Reader { return &Reader{opts: opts} }
 
 // Read returns the entries a view has now; entries written twice count once.
 func (r *Reader) Read(ctx context.Context, q Query) (*Result, error) {
-	topic := Topic(q.Project, q.View)
-	cl, err := kgo.NewClient(append(slices.Clone(r.opts), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...)
-	if err != nil {
-		return nil, feature.Errorf(feature.Invalid, "quarantine.read", topic, "%w", err)
-	}
-	defer cl.Close()
-	adm := kadm.NewClient(cl)
-	ends, err := adm.ListCommittedOffsets(ctx, topic)
-	if err != nil {
-		return nil, feature.Errorf(feature.Unavailable, "quarantine.read", topic, "%w", err)
-	}
-	starts, err := adm.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return nil, feature.Errorf(feature.Unavailable, "quarantine.read", topic, "%w", err)
-	}
-	left := map[int32]int64{}
-	from := map[int32]kgo.Offset{}
-	var missing error
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Err != nil {
-			missing = o.Err
-			return
-		}
-		s, _ := starts.Lookup(topic, o.Partition)
-		if o.Offset > s.Offset {
-			left[o.Partition] = o.Offset
-			from[o.Partition] = kgo.NewOffset().At(s.Offset)
-		}
-	})
-	if missing != nil && !errors.Is(missing, kerr.UnknownTopicOrPartition) {
-		return nil, feature.Errorf(feature.Unavailable, "quarantine.read", topic, "%w", missing)
-	}
-	latest := map[string]*Entry{}
-	var order []string
-	if len(from) > 0 {
-		cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: from})
-	}
-	for len(left) > 0 {
-		poll, cancel := context.WithTimeout(ctx, quiet)
-		fs := cl.PollFetches(poll)
-		over := poll.Err() != nil
-		cancel()
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if over && fs.NumRecords() == 0 {
-			break // compaction removed the records before the end
-		}
-		if errs := fs.Errors(); len(errs) > 0 {
-			return nil, feature.Errorf(feature.Unavailable, "quarantine.read", topic, "%w", errs[0].Err)
-		}
-		fs.EachRecord(func(rec *kgo.Record) {
-			if rec.Offset+1 >= left[rec.Partition] {
-				delete(left, rec.Partition)
-			}
-			if rec.Attrs.IsControl() {
-				return
-			}
-			id := string(rec.Key)
-			if rec.Value == nil { // discarded
-				delete(latest, id)
-				return
-			}
-			e, err := Parse(rec)
-			if err != nil {
-				return // not ours; someone else wrote to the topic
-			}
-			if _, ok := latest[id]; !ok {
-				order = append(order, id)
-			}
-			latest[id] = e
-		})
-	}
-	return pick(q, order, latest), nil
-}
-
-func pick(q Query, order []string, latest map[string]*Entry) *Result {
 	res := &Result{}
 	counts := map[[2]string]int64{}
-	for _, id := range order {
-		e, ok := latest[id]
-		if !ok || q.ID != "" && id != q.ID {
-			continue
+	err := r.Each(ctx, q.Project, q.View, nil, func(e *Entry) error {
+		if q.ID != "" && e.ID() != q.ID {
+			return nil
 		}
-		delete(latest, id) // discarded and written again stands twice in order
 		if q.Rule != "" && !slices.ContainsFunc(e.Reasons, func(r feature.Reason) bool { return r.Rule == q.Rule }) {
-			continue
+			return nil
 		}
 		res.Total++
-		res.Entries = append(res.Entries, e)
 		for _, r := range e.Reasons {
 			counts[[2]string{r.Rule, r.Path}]++
 		}
+		res.Entries = append(res.Entries, e)
+		if q.Limit > 0 && len(res.Entries) >= 2*q.Limit {
+			res.Entries = slices.Delete(res.Entries, 0, len(res.Entries)-q.Limit)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	if q.Limit > 0 && len(res.Entries) > q.Limit {
 		res.Entries = res.Entries[len(res.Entries)-q.Limit:]
@@ -155,5 +81,159 @@ func pick(q Query, order []string, latest map[string]*Entry) *Result {
 		}
 		return strings.Compare(a.Rule+a.Path, b.Rule+b.Path)
 	})
-	return res
+	return res, nil
+}
+
+// Each calls fn with the entries that a view has at the call, in the order in
+// which they were last written: entries written twice come once, as they are now,
+// those that were deleted not at all. The topic is read twice, first for which
+// records count, so that memory holds a few bits an entry and not the entries.
+// progress, when not nil, is told how many records have been read and will be.
+// A view without a quarantine topic has no entries.
+func (r *Reader) Each(ctx context.Context, project, view string, progress func(done, total int64), fn func(*Entry) error) error {
+	log, err := kafkalog.Open(ctx, r.opts, Topic(project, view))
+	if err != nil {
+		if feature.KindOf(err) == feature.NotFound {
+			return nil
+		}
+		return err
+	}
+	defer log.Close()
+	bounds, err := log.Bounds(ctx)
+	if err != nil {
+		return err
+	}
+	p := pace{say: progress}
+	for _, b := range bounds {
+		p.total += 2 * (b.End - b.Start)
+	}
+	for _, part := range log.Partitions() { // an entry is always in the same one: its key decides
+		b := bounds[part]
+		counts := newest{}
+		if err := p.read(ctx, log, part, b, func(rec *kgo.Record) error {
+			if c, ok := coordinatesOf(rec.Key, view); ok {
+				counts.see(c, rec.Offset, rec.Value == nil)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		if err := p.read(ctx, log, part, b, func(rec *kgo.Record) error {
+			c, ok := coordinatesOf(rec.Key, view)
+			if !ok || rec.Value == nil || !counts.stands(c, rec.Offset) {
+				return nil
+			}
+			e, err := Parse(rec)
+			if err != nil || e.ID() != string(rec.Key) {
+				return nil // not ours; someone else wrote to the topic
+			}
+			return fn(e)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pace adds up progress.
+type pace struct {
+	done, total int64
+	say         func(done, total int64)
+}
+
+// read calls fn with the records of a partition that are in bounds. Records that
+// compaction takes away meanwhile, up to the beginning of the log, are superseded.
+func (p *pace) read(ctx context.Context, log *kafkalog.Log, part int32, b kafkalog.Bounds, fn func(*kgo.Record) error) error {
+	at := b.Start
+	for {
+		err := log.Read(ctx, part, at, b.End, func(recs []*kgo.Record) error {
+			for _, rec := range recs {
+				if err := fn(rec); err != nil {
+					return err
+				}
+			}
+			next := recs[len(recs)-1].Offset + 1
+			p.passed(next - at)
+			at = next
+			return nil
+		})
+		if err == nil {
+			p.passed(b.End - at)
+			return nil
+		}
+		if !errors.Is(err, kafkalog.ErrGone) {
+			return err
+		}
+		now, lerr := log.Bounds(ctx)
+		if lerr != nil {
+			return lerr
+		}
+		if now[part].Start <= at {
+			return err
+		}
+		p.passed(min(now[part].Start, b.End) - at)
+		at = now[part].Start
+	}
+}
+
+func (p *pace) passed(n int64) {
+	p.done += n
+	if p.say != nil {
+		p.say(p.done, p.total)
+	}
+}
+
+// coordinates are those of an event, as an entry's key names them.
+type coordinates struct {
+	log    [20]byte // topic id and partition
+	offset int64
+}
+
+// coordinatesOf reads the key of an entry of a view.
+func coordinatesOf(key []byte, view string) (c coordinates, ok bool) {
+	rest, ok := strings.CutPrefix(string(key), view+"/")
+	if !ok {
+		return c, false
+	}
+	id, rest, _ := strings.Cut(rest, "/")
+	part, offset, ok := strings.Cut(rest, "/")
+	if n, err := hex.Decode(c.log[:16], []byte(id[:min(len(id), 32)])); err != nil || n != 16 || !ok {
+		return c, false
+	}
+	p, err := strconv.ParseInt(part, 10, 32)
+	if err != nil {
+		return c, false
+	}
+	c.log[16], c.log[17], c.log[18], c.log[19] = byte(p>>24), byte(p>>16), byte(p>>8), byte(p)
+	c.offset, err = strconv.ParseInt(offset, 10, 64)
+	return c, err == nil && c.offset >= 0
+}
+
+// newest knows which record of each entry counts: the only one, or the last.
+type newest struct {
+	once  map[[20]byte]*offsets.Set // entries that were seen
+	again map[coordinates]int64     // of those written more than once: the last record; -1 where that deletes
+}
+
+func (n *newest) see(c coordinates, record int64, deletes bool) {
+	s := n.once[c.log]
+	if s == nil {
+		if n.once == nil {
+			n.once, n.again = map[[20]byte]*offsets.Set{}, map[coordinates]int64{}
+		}
+		s = &offsets.Set{}
+		n.once[c.log] = s
+	}
+	if s.Add(c.offset) && !deletes {
+		return
+	}
+	if deletes {
+		record = -1
+	}
+	n.again[c] = record
+}
+
+func (n *newest) stands(c coordinates, record int64) bool {
+	last, ok := n.again[c]
+	return !ok || last == record
 }
