@@ -38,9 +38,19 @@ const childEnv = "WEIR_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
+		go endWithParent(os.Getppid())
 		main()
 	}
 	os.Exit(m.Run())
+}
+
+// endWithParent keeps a weir from outliving a test that was killed.
+func endWithParent(parent int) {
+	for range time.Tick(time.Second) {
+		if os.Getppid() != parent {
+			os.Exit(1)
+		}
+	}
 }
 
 // process is a weir in a process of its own.

@@ -10,7 +10,7 @@
 // A test that has none of these skips and says so; with WEIR_TEST_REQUIRE=1 it fails.
 //
 // The one rule: Kafka, Redis and Postgres may be shared with other tests, so use
-// names of your own (see Name) and clear nothing; only OwnKafka and OwnRedis,
+// names of your own (see Name) and clear nothing; only OwnKafka, OwnRedis and OwnPostgres,
 // which ignore the environment, may be stopped.
 //
 // Read Kafka first. A package that calls it more than once should have

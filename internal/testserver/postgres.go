@@ -33,6 +33,38 @@ func Postgres(t testing.TB) string {
 	return u.String()
 }
 
+// PostgresServer is one server of the test's own.
+type PostgresServer struct {
+	control
+	p *native.Postgres
+}
+
+// OwnPostgres gives a server of the test's own, which it may stop, kill, pause
+// and start again. It is always a child process.
+func OwnPostgres(t testing.TB) *PostgresServer {
+	t.Helper()
+	p, err := native.StartPostgres(starting(t), tempDir(t, t.Cleanup))
+	if p != nil && p.Process != nil {
+		t.Cleanup(func() { p.Kill() })
+	}
+	if err != nil {
+		absent(t, "postgres", err)
+	}
+	return &PostgresServer{control{p}, p}
+}
+
+// Database makes a new, empty database and returns its url.
+func (s *PostgresServer) Database(t testing.TB, name string) string {
+	t.Helper()
+	execute(t, s.p.URL, `CREATE DATABASE "`+name+`"`)
+	u, err := url.Parse(s.p.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
 func startPostgres(t testing.TB) string {
 	t.Helper()
 	if engine() {

@@ -56,3 +56,12 @@ func (r *RedisServer) Restart(t testing.TB) {
 	r.Stop(t)
 	r.Start(t)
 }
+
+// Forget has a stopped or killed server lose the last bytes of its append-only
+// file, or with all everything.
+func (r *RedisServer) Forget(t testing.TB, bytes int64, all bool) {
+	t.Helper()
+	if err := r.own(t).(*native.Redis).Forget(bytes, all); err != nil {
+		t.Fatal(err)
+	}
+}

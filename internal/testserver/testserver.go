@@ -130,7 +130,7 @@ func (c *control) Start(t testing.TB) {
 func (c *control) own(t testing.TB) child {
 	t.Helper()
 	if c.child == nil {
-		t.Fatal("other tests may use this server: ask for one with OwnKafka or OwnRedis")
+		t.Fatal("other tests may use this server: ask for one with OwnKafka, OwnRedis or OwnPostgres")
 	}
 	return c.child
 }

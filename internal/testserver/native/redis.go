@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -45,4 +46,24 @@ func (r *Redis) Start(ctx context.Context) error {
 	}
 	r.Process = p
 	return p.await(ctx, func(ctx context.Context) error { return Dial(ctx, r.Addr) })
+}
+
+// Forget has a server that does not run lose the last bytes of what it kept with
+// "--appendonly yes", or with all everything: what a crash of the machine may do.
+func (r *Redis) Forget(bytes int64, all bool) error {
+	dir := filepath.Join(r.dir, "appendonlydir")
+	if all {
+		return os.RemoveAll(dir)
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "*.incr.aof"))
+	if err != nil || len(logs) == 0 {
+		return fmt.Errorf("no append-only file in %s", dir)
+	}
+	last, size := "", int64(0)
+	for _, l := range logs {
+		if st, err := os.Stat(l); err == nil && st.Size() >= size {
+			last, size = l, st.Size()
+		}
+	}
+	return os.Truncate(last, max(0, size-bytes))
 }
