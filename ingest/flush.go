@@ -252,7 +252,7 @@ func (p *Pipeline) landed(r *round, cut []*partition) {
 }
 
 // commitGroup tells the group how far all views are. It is a hint for lag
-// tools only, so a failure is no more than a debug line.
+// tools and audits only, so a failure is no more than a debug line.
 func (p *Pipeline) commitGroup(ctx context.Context, cut []*partition) {
 	m := map[int32]kgo.EpochOffset{}
 	for _, part := range cut {
@@ -268,5 +268,6 @@ func (p *Pipeline) commitGroup(ctx context.Context, cut []*partition) {
 	}
 	cctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	cctx = kgo.PreCommitFnContext(cctx, p.tell(cut))
 	p.cl.CommitOffsetsSync(cctx, map[string]map[int32]kgo.EpochOffset{p.Source.Topic: m}, nil)
 }

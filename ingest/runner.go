@@ -133,7 +133,7 @@ func (r *runner) once(ctx context.Context, t *task) error {
 		ps = append(ps, r.pipeline(t, together, ""))
 	}
 	for _, o := range apart {
-		ps = append(ps, r.pipeline(t, []*Outlets{o}, "."+o.View.Meta.Name))
+		ps = append(ps, r.pipeline(t, []*Outlets{o}, o.View.Meta.Name))
 	}
 	r.mu.Lock()
 	r.live, r.apart = ps, len(apart)
@@ -175,12 +175,12 @@ func (r *runner) wait(ctx context.Context, t *task, ended chan error, ps []*Pipe
 	}
 }
 
-func (r *runner) pipeline(t *task, outlets []*Outlets, suffix string) *Pipeline {
+func (r *runner) pipeline(t *task, outlets []*Outlets, catchUp string) *Pipeline {
 	s := r.s
 	return NewPipeline(PipelineConfig{
 		Config: s.Config, Source: t.source, Revision: t.catalog.Revision(), Outlets: outlets,
 		Judge: judgeFrom(s.Catalogs),
-		Kafka: s.Kafka, Group: "weir." + t.source.Meta.Project + "." + t.source.Meta.Name + suffix,
+		Kafka: s.Kafka, Group: GroupOf(t.source.Meta.Project, t.source.Meta.Name, catchUp),
 		Quarantine: s.Quarantine, Replicas: s.Replicas, Log: s.Log, Metrics: s.Metrics,
 		Ready: func() { r.note(StateRunning, nil) },
 	})

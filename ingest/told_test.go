@@ -1,0 +1,48 @@
+package ingest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/weir-ml/weir/ingest"
+)
+
+// TestTold: beside its offset the group is told where each view's table stands.
+func TestTold(t *testing.T) {
+	f := setup(t, 2)
+	rng := newRand(8)
+	var events []event
+	for i := range 40 {
+		events = append(events, f.event(rng, int32(i%2), i))
+	}
+	f.produce(events...)
+	stop := f.run(f.table.Open(), f.config())
+	f.committed(map[int32]int64{0: 20, 1: 20})
+	adm := kadm.NewClient(f.cl)
+	id := f.table.Positions()[0].TopicID
+	require.Eventually(t, func() bool {
+		got, err := adm.FetchOffsets(t.Context(), "g")
+		if err != nil {
+			return false
+		}
+		for p := range int32(2) {
+			o, ok := got.Lookup("people", p)
+			at, told := ingest.Told(o.Metadata, "people", p, "person")
+			if !ok || !told || at.Next != 20 || at.TopicID != id || at.Partition != p {
+				return false
+			}
+			if _, told := ingest.Told(o.Metadata, "people", p, "another"); told {
+				return false
+			}
+		}
+		return true
+	}, 30*time.Second, 5*time.Millisecond)
+	require.NoError(t, stop())
+	for _, text := range []string{"", "x", "weir1 00", "weir1 zz112233445566778899aabbccddeeff person=1", "weir1 00112233445566778899aabbccddeeff person=x"} {
+		_, told := ingest.Told(text, "people", 0, "person")
+		require.False(t, told, text)
+	}
+}
