@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -55,13 +54,11 @@ type Options struct {
 // Watching the server's run id instead was dropped: it sees restarts, not
 // failovers to a replica that lags, and not what was lost.
 type Writer struct {
-	view    *feature.View
 	id      string
 	store   Store
 	history History
 	opt     Options
-	schema  *Schema
-	keys    keyFormat
+	rowMaker
 
 	mu         sync.Mutex
 	parts      map[partKey]*part // guarded by mu; the part by its one writing goroutine
@@ -85,24 +82,18 @@ type part struct {
 
 // NewWriter makes the writer of a view.
 func NewWriter(view *feature.View, store Store, history History, opt Options) *Writer {
-	if opt.Clock == nil {
-		opt.Clock = time.Now
-	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	if opt.Metrics == nil {
 		opt.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
-	if opt.Config == (Config{}) {
-		opt.Config = DefaultConfig()
-	}
 	m, l := opt.Metrics, labels(view)
 	return &Writer{
-		view: view, id: viewID(view), store: store, history: history, opt: opt,
-		schema: SchemaOf(view), keys: newKeyFormat(view),
+		id: viewID(view), store: store, history: history, opt: opt,
+		rowMaker:   newRowMaker(view, opt.Config, opt.Clock),
 		parts:      map[partKey]*part{},
-		scratch:    sync.Pool{New: func() any { return &scratch{index: map[string]int32{}} }},
+		scratch:    sync.Pool{New: func() any { return newScratch() }},
 		stored:     m.rows.WithLabelValues(append(l, "stored")...),
 		superseded: m.rows.WithLabelValues(append(l, "superseded")...),
 		refilled:   m.refilled.WithLabelValues(l...),
@@ -209,69 +200,4 @@ func (w *Writer) fill(ctx context.Context, b *feature.Batch) error {
 	err := w.store.Fill(ctx, s.rows)
 	s.forget()
 	return err
-}
-
-// scratch is the memory of one put. Keys and values of a batch stand in one
-// array each; what refers to them is dropped before they are used again.
-type scratch struct {
-	cells  CellWriter
-	keys   []byte
-	values []byte
-	index  map[string]int32 // key -> its place in rows and newest
-	newest []int32          // row of the batch
-	rows   []Row
-	ends   []int
-}
-
-func (s *scratch) forget() {
-	clear(s.index)
-	clear(s.rows)
-	s.newest, s.rows = s.newest[:0], s.rows[:0]
-	s.cells.Finish()
-	const keep = 8 << 20
-	if cap(s.values) > keep || cap(s.keys) > keep {
-		s.values, s.keys = nil, nil
-	}
-}
-
-// rows reduces a batch to the newest row of each key and encodes those.
-func (w *Writer) rows(s *scratch, b *feature.Batch) error {
-	s.forget()
-	if err := s.cells.Reset(w.schema, b.Rows, len(w.view.Keys)); err != nil {
-		return &feature.Error{Kind: feature.Internal, Op: "online.write", What: "view " + w.id, Err: err}
-	}
-	keyCols := b.Rows.Columns()[:len(w.view.Keys)]
-	s.keys = s.keys[:0]
-	for i := range b.Len() {
-		at := len(s.keys)
-		s.keys = w.keys.appendRow(s.keys, keyCols, i)
-		// When the array grows, earlier keys go on standing in the old one, which nobody writes again.
-		key := unsafe.String(&s.keys[at], len(s.keys)-at)
-		n, seen := s.index[key]
-		if !seen {
-			s.index[key] = int32(len(s.rows))
-			s.newest = append(s.newest, int32(i))
-			s.rows = append(s.rows, Row{Key: key})
-			continue
-		}
-		s.keys = s.keys[:at] // so key must not be stored anywhere from here on
-		if b.Stamp(i).Compare(b.Stamp(int(s.newest[n]))) >= 0 {
-			s.newest[n] = int32(i)
-		}
-	}
-	now := w.opt.Clock().UnixMicro()
-	s.values, s.ends = s.values[:0], s.ends[:0]
-	for n, row := range s.newest {
-		i := int(row)
-		st := b.Stamp(i)
-		s.values = s.cells.Append(s.values, i, st, b.Deleted(i))
-		s.ends = append(s.ends, len(s.values))
-		s.rows[n].Expire = w.opt.Config.expiry(st, w.view.TTL, now)
-	}
-	from := 0
-	for n, end := range s.ends {
-		s.rows[n].Value = s.values[from:end:end]
-		from = end
-	}
-	return nil
 }
