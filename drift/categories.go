@@ -21,7 +21,7 @@ const (
 
 // categories is the part of a Sketch that counts distinct values.
 type categories struct {
-	counts map[string]int64
+	counts map[string]*int64
 	other  int64
 	bytes  int64 // of the labels
 }
@@ -31,8 +31,9 @@ func (c *categories) add(v string, n int64) {
 	if len(v) > maxLabel {
 		v = label(v)
 	}
-	if had, ok := c.counts[v]; ok {
-		c.counts[v] = had + n
+	// By pointer: assigning to c.counts[v] would put v in the place of the key.
+	if had := c.counts[v]; had != nil {
+		*had += n
 		return
 	}
 	if len(c.counts) >= MaxCategories {
@@ -40,10 +41,19 @@ func (c *categories) add(v string, n int64) {
 		return
 	}
 	if c.counts == nil {
-		c.counts = make(map[string]int64)
+		c.counts = make(map[string]*int64)
 	}
-	c.counts[strings.Clone(v)] = n
+	first := n
+	c.counts[strings.Clone(v)] = &first
 	c.bytes += int64(len(v))
+}
+
+// of is how many rows of a value were counted.
+func (c *categories) of(v string) int64 {
+	if n := c.counts[v]; n != nil {
+		return *n
+	}
+	return 0
 }
 
 func label(v string) string {
@@ -64,7 +74,7 @@ func (c *categories) merge(o *categories) {
 func (c *categories) sorted() []Category {
 	out := make([]Category, 0, len(c.counts))
 	for v, n := range c.counts {
-		out = append(out, Category{v, n})
+		out = append(out, Category{v, *n})
 	}
 	slices.SortFunc(out, func(a, b Category) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value))

@@ -127,7 +127,7 @@ func cells(ref, cur *Sketch) (a, b []float64) {
 	slices.Sort(names)
 	restA, restB := ref.Count, cur.Count
 	for _, v := range names {
-		x, y := ref.cat.counts[v], cur.cat.counts[v]
+		x, y := ref.cat.of(v), cur.cat.of(v)
 		restA, restB = restA-x, restB-y
 		a, b = append(a, float64(x)), append(b, float64(y))
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -238,4 +239,16 @@ func FuzzProfile(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// What is counted may lie in memory that is used for something else afterwards.
+func TestCategoriesKeepNothing(t *testing.T) {
+	var c categories
+	buf := []byte("red")
+	for range 3 {
+		c.add(unsafe.String(&buf[0], len(buf)), 1)
+	}
+	copy(buf, "xyz")
+	require.Equal(t, []Category{{"red", 3}}, c.sorted())
+	require.EqualValues(t, 3, c.of("red"))
 }
