@@ -24,7 +24,8 @@ var measurements = []measurement{
 	{"checks", measureChecks},
 	{"demo", measureDemo},
 	{"start", measureStart},
-	{"refill", measureRefill}, // and commits, of which it makes 200
+	{"commits", measureCommits},
+	{"refill", measureRefill},
 	{"serving", measureServing},
 	{"flow", measureFlow},
 	{"fresh", measureFresh},
@@ -55,18 +56,19 @@ func main() {
 		names = append(names, m.name)
 	}
 	output := flag.String("o", "table", "table or json")
+	profiles := flag.String("profiles", "", "folder to keep the CPU profiles in that were taken of workers")
 	only := flag.String("only", "", "measure only these, with commas between: "+strings.Join(names, ", "))
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := mainErr(ctx, *output, *only); err != nil {
+	if err := mainErr(ctx, *output, *only, *profiles); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(2)
 	}
 }
 
-func mainErr(ctx context.Context, output, only string) error {
+func mainErr(ctx context.Context, output, only, profiles string) error {
 	if output != "table" && output != "json" {
 		return fmt.Errorf("-o %s: use table or json", output)
 	}
@@ -97,6 +99,11 @@ func mainErr(ctx context.Context, output, only string) error {
 		fmt.Fprintln(os.Stderr, x.name)
 		if err := x.measure(ctx, r); err != nil {
 			return fmt.Errorf("%s: %w", x.name, err)
+		}
+	}
+	if profiles != "" {
+		if err := keepProfiles(r.dir, profiles); err != nil {
+			return err
 		}
 	}
 	fmt.Fprintf(os.Stderr, "took %s\n\n", time.Since(began).Round(time.Second))

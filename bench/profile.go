@@ -79,3 +79,24 @@ func top(ctx context.Context, path string) []string {
 	}
 	return lines
 }
+
+// keepProfiles copies the profiles of a run out of its temporary folder.
+func keepProfiles(from, to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	all, err := filepath.Glob(filepath.Join(from, "*.prof"))
+	if err != nil {
+		return err
+	}
+	for _, path := range all {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(path)), b, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

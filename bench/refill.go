@@ -34,9 +34,7 @@ const (
 // filledTable is a data folder with a table of 2M rows of 100,000 customers.
 type filledTable struct {
 	data   string
-	newest []int32   // by customer: its newest row
-	took   []float64 // seconds of each commit
-	cpu    float64   // of all commits
+	newest []int32 // by customer: its newest row
 }
 
 const statsManifest = `
@@ -131,7 +129,7 @@ func (r *run) filled(ctx context.Context) (*filledTable, error) {
 	at := feature.Position{Topic: "stats", TopicID: [16]byte(hash[:16]), Partition: feature.ImportPartition}
 	rng := rand.New(rand.NewPCG(3, 4))
 	for i := range commits {
-		b := t.batch(view, at, rng)
+		b := t.batch(view, at, commitRows, rng)
 		c := &feature.Commit{ID: fmt.Sprintf("bench-%03d", i), View: view, Advances: []feature.Advance{{From: at, To: at, Final: i == commits-1}}}
 		to := &c.Advances[0].To
 		to.Next, to.Revision, to.Commit, to.Started = b.Origin.Next, 1, c.ID, when(commits*commitRows)
@@ -143,11 +141,9 @@ func (r *run) filled(ctx context.Context) (*filledTable, error) {
 		if err := w.Stage(ctx, c); err != nil {
 			return nil, err
 		}
-		began, from := time.Now(), ownCPU()
 		if err := w.Commit(ctx, c); err != nil {
 			return nil, err
 		}
-		t.took, t.cpu = append(t.took, time.Since(began).Seconds()), t.cpu+ownCPU()-from
 		if err := w.Settle(ctx, c); err != nil {
 			return nil, err
 		}
@@ -164,11 +160,11 @@ func when(row int64) int64 {
 
 // batch is the next rows. The first 100,000 are of each customer once; the rest
 // are of any.
-func (t *filledTable) batch(view *feature.View, at feature.Position, rng *rand.Rand) *feature.Batch {
-	b := &feature.Batch{View: view, Origin: feature.Origin{Topic: at.Topic, TopicID: at.TopicID, Partition: at.Partition, First: at.Next, Next: at.Next + commitRows}}
+func (t *filledTable) batch(view *feature.View, at feature.Position, rows int64, rng *rand.Rand) *feature.Batch {
+	b := &feature.Batch{View: view, Origin: feature.Origin{Topic: at.Topic, TopicID: at.TopicID, Partition: at.Partition, First: at.Next, Next: at.Next + rows}}
 	rb := array.NewRecordBuilder(memory.DefaultAllocator, view.Schema())
 	defer rb.Release()
-	for i := range int64(commitRows) {
+	for i := range rows {
 		row := at.Next + i
 		who := int(row)
 		if who >= entities {
@@ -202,15 +198,6 @@ func measureRefill(ctx context.Context, r *run) error {
 	t, err := r.filled(ctx)
 	if err != nil {
 		return err
-	}
-	for _, n := range []int{1, 100, 200} {
-		around := t.took[max(0, n-10):n]
-		note := fmt.Sprintf("slowest of all %d %s", commits, duration(slices.Max(t.took)))
-		if len(around) > 1 {
-			note = fmt.Sprintf("median of the %d up to it; ", len(around)) + note
-		}
-		r.add(Line{What: fmt.Sprintf("commit number %d of a table, rows staged before", n), Value: 1000 * median(around), Unit: "ms",
-			CPU: t.cpu / commits, CPUUnit: "commit", Note: note})
 	}
 	const times = 3
 	var took, cpu, wait, first []float64
