@@ -155,6 +155,7 @@ func (p *Pipeline) leave() {
 	p.cl.AllowRebalance()
 	_ = p.cl.LeaveGroupContext(ctx)
 	p.cl.Close()
+	p.cl.AllowRebalance() // closing polls once more, and a goroutine that leaves the group again may wait for that poll's end
 }
 
 // fail ends Run with err; the first failure counts.
