@@ -3,6 +3,7 @@ package sinktest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/weir-ml/weir/registry/feature"
@@ -546,14 +547,14 @@ func faults(w *world) {
 	if w.store.Break == nil {
 		w.t.Skip("the store cannot be made to fail")
 	}
+	r := rand.New(rand.NewPCG(w.log.seed, 4))
+	var mu sync.Mutex
 	for every := 2; every <= 5; every++ {
-		n := 0
-		var mu sync.Mutex
 		w.store.Break(func() Fault {
 			mu.Lock()
 			defer mu.Unlock()
-			if n++; n%every == 0 {
-				return Before + Fault(n/every%2)
+			if r.IntN(every) == 0 {
+				return Before + Fault(r.IntN(2))
 			}
 			return None
 		})
@@ -572,7 +573,7 @@ func faults(w *world) {
 		}
 		x.empty("settled")
 		w.store.Break(func() Fault { return None })
-		w.check(fmt.Sprintf("every %d. call fails", every))
+		w.check(fmt.Sprintf("one call in %d fails", every))
 	}
 	w.finish("to the end")
 }
