@@ -102,7 +102,8 @@ func (p *Pipeline) flush(ctx context.Context, ended []*partition, revision int64
 	if p.over {
 		return nil
 	}
-	rounds, cut := p.cut(ended, revision)
+	rounds, cut, waiting := p.cut(ended, revision)
+	defer unlockAll(waiting)
 	if len(rounds) == 0 {
 		return nil
 	}
@@ -135,8 +136,10 @@ func (p *Pipeline) flush(ctx context.Context, ended []*partition, revision int64
 }
 
 // cut draws the line: it locks each partition between two chunks, notes how far
-// it is, and lets the sinks close the rows written so far.
-func (p *Pipeline) cut(ended []*partition, revision int64) ([]*round, []*partition) {
+// it is, and lets the sinks close the rows written so far. Those in waiting stay
+// locked until the commit has landed: from the cut on another revision judges
+// there, and it must not before the table says so.
+func (p *Pipeline) cut(ended []*partition, revision int64) (rounds []*round, all, waiting []*partition) {
 	locked := ended
 	if ended == nil {
 		patience, cancel := context.WithTimeout(context.Background(), min(time.Second, p.FlushInterval/4))
@@ -151,11 +154,18 @@ func (p *Pipeline) cut(ended []*partition, revision int64) ([]*round, []*partiti
 			part.mu.lock()
 		}
 	}
-	defer func() {
-		for _, part := range locked {
-			part.mu.unlock()
+	if revision == 0 {
+		revision = p.Revision
+	}
+	var free []*partition
+	for _, part := range locked {
+		if part.changesJudge(revision) {
+			waiting = append(waiting, part)
+		} else {
+			free = append(free, part)
 		}
-	}()
+	}
+	defer unlockAll(free)
 	p.mu.Lock()
 	ends, count := make(map[int32]int64, len(locked)), p.count
 	for _, part := range locked {
@@ -163,10 +173,6 @@ func (p *Pipeline) cut(ended []*partition, revision int64) ([]*round, []*partiti
 		p.Metrics.lag.WithLabelValues(p.Source.Meta.Project, p.Source.Meta.Name, strconv.Itoa(int(part.id))).Set(float64(max(0, ends[part.id]-part.next)))
 	}
 	p.mu.Unlock()
-	if revision == 0 {
-		revision = p.Revision
-	}
-	var rounds []*round
 	for i, o := range p.Outlets {
 		c := &feature.Commit{ID: uuid.NewString(), View: o.View, Partitions: count}
 		for _, part := range locked {
@@ -182,7 +188,24 @@ func (p *Pipeline) cut(ended []*partition, revision int64) ([]*round, []*partiti
 		}
 		rounds = append(rounds, &round{outlet: o, index: i, commit: c, cut: time.Now()})
 	}
-	return rounds, locked
+	return rounds, locked, waiting
+}
+
+// changesJudge reports whether another revision judges after the next cut. The
+// caller holds part.mu and flushMu.
+func (part *partition) changesJudge(revision int64) bool {
+	for i := range part.views {
+		if pv := &part.views[i]; pv.judge != nil && pv.at.Revision < revision {
+			return true
+		}
+	}
+	return false
+}
+
+func unlockAll(parts []*partition) {
+	for _, part := range parts {
+		part.mu.unlock()
+	}
 }
 
 // advance is what a commit has to say about view i on this partition; nothing
@@ -193,12 +216,16 @@ func (part *partition) advance(i int, end, revision int64, id string) (feature.A
 		return feature.Advance{}, false
 	}
 	to := pv.at
-	to.Next, to.Revision, to.Commit = max(part.next, pv.at.Next), revision, id
+	to.Next, to.Commit = max(part.next, pv.at.Next), id
 	drained := part.next >= end
-	if to.Next == pv.at.Next && drained == pv.drained && pv.judge == nil && (revision == part.p.Revision || revision == pv.at.Revision) {
+	handsOver := pv.judge != nil && pv.at.Revision < revision
+	if pv.judge == nil || handsOver { // else this worker has not heard of the revision that judges here yet
+		to.Revision = revision
+	}
+	if to.Next == pv.at.Next && drained == pv.drained && !handsOver && (revision == part.p.Revision || revision == pv.at.Revision) {
 		return feature.Advance{}, false
 	}
-	if pv.judge != nil { // what follows this cut is judged by the current revision
+	if handsOver { // what follows this cut is judged by the current revision
 		pv.judge, part.lanes = nil, nil
 	}
 	return feature.Advance{From: pv.at, To: to, Drained: drained}, true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/ingest/sinktest"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -102,4 +104,89 @@ func TestRevisionAcrossCrash(t *testing.T) {
 			require.Len(t, f.table.Rows(), want)
 		})
 	}
+}
+
+// unstaged is a table that stages nothing while it is down.
+type unstaged struct {
+	*sinktest.Writer
+	down  atomic.Bool
+	tried chan struct{} // a token once a stage was refused
+}
+
+func (u *unstaged) Stage(ctx context.Context, c *feature.Commit) error {
+	if u.down.Load() {
+		select {
+		case u.tried <- struct{}{}:
+		default:
+		}
+		return feature.Errorf(feature.Unavailable, "stage", "", "connection refused")
+	}
+	return u.Writer.Stage(ctx, c)
+}
+
+// TestNewJudgeWaits: a new suite judges nothing before the commit that names it
+// has landed. An event that it held back earlier would, after a crash, be judged
+// by the old one once more and come into the table as well.
+func TestNewJudgeWaits(t *testing.T) {
+	f := setup(t, 1)
+	old, now := *f.view, *f.view
+	old.SuiteOf, now.SuiteOf = between(1, "age", 0, 100), between(2, "age", 0, 10)
+	with := func(v *feature.View, revision int64) func(*ingest.PipelineConfig) {
+		return func(c *ingest.PipelineConfig) {
+			c.Outlets[0].View, c.Revision = v, revision
+			c.Judge = func(_ context.Context, revision int64, _, _ string) (*feature.View, error) {
+				return map[int64]*feature.View{1: &old, 2: &now}[revision], nil
+			}
+		}
+	}
+	held := func() []*quarantine.Entry {
+		res, err := quarantine.NewReader(f.opts...).Read(t.Context(), quarantine.Query{Project: "p", View: "person"})
+		require.NoError(t, err)
+		return res.Entries
+	}
+	stop := f.run(f.table.Open(), f.config(), with(&old, 1))
+	f.committed(map[int32]int64{0: 0})
+	require.NoError(t, stop())
+
+	u := &unstaged{Writer: f.table.Open(), tried: make(chan struct{}, 1)}
+	u.down.Store(true)
+	stop = f.run(u, f.config(), with(&now, 2))
+	<-u.tried // the commit that hands over to the new suite is under way
+	f.produce(event{rec: f.record(`{"id":"k","at":1,"age":50}`)})
+	require.Never(t, func() bool { return len(held()) > 0 }, 500*time.Millisecond, 20*time.Millisecond,
+		"the new suite has judged, and the table says that the old one does")
+	require.Equal(t, int64(1), f.table.Positions()[0].Revision)
+	u.down.Store(false)
+	f.committed(map[int32]int64{0: 1})
+	require.NoError(t, stop())
+	require.Equal(t, int64(2), f.table.Positions()[0].Revision)
+	require.Empty(t, f.table.Rows())
+	require.Len(t, held(), 1)
+}
+
+// TestRevisionNeverGoesBack: a worker that has not heard of the revision a
+// position names keeps to it, commit after commit.
+func TestRevisionNeverGoesBack(t *testing.T) {
+	f := setup(t, 1)
+	old, now := *f.view, *f.view
+	old.SuiteOf, now.SuiteOf = between(1, "age", 0, 100), between(2, "age", 0, 10)
+	with := func(v *feature.View, revision int64) func(*ingest.PipelineConfig) {
+		return func(c *ingest.PipelineConfig) {
+			c.Outlets[0].View, c.Revision = v, revision
+			c.Judge = func(_ context.Context, revision int64, _, _ string) (*feature.View, error) {
+				return map[int64]*feature.View{1: &old, 2: &now}[revision], nil
+			}
+		}
+	}
+	stop := f.run(f.table.Open(), f.config(), with(&now, 2))
+	f.committed(map[int32]int64{0: 0})
+	require.NoError(t, stop())
+	stop = f.run(f.table.Open(), f.config(), with(&old, 1))
+	for n := range int64(4) {
+		f.produce(event{rec: f.record(fmt.Sprintf(`{"id":"k","at":1,"age":%d}`, 5+45*(n%2)))})
+		f.committed(map[int32]int64{0: n + 1})
+		require.Equal(t, int64(2), f.table.Positions()[0].Revision)
+	}
+	require.NoError(t, stop())
+	require.Len(t, f.table.Rows(), 2)
 }
