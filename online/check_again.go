@@ -19,8 +19,8 @@ func (c *checker) suspect(ctx context.Context, s suspect) error {
 	return c.lookAgain(ctx)
 }
 
-// looks is how often what differs is looked at before it is believed, where
-// nobody knows of a loss.
+// looks is how often what differs is looked at before it is believed, once
+// nobody knows of a loss any more.
 const looks = 3
 
 // lookAgain goes on looking at the suspects until all is well, or looking does
@@ -29,13 +29,16 @@ func (c *checker) lookAgain(ctx context.Context) error {
 	if len(c.suspects) == 0 {
 		return nil
 	}
-	pause := c.Pause
-	for look := 1; len(c.suspects) > 0; look++ {
+	pause, quiet := c.Pause, 0
+	for first := true; len(c.suspects) > 0; first = false {
 		if err := c.readMarks(ctx); err != nil {
 			return err
 		}
+		if quiet++; c.mending() {
+			quiet = 0
+		}
 		left := c.Patience - c.waited
-		if look > 1 && (left <= 0 || look > looks && !c.mending()) {
+		if !first && (left <= 0 || quiet > looks) {
 			break
 		}
 		if d := min(pause, left); d > 0 {

@@ -11,6 +11,7 @@ type Metrics struct {
 	rows     *prometheus.CounterVec
 	refilled *prometheus.CounterVec
 	lost     *prometheus.CounterVec
+	rebuilt  *prometheus.CounterVec
 	bad      *prometheus.CounterVec
 	store    *prometheus.HistogramVec
 }
@@ -27,6 +28,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_online_losses_total", Help: "Times the store was found to have lost acknowledged writes."},
 			[]string{"project", "view"}),
+		rebuilt: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_online_materialized_rows_total", Help: "Rows that a rebuild of the store went over, by view and outcome: stored, newer (the store had a newer one), mended (a row that differed all the same), pruned (a row the table does not have)."},
+			[]string{"project", "view", "outcome"}),
 		bad: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_online_bad_values_total", Help: "Values that could not be read: damaged, or of a schema the store no longer knows."},
 			[]string{"project", "view"}),
@@ -35,7 +39,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}},
 			[]string{"op"}),
 	}
-	r.MustRegister(m.rows, m.refilled, m.lost, m.bad, m.store)
+	r.MustRegister(m.rows, m.refilled, m.lost, m.rebuilt, m.bad, m.store)
 	return m
 }
 

@@ -40,8 +40,8 @@ type Store interface {
 	Marks(ctx context.Context, view string) (Marks, error)
 	// Settle records where the table stands, and that rows thought lost were put again.
 	Settle(ctx context.Context, view string, ttl int64, s []Settlement) error
-	// Forget drops all marks of a view.
-	Forget(ctx context.Context, view string) error
+	// Forget drops marks of a view.
+	Forget(ctx context.Context, view string, list []Mark) error
 	// Schema returns the text of a schema, "" when the store does not have it.
 	Schema(ctx context.Context, view string, id uint32) (string, error)
 	// PutSchema stores the text of a schema. Another text under the same id is a Conflict.

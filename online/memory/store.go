@@ -198,10 +198,12 @@ func (s *Store) Settle(_ context.Context, view string, ttl int64, list []online.
 	return nil
 }
 
-func (s *Store) Forget(_ context.Context, view string) error {
+func (s *Store) Forget(_ context.Context, view string, list []online.Mark) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.marks, view)
+	for _, m := range list {
+		delete(s.of(view).part, partition{m.TopicID, m.Partition})
+	}
 	return nil
 }
 

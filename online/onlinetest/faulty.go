@@ -126,15 +126,15 @@ func (f *Faulty) Remove(ctx context.Context, rows []online.Row) (int, error) {
 	return f.Store.Remove(ctx, rows)
 }
 
-func (f *Faulty) Forget(ctx context.Context, view string) error {
+func (f *Faulty) Forget(ctx context.Context, view string, list []online.Mark) error {
 	switch x, err := f.fault("forget"); x {
 	case Clean:
 		return err
 	case Half, Late:
-		_ = f.Store.Forget(ctx, view)
+		_ = f.Store.Forget(ctx, view, list)
 		return err
 	}
-	return f.Store.Forget(ctx, view)
+	return f.Store.Forget(ctx, view, list)
 }
 
 func (f *Faulty) Marks(ctx context.Context, view string) (online.Marks, error) {

@@ -35,6 +35,9 @@ func Run(t *testing.T, open func(t *testing.T) online.Store) {
 		"MarksOfViews":    testMarksOfViews,
 		"Schemas":         testSchemas,
 		"WriteAndRead":    testWriteAndRead,
+		"Check":           testCheck,
+		"CheckMany":       testCheckMany,
+		"Materialize":     testMaterialize,
 	} {
 		t.Run(name, func(t *testing.T) {
 			f(t, open(t), Project(t))

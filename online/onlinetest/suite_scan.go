@@ -89,19 +89,27 @@ func testRemove(t *testing.T, s online.Store, p string) {
 
 func testForget(t *testing.T, s online.Store, p string) {
 	ctx := context.Background()
-	for _, view := range []string{"/a", "/b"} {
-		_, err := s.Put(ctx, nil, &online.Advance{View: p + view, Next: 5})
+	advance := func(view string, part int32, from int64) bool {
+		r, err := s.Put(ctx, nil, &online.Advance{View: p + view, Partition: part, From: from, Next: from + 5})
 		require.NoError(t, err)
+		return r.Lost
 	}
-	require.NoError(t, s.Forget(ctx, p+"/a"))
-	require.NoError(t, s.Forget(ctx, p+"/none"))
+	for _, view := range []string{"/a", "/b"} {
+		for part := range int32(3) {
+			require.False(t, advance(view, part, 0))
+			require.True(t, advance(view, part, 100))
+		}
+	}
+	for range 2 { // the second time there is nothing to forget
+		require.NoError(t, s.Forget(ctx, p+"/a", []online.Mark{{Partition: 0}, {Partition: 2, Written: 77}, {Partition: 9}}))
+		require.NoError(t, s.Forget(ctx, p+"/none", []online.Mark{{Partition: 0}}))
+		require.NoError(t, s.Forget(ctx, p+"/b", nil))
+	}
 	m, err := s.Marks(ctx, p+"/a")
 	require.NoError(t, err)
-	require.Empty(t, m.Part)
+	require.Equal(t, []online.Mark{{Partition: 1, Written: 105, LostFrom: 5, LostTo: 100}}, m.Part)
 	m, err = s.Marks(ctx, p+"/b")
 	require.NoError(t, err)
-	require.Len(t, m.Part, 1)
-	r, err := s.Put(ctx, nil, &online.Advance{View: p + "/a", From: 5, Next: 6})
-	require.NoError(t, err)
-	require.True(t, r.Lost)
+	require.Len(t, m.Part, 3)
+	require.True(t, advance("/a", 0, 5))
 }

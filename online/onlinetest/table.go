@@ -2,6 +2,7 @@ package onlinetest
 
 import (
 	"context"
+	"hash/maphash"
 	"math"
 	"slices"
 	"sort"
@@ -35,14 +36,71 @@ func (t *Table) Append(list ...*feature.Batch) {
 	defer t.mu.Unlock()
 	for _, b := range list {
 		t.batches = append(t.batches, b)
-		to := feature.Position{Topic: b.Origin.Topic, TopicID: b.Origin.TopicID, Partition: b.Origin.Partition, Next: b.Origin.Next}
-		if i := slices.IndexFunc(t.at, to.Same); i >= 0 {
-			t.at[i].Next = max(t.at[i].Next, to.Next)
-		} else {
-			t.at = append(t.at, to)
-		}
+		t.move(b)
 	}
 }
+
+// move needs mu.
+func (t *Table) move(b *feature.Batch) {
+	to := feature.Position{Topic: b.Origin.Topic, TopicID: b.Origin.TopicID, Partition: b.Origin.Partition, Next: b.Origin.Next}
+	if i := slices.IndexFunc(t.at, to.Same); i >= 0 {
+		t.at[i].Next = max(t.at[i].Next, to.Next)
+	} else {
+		t.at = append(t.at, to)
+	}
+}
+
+// RollBack makes the table what it was after its first n batches.
+func (t *Table) RollBack(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.batches, t.at = t.batches[:n:n], nil
+	for _, b := range t.batches {
+		t.move(b)
+	}
+}
+
+// Pin is online.MaterializeConfig.Pin of this table in so many parts. Snapshots
+// are numbers of batches; those below first are gone.
+func (t *Table) Pin(v *feature.View, parts int, first int64) func(context.Context, int64) (*online.Pinned, error) {
+	return func(_ context.Context, snapshot int64) (*online.Pinned, error) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if snapshot == 0 {
+			snapshot = int64(len(t.batches))
+		}
+		if snapshot < first {
+			return nil, feature.Errorf(feature.NotFound, "onlinetest.pin", "", "snapshot %d", snapshot)
+		}
+		then := &Table{batches: t.batches[:snapshot:snapshot]}
+		for _, b := range then.batches {
+			then.move(b)
+		}
+		return &online.Pinned{Snapshot: snapshot, At: then.at, Parts: parts,
+			Newest: func(ctx context.Context, p online.NewestPart, fn func(*feature.Batch) error) error {
+				var mine []*feature.Batch
+				if err := then.Newest(ctx, v, func(b *feature.Batch) error {
+					if h := maphash.Bytes(seed, feature.AppendKey(nil, b.KeyColumns(), 0)); h%uint64(p.Parts) == uint64(p.Part) {
+						mine = append(mine, b)
+					}
+					return nil
+				}); err != nil {
+					return err
+				}
+				if p.Counted != nil {
+					p.Counted(int64(len(mine)))
+				}
+				for _, b := range mine {
+					if err := fn(b); err != nil {
+						return err
+					}
+				}
+				return nil
+			}}, nil
+	}
+}
+
+var seed = maphash.MakeSeed()
 
 // Newest gives the newest row of each key, a batch a row.
 func (t *Table) Newest(_ context.Context, v *feature.View, fn func(*feature.Batch) error) error {

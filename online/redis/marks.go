@@ -99,14 +99,22 @@ func (s *Store) Settle(ctx context.Context, view string, ttl int64, list []onlin
 	return s.classify("settle", run(ctx, s.writes, calls))
 }
 
-// Forget drops the marks on every shard.
-func (s *Store) Forget(ctx context.Context, view string) error {
+// Forget drops marks on every shard.
+func (s *Store) Forget(ctx context.Context, view string, list []online.Mark) error {
+	if len(list) == 0 {
+		return nil
+	}
 	keys, err := s.shards.keys(ctx, view, true)
 	if err != nil {
 		return s.classify("forget", err)
 	}
+	var fields []string
+	for _, m := range list {
+		part := partName(m.TopicID, m.Partition)
+		fields = append(fields, part+":written", part+":settled", part+":lost_from", part+":lost_to")
+	}
 	for _, k := range keys {
-		if err := s.writes.Del(ctx, k).Err(); err != nil {
+		if err := s.writes.HDel(ctx, k, fields...).Err(); err != nil {
 			return s.classify("forget", err)
 		}
 	}
