@@ -3,6 +3,7 @@ package iceberg
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -17,26 +18,49 @@ import (
 )
 
 // files is the warehouse: a local folder whose files are durable when their
-// writer says so. iceberg-go's own local files are never synced.
+// writer says so, and gone when it fails. iceberg-go's own local files are never synced.
 type files struct {
 	icebergio.LocalFS
 	known sync.Map // folders that exist and whose names are durable
+	// fault is asked before every step that writes (open, write, sync, sync folder);
+	// nil: none fails. Tests put faults here.
+	fault func(step, path string) error
 }
 
 func (f *files) fs(context.Context) (icebergio.IO, error) { return f, nil }
 
+func (f *files) may(step, path string) error {
+	if f.fault == nil {
+		return nil
+	}
+	return f.fault(step, path)
+}
+
 // Create makes a file that is synced when it is closed. Its name becomes durable
 // with syncDir, which a commit calls once for all of its files.
-func (f *files) Create(name string) (icebergio.FileWriter, error) {
-	path := localPath(name)
-	if err := f.ensureDir(filepath.Dir(path)); err != nil {
-		return nil, err
+func (f *files) Create(name string) (icebergio.FileWriter, error) { return f.open(localPath(name)) }
+
+// open makes a file that must not exist, and its folder.
+func (f *files) open(path string) (*newFile, error) {
+	w, err := f.tryOpen(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		f.known.Clear() // somebody has cleaned up empty folders
+		w, err = f.tryOpen(path)
 	}
-	w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	return syncedFile{w}, nil
+	return &newFile{file: w, path: path, files: f}, nil
+}
+
+func (f *files) tryOpen(path string) (*os.File, error) {
+	if err := f.ensureDir(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	if err := f.may("open", path); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 }
 
 // WriteFile writes a whole file, durably.
@@ -45,20 +69,63 @@ func (f *files) WriteFile(name string, b []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.Write(b); err != nil {
-		_ = w.Close()
+	_, err = w.Write(b)
+	if err = errors.Join(err, w.Close()); err != nil {
 		return err
 	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(localPath(name)))
+	return f.syncDir(filepath.Dir(localPath(name)))
 }
 
-type syncedFile struct{ *os.File }
+// newFile is a file being written. One that could not be written whole, or not
+// be synced, is removed: what a failed sync has left on the disk is not known.
+type newFile struct {
+	file   *os.File
+	path   string
+	files  *files
+	failed error
+	closed bool
+}
 
-func (f syncedFile) Close() error {
-	return errors.Join(f.Sync(), f.File.Close())
+func (w *newFile) Write(p []byte) (n int, err error) {
+	if err = w.files.may("write", w.path); err == nil {
+		n, err = w.file.Write(p)
+	}
+	if err != nil {
+		w.failed = err
+	}
+	return n, err
+}
+
+// ReadFrom is Write for those who copy.
+func (w *newFile) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{w}, r)
+}
+
+// Close syncs the file; after an error it is gone.
+func (w *newFile) Close() error {
+	if w.closed {
+		return os.ErrClosed
+	}
+	w.closed = true
+	err := w.failed
+	if err == nil {
+		err = w.files.may("sync", w.path)
+	}
+	if err == nil {
+		err = w.file.Sync()
+	}
+	if err = errors.Join(err, w.file.Close()); err != nil {
+		_ = os.Remove(w.path)
+	}
+	return err
+}
+
+func (w *newFile) drop() {
+	if !w.closed {
+		w.closed = true
+		_ = w.file.Close()
+		_ = os.Remove(w.path)
+	}
 }
 
 // ensureDir makes a folder and syncs every parent that got a new name.
@@ -77,7 +144,8 @@ func (f *files) ensureDir(dir string) error {
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if err := syncDir(parent); err != nil {
+		if err := f.syncDir(parent); err != nil {
+			_ = os.Remove(dir) // or the next one would take its name for durable
 			return err
 		}
 	case err != nil:
@@ -87,7 +155,10 @@ func (f *files) ensureDir(dir string) error {
 	return nil
 }
 
-func syncDir(dir string) error {
+func (f *files) syncDir(dir string) error {
+	if err := f.may("sync folder", dir); err != nil {
+		return err
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -111,47 +182,33 @@ func fileURI(path string) string {
 }
 
 // dataFile is one data file being written.
-type dataFile struct {
-	*os.File
-	path string
-	done bool
-}
+type dataFile struct{ *newFile }
 
 func (t *Table) Create(_ context.Context, name string) (offline.FileWriter, error) {
 	path := filepath.Join(localPath(t.location), "data", filepath.FromSlash(name))
-	if err := t.store.files.ensureDir(filepath.Dir(path)); err != nil {
-		return nil, t.diskError("create", path, err)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := t.store.files.open(path)
 	if err != nil {
-		return nil, t.diskError("create", path, err)
+		return nil, feature.Errorf(feature.Unavailable, "iceberg.create", path, "%w", err).WithHint(hintDisk)
 	}
-	return &dataFile{File: f, path: path}, nil
+	return dataFile{f}, nil
 }
 
-func (d *dataFile) Commit() (string, error) {
-	if d.done {
-		return "", os.ErrClosed
-	}
-	d.done = true
-	err := errors.Join(d.Sync(), d.Close())
+const hintDisk = "look at the space and the rights of the warehouse"
+
+func (d dataFile) Commit() (string, error) {
+	err := d.Close()
 	if err == nil {
-		err = syncDir(filepath.Dir(d.path))
+		if err = d.files.syncDir(filepath.Dir(d.path)); err != nil {
+			_ = os.Remove(d.path)
+		}
 	}
 	if err != nil {
-		_ = os.Remove(d.path)
-		return "", &feature.Error{Kind: feature.Unavailable, Op: "iceberg.write", What: d.path, Err: err}
+		return "", feature.Errorf(feature.Unavailable, "iceberg.write", d.path, "%w", err).WithHint(hintDisk)
 	}
 	return fileURI(d.path), nil
 }
 
-func (d *dataFile) Abort() {
-	if !d.done {
-		d.done = true
-		_ = d.Close()
-		_ = os.Remove(d.path)
-	}
-}
+func (d dataFile) Abort() { d.drop() }
 
 // dataReader is one data file being read.
 type dataReader struct {
