@@ -72,8 +72,8 @@ func (o *ScanOptions) coordinates() func(k partKey, offset int64) bool {
 		k := partKey{r.TopicID, r.Partition}
 		within[k] = append(within[k], r)
 	}
-	for _, rs := range within {
-		slices.SortFunc(rs, func(a, b Range) int { return cmp.Compare(a.First, b.First) })
+	for k, rs := range within {
+		within[k] = united(rs)
 	}
 	return func(k partKey, offset int64) bool {
 		if next, ok := since[k]; len(since) > 0 && (!ok || offset < next) {
@@ -83,15 +83,28 @@ func (o *ScanOptions) coordinates() func(k partKey, offset int64) bool {
 			return true
 		}
 		rs := within[k]
-		// Ranges may overlap, but who asks for that asks for few.
 		after, _ := slices.BinarySearchFunc(rs, offset, func(r Range, o int64) int {
 			if r.First <= o {
 				return -1
 			}
 			return 1
 		})
-		return slices.ContainsFunc(rs[:after], func(r Range) bool { return offset < r.Next })
+		return after > 0 && offset < rs[after-1].Next
 	}
+}
+
+// united sorts ranges of one partition and joins those that touch.
+func united(rs []Range) []Range {
+	slices.SortFunc(rs, func(a, b Range) int { return cmp.Compare(a.First, b.First) })
+	out := rs[:1]
+	for _, r := range rs[1:] {
+		if last := &out[len(out)-1]; r.First <= last.Next {
+			last.Next = max(last.Next, r.Next)
+		} else {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // readAhead is how many goroutines read files.

@@ -21,8 +21,8 @@ import (
 // that comes next. List the bounds again.
 var ErrGone = errors.New("the log no longer has these offsets")
 
-// patience is how long a broker may be away before an error says so.
-const patience = 20 * time.Second
+// Patience is how long a broker may be away before an error says so.
+const Patience = 20 * time.Second
 
 // Log is one topic. Safe for concurrent use.
 type Log struct {
@@ -42,7 +42,7 @@ type Bounds struct{ Start, End int64 }
 
 // Open finds the topic; NotFound where there is none.
 func Open(ctx context.Context, opts []kgo.Opt, topic string) (*Log, error) {
-	cl, err := kgo.NewClient(append(slices.Clone(opts), kgo.RetryTimeout(patience), kgo.MetadataMinAge(100*time.Millisecond))...)
+	cl, err := kgo.NewClient(append(slices.Clone(opts), kgo.RetryTimeout(Patience), kgo.MetadataMinAge(100*time.Millisecond))...)
 	if err != nil {
 		return nil, feature.Errorf(feature.Invalid, "kafkalog.open", "topic "+topic, "%w", err)
 	}

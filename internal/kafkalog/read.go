@@ -102,7 +102,7 @@ func (l *Log) fetch(ctx context.Context, partition int32, at int64) ([]*kgo.Reco
 		if ctx.Err() != nil {
 			return nil, at, ctx.Err()
 		}
-		if time.Since(began) > patience {
+		if time.Since(began) > Patience {
 			return nil, at, l.error(failed)
 		}
 		select {

@@ -1,0 +1,291 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-ml/weir/ingest"
+	"github.com/weir-ml/weir/ingest/decode"
+	"github.com/weir-ml/weir/registry"
+	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/validate/jsonschema"
+)
+
+// definition is one way in which events became rows of the view at some time.
+type definition struct {
+	view   *feature.View // with the source that judged
+	schema *jsonschema.Schema
+	pick   []int // of each column of the present view its place in view; -1: the view had none, rows have null; nil: the same
+}
+
+// definitions are the present one and, once they are asked for, all older ones.
+// Rows stay in the table as the definition of their time made them, and which one
+// that was is not written down for each row: any of them is right. A source that
+// judged across a crash may be older than the columns, so every pair of the two
+// counts. Safe for concurrent use.
+type definitions struct {
+	catalogs ingest.Catalogs
+	view     *feature.View
+
+	mu     sync.Mutex
+	list   []*definition // guarded by mu; only grows, the present one first
+	loaded bool          // guarded by mu
+}
+
+func newDefinitions(c ingest.Catalogs, v *feature.View) *definitions {
+	return &definitions{catalogs: c, view: v}
+}
+
+// present gives what is known without looking into the past.
+func (d *definitions) present() ([]*definition, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.list, d.begin()
+}
+
+func (d *definitions) begin() error {
+	if len(d.list) > 0 {
+		return nil
+	}
+	schema, err := decode.CompileSchema(d.view.SourceOf)
+	if err != nil {
+		return feature.Errorf(feature.Invalid, op, "view "+d.view.ID(), "%w", err)
+	}
+	d.list = []*definition{{view: d.view, schema: schema}}
+	return nil
+}
+
+// all gives every definition the view ever had, newest first.
+func (d *definitions) all(ctx context.Context) ([]*definition, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.begin(); err != nil || d.loaded || d.catalogs == nil {
+		return d.list, err
+	}
+	views, err := d.past(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{printOf(d.view, d.view.SourceOf): true}
+	schemas := map[string]*jsonschema.Schema{string(d.view.SourceOf.Schema): d.list[0].schema}
+	list := d.list
+	for i, now := range views {
+		for _, judge := range views[i:] {
+			print := printOf(now, judge.SourceOf)
+			if known[print] {
+				continue
+			}
+			known[print] = true
+			src := judge.SourceOf
+			if _, ok := schemas[string(src.Schema)]; !ok {
+				if schemas[string(src.Schema)], err = decode.CompileSchema(src); err != nil {
+					return nil, feature.Errorf(feature.Invalid, op, "view "+d.view.ID(), "%w", err)
+				}
+			}
+			v := *now
+			v.SourceOf = src
+			list = append(list, &definition{view: &v, schema: schemas[string(src.Schema)], pick: pickOf(d.view, &v)})
+		}
+	}
+	d.list, d.loaded = list, true
+	return list, nil
+}
+
+// pickOf finds the columns of the present view among those of another version.
+func pickOf(now, then *feature.View) []int {
+	cols := then.Columns()
+	var pick []int
+	for _, c := range now.Columns() {
+		pick = append(pick, slices.IndexFunc(cols, func(o feature.Field) bool { return o.Name == c.Name && o.Type == c.Type }))
+	}
+	return pick
+}
+
+// printOf is equal for definitions that decode every event alike.
+func printOf(v *feature.View, s *feature.Source) string {
+	type col struct{ Name, Type, Path string }
+	var cols []col
+	for _, c := range v.Columns() {
+		cols = append(cols, col{c.Name, c.Type.String(), c.EventPath()})
+	}
+	b, _ := json.Marshal([]any{cols, s.Format, s.EventTime, s.Created, s.Future(), string(s.Schema)}) // texts and numbers: it cannot fail
+	return string(b)
+}
+
+// past finds the versions of the view and of what it is resolved from, newest
+// first. Most revisions of a catalog change something else: where both ends of a
+// range have the same versions, all between have.
+func (d *definitions) past(ctx context.Context) ([]*feature.View, error) {
+	cat, err := d.catalogs.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	type seen struct {
+		view     *feature.View
+		versions string
+	}
+	known := map[int64]seen{}
+	at := func(rev int64) (seen, error) {
+		if s, ok := known[rev]; ok {
+			return s, nil
+		}
+		c := cat
+		if rev != cat.Revision() {
+			var err error
+			if c, err = d.catalogs.At(ctx, rev); err != nil && feature.KindOf(err) != feature.NotFound {
+				return seen{}, err
+			}
+		}
+		var s seen
+		if c != nil {
+			if v, err := c.View(d.view.Meta.Project, d.view.Meta.Name); err == nil {
+				s = seen{v, versionsOf(c, v)}
+			}
+		}
+		known[rev] = s
+		return s, nil
+	}
+	views, oldest, listed := []*feature.View{}, math.MaxInt, map[string]bool{}
+	add := func(s seen) {
+		if s.view != nil && !listed[s.versions] {
+			listed[s.versions] = true
+			views, oldest = append(views, s.view), min(oldest, s.view.Version)
+		}
+	}
+	var walk func(lo, hi int64) error // revisions below hi and above lo, newest first
+	walk = func(lo, hi int64) error {
+		a, err := at(lo)
+		if err != nil {
+			return err
+		}
+		b, err := at(hi)
+		// A view that is at neither end may have come and gone between, but not before its first version.
+		if err != nil || hi-lo < 2 || a.versions == b.versions && (a.view != nil || oldest <= 1) {
+			return err
+		}
+		mid := lo + (hi-lo)/2
+		m, err := at(mid)
+		if err != nil {
+			return err
+		}
+		if err := walk(mid, hi); err != nil {
+			return err
+		}
+		add(m)
+		return walk(lo, mid)
+	}
+	now, err := at(cat.Revision())
+	if err != nil {
+		return nil, err
+	}
+	add(now)
+	views = append(views, d.view)
+	if cat.Revision() > 0 {
+		if err := walk(0, cat.Revision()); err != nil {
+			return nil, err
+		}
+	}
+	return views, nil
+}
+
+// versionsOf names the versions that a view is resolved from. They only go up,
+// also for a definition that was deleted and made again.
+func versionsOf(c *registry.Catalog, v *feature.View) string {
+	p := v.Meta.Project
+	s := fmt.Sprint(v.Version, " ", v.Source, c.Version(feature.Ref{Kind: feature.KindSource, Project: p, Name: v.Source}))
+	for _, e := range v.Entities {
+		s += fmt.Sprint(" ", e, c.Version(feature.Ref{Kind: feature.KindEntity, Project: p, Name: e}))
+	}
+	return s
+}
+
+// reader decodes events of one partition under some definitions. Not for concurrent use.
+type reader struct {
+	hash *hasher
+	seed uint64
+	decs map[*definition]*decode.Decoder
+	rows []uint64
+}
+
+func newReader(h *hasher, seed uint64) *reader {
+	return &reader{hash: h, seed: seed, decs: map[*definition]*decode.Decoder{}}
+}
+
+// decoded is what became of events under a definition, in their order.
+type decoded struct {
+	ok   []bool // false: the definition rejects the event
+	hash []uint64
+	day  []int32 // of effective time; of the record's timestamp where rejected
+}
+
+// read decodes events.
+func (x *reader) read(d *definition, recs []*kgo.Record, into *decoded) error {
+	n := len(recs)
+	into.ok, into.hash, into.day = slices.Grow(into.ok[:0], n)[:n], slices.Grow(into.hash[:0], n)[:n], slices.Grow(into.day[:0], n)[:n]
+	clear(into.ok)
+	if n == 0 {
+		return nil
+	}
+	res, err := x.decode(d, recs)
+	if err != nil {
+		return err
+	}
+	b := res.Batch
+	defer b.Rows.Release()
+	x.rows = x.hash.rows(x.rows, x.seed, b, d.pick)
+	k := 0
+	for i, r := range recs {
+		if k < b.Len() && b.Offsets[k] == r.Offset {
+			into.ok[i], into.hash[i], into.day[i] = true, x.rows[k], dayOf(b.Stamp(k).Effective())
+			k++
+			continue
+		}
+		into.hash[i], into.day[i] = 0, dayOf(r.Timestamp.UnixMicro())
+	}
+	return nil
+}
+
+// decode runs the decoder. An event that makes it panic counts as rejected, as it
+// does for ingestion.
+func (x *reader) decode(d *definition, recs []*kgo.Record) (decode.Result, error) {
+	bad := map[int64]bool{}
+	for {
+		dec := x.decs[d]
+		if dec == nil {
+			var err error
+			// No limit of size: what was too large for ingestion is in quarantine, whatever the limit was then.
+			dec, err = decode.New(d.view.SourceOf, []*feature.View{d.view}, decode.Options{MaxEventBytes: math.MaxInt, Schema: d.schema})
+			if err != nil {
+				return decode.Result{}, err
+			}
+			x.decs[d] = dec
+		}
+		at := tryDecode(dec, recs, bad)
+		if at < 0 {
+			return dec.Cut(feature.Origin{Topic: recs[0].Topic, Partition: recs[0].Partition, First: recs[0].Offset, Next: recs[len(recs)-1].Offset + 1})[0], nil
+		}
+		bad[at] = true
+		delete(x.decs, d) // it may be in any state
+	}
+}
+
+// tryDecode returns the offset of the event that made the decoder panic, or -1.
+func tryDecode(dec *decode.Decoder, recs []*kgo.Record, without map[int64]bool) (at int64) {
+	defer func() {
+		if recover() == nil {
+			at = -1
+		}
+	}()
+	for _, r := range recs {
+		if at = r.Offset; !without[at] {
+			dec.Decode(decode.Record{Key: r.Key, Value: r.Value, Offset: r.Offset, Timestamp: r.Timestamp.UnixMicro()})
+		}
+	}
+	return -1
+}
