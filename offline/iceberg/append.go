@@ -96,12 +96,8 @@ func (t *Table) attempt(ctx context.Context, now *loaded, at standing, c *featur
 			return err
 		}
 	}
-	done, err := tx.Commit(ctx)
-	if err != nil {
-		return err
-	}
-	t.keep(&loaded{done.MetadataLocation(), done.Metadata()})
-	return nil
+	_, err := tx.Commit(ctx)
+	return err
 }
 
 // dataFileOf describes a file for a manifest.

@@ -23,8 +23,9 @@ const CatalogName = "weir"
 // loaded is a table's metadata together with the file it came from, which is
 // what a swap compares with.
 type loaded struct {
-	location string
-	meta     table.Metadata
+	location  string
+	meta      table.Metadata
+	snapshots []byte // encodeSnapshots of meta; nil where it was read and not made here
 }
 
 // pointer reads where the newest metadata of a table is; "" when there is no such table.
@@ -62,7 +63,7 @@ func (s *Store) read(ctx context.Context, project, view string, prev *loaded) (*
 		if err != nil {
 			return nil, feature.Errorf(feature.Internal, "iceberg.load", loc, "%w", err)
 		}
-		return &loaded{loc, m}, nil
+		return &loaded{location: loc, meta: m}, nil
 	}
 }
 
@@ -91,8 +92,9 @@ func (s *Store) swap(ctx context.Context, project, view, from, to string) (bool,
 	return n == 1, err
 }
 
-// writeMetadata writes metadata m as the version after the file at prev ("" for none).
-func (s *Store) writeMetadata(m table.Metadata, prev string) (string, error) {
+// writeMetadata writes metadata m as the version after the file at prev ("" for
+// none); snapshots is encodeSnapshots of it.
+func (s *Store) writeMetadata(m table.Metadata, snapshots []byte, prev string) (string, error) {
 	p, err := table.LoadLocationProvider(m.Location(), m.Properties())
 	if err != nil {
 		return "", err
@@ -101,7 +103,7 @@ func (s *Store) writeMetadata(m table.Metadata, prev string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b, err := marshal(m)
+	b, err := encode(m, snapshots)
 	if err != nil {
 		return "", err
 	}
@@ -138,7 +140,7 @@ func (w swapper) LoadTable(ctx context.Context, _ table.Identifier) (*table.Tabl
 	return w.t.handle(now), nil
 }
 
-// CommitTable wraps table.ErrCommitFailed only where it is certain that nothing was committed.
+// CommitTable keeps what it has committed as the table's newest metadata. It wraps table.ErrCommitFailed only where it is certain that nothing was committed.
 func (w swapper) CommitTable(ctx context.Context, ident table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error) {
 	for _, r := range reqs {
 		if err := r.Validate(w.base.meta); err != nil {
@@ -149,8 +151,12 @@ func (w swapper) CommitTable(ctx context.Context, ident table.Identifier, reqs [
 	if err != nil {
 		return nil, "", err
 	}
+	snapshots, err := snapshotsAfter(w.base, updates, next)
+	if err != nil {
+		return nil, "", err
+	}
 	s := w.t.store
-	loc, err := s.writeMetadata(next, w.base.location)
+	loc, err := s.writeMetadata(next, snapshots, w.base.location)
 	if err != nil {
 		return nil, "", err
 	}
@@ -163,5 +169,6 @@ func (w swapper) CommitTable(ctx context.Context, ident table.Identifier, reqs [
 		_ = s.files.Remove(loc)
 		return nil, "", fmt.Errorf("%w: the table has moved on", table.ErrCommitFailed)
 	}
+	w.t.keep(&loaded{loc, next, snapshots})
 	return next, loc, nil
 }

@@ -2,6 +2,7 @@ package iceberg
 
 import (
 	"context"
+	"encoding/json"
 
 	iceberggo "github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -80,4 +81,18 @@ func DataFile(ctx context.Context, t offline.Table, f offline.File) (iceberggo.D
 		return nil, err
 	}
 	return dataFileOf(f, now.meta.PartitionSpec(), now.meta.DefaultSortOrder())
+}
+
+// Metadata is the newest metadata file of the table, and the same as iceberg-go writes it.
+func Metadata(ctx context.Context, t offline.Table) (file, byIceberg []byte, err error) {
+	tb := t.(*Table)
+	now, err := tb.load(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if file, err = tb.store.files.ReadFile(now.location); err != nil {
+		return nil, nil, err
+	}
+	byIceberg, err = json.Marshal(now.meta)
+	return file, byIceberg, err
 }

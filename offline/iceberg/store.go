@@ -2,7 +2,6 @@ package iceberg
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -107,7 +106,7 @@ func (s *Store) create(ctx context.Context, v *feature.View) (*loaded, error) {
 	if err != nil {
 		return nil, feature.Errorf(feature.Internal, "iceberg.create", what, "%w", err)
 	}
-	loc, err := s.writeMetadata(m, "")
+	loc, err := s.writeMetadata(m, nil, "")
 	if err != nil {
 		return nil, feature.Errorf(feature.Unavailable, "iceberg.create", what, "%w", err)
 	}
@@ -156,5 +155,3 @@ func (s *Store) lockOf(location string) chan struct{} {
 	}
 	return l
 }
-
-func marshal(m table.Metadata) ([]byte, error) { return json.Marshal(m) }

@@ -95,9 +95,7 @@ func (t *Table) change(ctx context.Context, op string, fn func(*loaded, *table.T
 			return nil
 		}
 		if err == nil {
-			var done *table.Table
-			if done, err = tx.Commit(ctx); err == nil {
-				t.keep(&loaded{done.MetadataLocation(), done.Metadata()})
+			if _, err = tx.Commit(ctx); err == nil {
 				return nil
 			}
 		}
@@ -158,11 +156,8 @@ func (t *Table) Tag(ctx context.Context, name string, snapshot int64) error {
 			}
 		}
 		// A transaction has no call for tags, so the update goes to the swap directly.
-		m, loc, err := swapper{t, now}.CommitTable(ctx, table.Identifier{t.view.Meta.Project, t.view.Meta.Name},
+		_, _, err := swapper{t, now}.CommitTable(ctx, table.Identifier{t.view.Meta.Project, t.view.Meta.Name},
 			nil, []table.Update{table.NewSetSnapshotRefUpdate(name, snapshot, table.TagRef, 0, 0, 0)})
-		if err == nil {
-			t.keep(&loaded{loc, m})
-		}
 		return false, err
 	})
 }
