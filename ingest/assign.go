@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -90,7 +91,11 @@ func (p *Pipeline) adopt(ctx context.Context, added map[int32]kgo.Offset) error 
 		p.parts[id] = part
 		p.ends[id] = ends[id]
 	}
+	clear(p.pools) // those of older judges are not needed again; who uses one goes on with it
 	p.mu.Unlock()
+	for id := range fresh {
+		p.gaugePaused(id, slices.Contains(pause, id))
+	}
 	p.cl.ResumeFetchPartitions(map[string][]int32{p.Source.Topic: keys(fresh)})
 	if len(pause) > 0 {
 		p.cl.PauseFetchPartitions(map[string][]int32{p.Source.Topic: pause})
@@ -278,6 +283,7 @@ func (p *Pipeline) revoke(ctx context.Context, m map[string][]int32, handover bo
 	}
 	for _, part := range gone {
 		p.gaugeStopped(part.id, nil)
+		p.gaugePaused(part.id, false)
 	}
 	p.Log.Info("gave up partitions", "partitions", len(gone), "handover", handover)
 }

@@ -38,10 +38,10 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		FlushInterval:  5 * time.Second,
-		FlushBytes:     64 << 20,
+		FlushBytes:     32 << 20,
 		BatchRows:      8192,
 		BatchBytes:     8 << 20,
-		MemoryLimit:    256 << 20,
+		MemoryLimit:    128 << 20,
 		MaxEventBytes:  1 << 20,
 		RecreatedTopic: "stop",
 		TruncatedTopic: "stop",

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/validate/expect"
 )
 
 // judge is a view as an older catalog revision judges its events: with the
@@ -19,6 +21,10 @@ import (
 type judge struct {
 	view *feature.View
 	pick []int // for each column of the current view, its place in view; nil: they are the same
+
+	compile sync.Once
+	suite   *expect.Suite // of view; nil where it has none
+	err     error
 }
 
 // judgeOf makes the judge of a view from an older version of it; nil when the

@@ -25,9 +25,9 @@ type lane struct {
 	views   []*feature.View
 	judges  []*judge // nil where the view itself judges
 	outlets []*Outlets
-	suites  []*expect.Suite // nil where a view has none
+	suites  []checker // nil where a view has none
 	options decode.Options
-	dec     *decode.Decoder
+	decs    *decoders
 	verdict validate.Verdict
 	held    int64 // events held back so far, over all views
 	stuck   *atomic.Bool
@@ -42,9 +42,31 @@ func (l *lane) add(j *judge, o *Outlets) error {
 	l.views = append(l.views, v)
 	l.judges = append(l.judges, j)
 	l.outlets = append(l.outlets, o)
-	suite, err := compileSuite(v)
-	l.suites = append(l.suites, suite)
+	suite, err := l.p.suiteOf(o, j)
+	if suite == nil {
+		l.suites = append(l.suites, nil)
+	} else {
+		l.suites = append(l.suites, suite)
+	}
 	return err
+}
+
+// suiteOf gives the suite of a view as j judges it, or as it is now; all partitions share it.
+func (p *Pipeline) suiteOf(o *Outlets, j *judge) (*expect.Suite, error) {
+	if j != nil {
+		j.compile.Do(func() { j.suite, j.err = compileSuite(j.view) })
+		return j.suite, j.err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s, ok := p.suites[o]; ok {
+		return s, nil
+	}
+	s, err := compileSuite(o.View)
+	if err == nil {
+		p.suites[o] = s
+	}
+	return s, err
 }
 
 func compileSuite(v *feature.View) (*expect.Suite, error) {
@@ -58,18 +80,9 @@ func compileSuite(v *feature.View) (*expect.Suite, error) {
 	return s, nil
 }
 
-func (l *lane) compile() error {
-	o := l.options
-	var err error
-	if o.Schema, err = l.p.schemas.of(l.source); err != nil {
-		return err
-	}
-	dec, err := decode.New(l.source, l.views, o)
-	if err != nil {
-		return err
-	}
-	l.dec = dec
-	return nil
+func (l *lane) compile() (err error) {
+	l.decs, err = l.p.decodersFor(l)
+	return err
 }
 
 // schemas are the compiled schemas of a pipeline, shared by its partitions: one,
@@ -102,11 +115,17 @@ func (s *schemas) of(src *feature.Source) (*jsonschema.Schema, error) {
 // process decodes and checks a chunk, quarantines what is bad and writes the
 // rest to the sinks of each view.
 func (l *lane) process(ctx context.Context, origin feature.Origin, recs []*kgo.Record) error {
-	results, err := l.decode(origin, recs)
+	results, err := l.decode(ctx, origin, recs)
 	if err != nil {
 		return err
 	}
+	var columns int64
+	for _, res := range results {
+		columns += batchSize(res.Batch)
+	}
+	l.p.mem.columns.Add(columns)
 	defer func() {
+		l.p.mem.columns.Add(-columns)
 		for _, res := range results {
 			if res.Batch != nil {
 				res.Batch.Rows.Release()
@@ -121,15 +140,41 @@ func (l *lane) process(ctx context.Context, origin feature.Origin, recs []*kgo.R
 	return nil
 }
 
-// decode runs the decoder over the chunk. An event that makes it panic must not
+// batchSize is the memory of a batch.
+func batchSize(b *feature.Batch) int64 {
+	if b == nil {
+		return 0
+	}
+	n := int64(24*b.Len() + len(b.Tombstone))
+	for _, c := range b.Rows.Columns() {
+		for _, buf := range c.Data().Buffers() {
+			if buf != nil {
+				n += int64(cap(buf.Bytes()))
+			}
+		}
+	}
+	return n
+}
+
+// decode runs a decoder over the chunk. An event that makes it panic must not
 // block its partition: the chunk is decoded again without that event, which
 // goes to quarantine.
-func (l *lane) decode(origin feature.Origin, recs []*kgo.Record) (res []decode.Result, err error) {
+func (l *lane) decode(ctx context.Context, origin feature.Origin, recs []*kgo.Record) (res []decode.Result, err error) {
+	done, err := l.p.mayDecode(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	bad := map[int64]string{}
 	for range len(recs) + 1 {
-		at, fault := l.tryDecode(recs, bad)
+		dec, err := l.decs.get()
+		if err != nil {
+			return nil, err
+		}
+		at, fault := tryDecode(dec, recs, bad)
 		if fault == "" {
-			res = l.dec.Cut(origin)
+			res = dec.Cut(origin)
+			l.decs.put(dec)
 			for i := range res {
 				for off, why := range bad {
 					res[i].Rejected = append(res[i].Rejected, decode.Rejected{Offset: off,
@@ -142,19 +187,17 @@ func (l *lane) decode(origin feature.Origin, recs []*kgo.Record) (res []decode.R
 		}
 		l.p.Log.Error("decoding an event failed inside Weir; it goes to quarantine", "partition", origin.Partition, "offset", at, "fault", fault)
 		bad[at] = fault
-		if err := l.compile(); err != nil { // the old decoder may be in any state
-			return nil, err
-		}
 	}
 	return nil, feature.Errorf(feature.Internal, "ingest.decode", fmt.Sprintf("%s/%d@%d", origin.Topic, origin.Partition, origin.First), "every attempt failed")
 }
 
-func (l *lane) tryDecode(recs []*kgo.Record, without map[int64]string) (at int64, fault string) {
+func tryDecode(dec *decode.Decoder, recs []*kgo.Record, without map[int64]string) (at int64, fault string) {
 	defer func() {
 		if r := recover(); r != nil {
 			fault = fmt.Sprint(r)
 		}
 	}()
+	dec.Expect(len(recs))
 	for _, r := range recs {
 		if r.Attrs.IsControl() {
 			continue
@@ -163,7 +206,7 @@ func (l *lane) tryDecode(recs []*kgo.Record, without map[int64]string) (at int64
 			continue
 		}
 		at = r.Offset
-		l.dec.Decode(decode.Record{Key: r.Key, Value: r.Value, Offset: r.Offset, Timestamp: r.Timestamp.UnixMicro()})
+		dec.Decode(decode.Record{Key: r.Key, Value: r.Value, Offset: r.Offset, Timestamp: r.Timestamp.UnixMicro()})
 	}
 	return 0, ""
 }
@@ -190,7 +233,7 @@ func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, recs [
 	if b == nil || b.Len() == 0 {
 		return nil
 	}
-	good, err := check(l.suites[i], b, &l.verdict, p.Metrics, hold)
+	good, err := check(l.suites[i], b, &l.verdict, p, hold)
 	if err != nil {
 		return err
 	}
@@ -202,29 +245,6 @@ func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, recs [
 		defer good.Rows.Release()
 	}
 	return l.write(ctx, o, good)
-}
-
-// check runs a suite over a batch, hands each rejected row to hold and returns
-// the rows to keep: the batch itself when none is rejected.
-func check(suite *expect.Suite, b *feature.Batch, verdict *validate.Verdict, met *Metrics, hold func(int64, []feature.Reason) error) (*feature.Batch, error) {
-	if suite == nil {
-		return b, nil
-	}
-	if err := suite.Check(b, verdict); err != nil {
-		return nil, err
-	}
-	rules := verdict.Rules()
-	for i, c := range verdict.Counts() {
-		if c.Failed > 0 {
-			met.failed.WithLabelValues(b.View.Meta.Project, b.View.Meta.Name, rules[i].Type, rules[i].Path, string(rules[i].Severity)).Add(float64(c.Failed))
-		}
-	}
-	for _, r := range verdict.Rejected() {
-		if err := hold(b.Offsets[r.Index], r.Reasons); err != nil {
-			return nil, err
-		}
-	}
-	return validate.Filter(b, verdict), nil
 }
 
 func holdBack(ctx context.Context, q *quarantine.Session, met *Metrics, e *quarantine.Entry) error {

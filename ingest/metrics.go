@@ -19,6 +19,8 @@ type Metrics struct {
 	flush       *prometheus.HistogramVec
 	lag         *prometheus.GaugeVec
 	stopped     *prometheus.GaugeVec
+	paused      *prometheus.GaugeVec
+	restarts    *prometheus.CounterVec
 	newest      *prometheus.GaugeVec
 	committed   *prometheus.GaugeVec
 	buffered    *prometheus.GaugeVec
@@ -99,6 +101,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		stopped: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_ingest_stopped", Help: "1 where a partition stopped and needs a person."},
 			[]string{"project", "source", "partition"}),
+		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_ingest_paused", Help: "1 where a partition is not fetched because what it has waits for a slow sink, or because it stopped."},
+			[]string{"project", "source", "partition"}),
+		restarts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_ingest_restarts_total", Help: "Times a source ended by itself and was started again, by the kind of its error."},
+			[]string{"project", "source", "kind"}),
 		newest: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_view_newest_event_timestamp_seconds", Help: "Newest effective time among the rows of a view; time() minus this is its freshness."},
 			[]string{"project", "view"}),
@@ -106,9 +114,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "weir_view_last_commit_timestamp_seconds", Help: "When the view's table last took a commit of this worker."},
 			[]string{"project", "view"}),
 		buffered: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "weir_ingest_buffered_bytes", Help: "Memory held by queues and sinks, by source."},
+			Name: "weir_ingest_buffered_bytes", Help: "Memory held between Kafka and the files, by source; ingest.memory_limit bounds it."},
 			[]string{"project", "source"}),
 	}
-	r.MustRegister(m.events, m.rows, m.quarantined, m.held, m.failed, m.retries, m.flush, m.lag, m.stopped, m.newest, m.committed, m.buffered)
+	r.MustRegister(m.events, m.rows, m.quarantined, m.held, m.failed, m.retries, m.flush, m.lag, m.stopped, m.paused, m.restarts, m.newest, m.committed, m.buffered)
 	return m
 }

@@ -2,7 +2,9 @@ package ingest
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -49,7 +51,7 @@ type partView struct {
 
 func newPartition(p *Pipeline, id int32) *partition {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &partition{p: p, id: id, q: newQueue(), ctx: ctx, cancel: cancel, done: make(chan struct{}), mu: newTurn(), views: make([]partView, len(p.Outlets))}
+	return &partition{p: p, id: id, q: newQueue(&p.mem.records), ctx: ctx, cancel: cancel, done: make(chan struct{}), mu: newTurn(), views: make([]partView, len(p.Outlets))}
 }
 
 // stop ends the goroutine: after the batch in hand when it is a handover and a
@@ -88,14 +90,15 @@ func (part *partition) run() {
 		}
 		for !part.q.isClosed() && part.ctx.Err() == nil {
 			part.mu.lock()
-			recs := part.q.take(p.BatchRows, p.BatchBytes, part.boundary())
+			recs, cost := part.q.take(p.BatchRows, p.BatchBytes, part.boundary())
 			var err error
 			if recs != nil {
-				if err = part.process(recs); err == nil {
+				if err = part.guarded(recs); err == nil {
 					err = part.ctx.Err() // what was sent to quarantine may not have left
 				}
 				part.torn = err
 			}
+			p.mem.records.Add(-cost)
 			part.mu.unlock()
 			if err != nil {
 				if part.ctx.Err() == nil {
@@ -106,8 +109,8 @@ func (part *partition) run() {
 			if recs == nil {
 				break
 			}
-			if part.q.waiting() < p.BatchBytes {
-				part.q.setPaused(false, func() { p.cl.ResumeFetchPartitions(map[string][]int32{p.Source.Topic: {part.id}}) })
+			if part.q.waiting() <= p.share()/2 {
+				part.resume()
 			}
 			if p.buffered() >= p.FlushBytes {
 				p.flushSoon()
@@ -117,6 +120,32 @@ func (part *partition) run() {
 			return
 		}
 	}
+}
+
+// guarded is process. A panic in what belongs to Weir ends the pipeline and not
+// the program: whatever it was, the chunk counts as torn and comes again.
+func (part *partition) guarded(recs []*kgo.Record) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = feature.Errorf(feature.Internal, "ingest.process", fmt.Sprintf("%s/%d from %d", part.p.Source.Topic, part.id, recs[0].Offset), "panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return part.process(recs)
+}
+
+// pause stops fetching of this partition, resume goes on.
+func (part *partition) pause() {
+	part.q.setPaused(true, func() {
+		part.p.cl.PauseFetchPartitions(map[string][]int32{part.p.Source.Topic: {part.id}})
+		part.p.gaugePaused(part.id, true)
+	})
+}
+
+func (part *partition) resume() {
+	part.q.setPaused(false, func() {
+		part.p.cl.ResumeFetchPartitions(map[string][]int32{part.p.Source.Topic: {part.id}})
+		part.p.gaugePaused(part.id, false)
+	})
 }
 
 // boundary is the smallest offset above next where another view joins in; a
@@ -210,6 +239,14 @@ func (p *Pipeline) gaugeStopped(id int32, err error) {
 		v = 1
 	}
 	p.Metrics.stopped.WithLabelValues(p.Source.Meta.Project, p.Source.Meta.Name, strconv.Itoa(int(id))).Set(v)
+}
+
+func (p *Pipeline) gaugePaused(id int32, paused bool) {
+	v := 0.0
+	if paused {
+		v = 1
+	}
+	p.Metrics.paused.WithLabelValues(p.Source.Meta.Project, p.Source.Meta.Name, strconv.Itoa(int(id))).Set(v)
 }
 
 func (p *Pipeline) tried(o *Outlets, step string) func() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/weir-ml/weir/ingest/quarantine"
 	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/validate/expect"
 )
 
 // Outlets is where the rows of one view go. The table's writer is among the
@@ -59,10 +61,17 @@ type Pipeline struct {
 	work    context.Context // ends when the pipeline has to stop; set before joined is closed
 	held    *quarantine.Session
 
-	mu    sync.Mutex
-	parts map[int32]*partition // guarded by mu; partitions this worker owns
-	ends  map[int32]int64      // guarded by mu; end of the log, as last listed
-	count int                  // guarded by mu; partitions of the topic, as last listed
+	mem        budget
+	fetch, one int32         // sizes of a fetch; of the poller alone once it runs
+	decoding   chan struct{} // a token for each batch that may be decoded at once
+
+	mu      sync.Mutex
+	parts   map[int32]*partition       // guarded by mu; partitions this worker owns
+	ends    map[int32]int64            // guarded by mu; end of the log, as last listed
+	count   int                        // guarded by mu; partitions of the topic, as last listed
+	brokers int                        // guarded by mu; that lead partitions of the topic
+	pools   map[string]*decoders       // guarded by mu; by who judges for whom
+	suites  map[*Outlets]*expect.Suite // guarded by mu
 
 	flushMu turn // one flush at a time; held from cut to settle, however long the stores take
 	kick    chan struct{}
@@ -82,6 +91,7 @@ type PipelineConfig struct {
 	Judge      Judge
 	Kafka      []kgo.Opt // how to reach Kafka
 	Group      string    // consumer group
+	Protocol   string    // of the group: ProtocolClassic (also when empty) or ProtocolConsumer
 	Quarantine *quarantine.Writer
 	Replicas   int16 // of quarantine topics; -1 is the broker's default
 	Log        *slog.Logger
@@ -102,6 +112,9 @@ func NewPipeline(c PipelineConfig) *Pipeline {
 		flushMu:        newTurn(),
 		kick:           make(chan struct{}, 1),
 		fatal:          make(chan error, 1),
+		decoding:       make(chan struct{}, runtime.GOMAXPROCS(0)),
+		pools:          map[string]*decoders{},
+		suites:         map[*Outlets]*expect.Suite{},
 	}
 }
 
@@ -180,15 +193,17 @@ func (p *Pipeline) open(ctx context.Context) error {
 			ask.Close()
 		}
 	}()
-	if p.topicID, p.count, err = p.describe(ctx); err != nil {
+	if p.topicID, p.count, p.brokers, err = p.describe(ctx); err != nil {
 		return err
 	}
+	p.mem.cost.Store(firstCost)
+	p.fetch, p.one, _ = p.mem.sizes(p.MemoryLimit, p.brokers, p.count)
 	for _, o := range p.Outlets {
 		if err := p.Quarantine.Ensure(ctx, o.View.Meta.Project, o.View.Meta.Name, p.largest(ctx), p.Replicas); err != nil {
 			return err
 		}
 	}
-	p.cl, err = kgo.NewClient(append(slices.Clone(p.Kafka),
+	p.cl, err = kgo.NewClient(append(append(slices.Clone(p.Kafka), p.protocol(ctx, ask)...),
 		kgo.ConsumerGroup(p.Group),
 		kgo.SessionTimeout(p.SessionTimeout),
 		kgo.HeartbeatInterval(min(3*time.Second, p.SessionTimeout/3)),
@@ -196,11 +211,11 @@ func (p *Pipeline) open(ctx context.Context) error {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // their offsets move the position to the end of the log
 		kgo.DisableAutoCommit(),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // a log that no longer has the next event must not be skipped over
 		kgo.BlockRebalanceOnPoll(),                  // see poll
-		kgo.FetchMaxBytes(32<<20),
-		kgo.FetchMaxPartitionBytes(4<<20),
+		kgo.FetchMaxBytes(p.fetch),                  // see budget
+		kgo.FetchMaxPartitionBytes(p.one),
+		kgo.WithHooks(&p.mem),
 		kgo.AdjustFetchOffsetsFn(p.assign),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, m map[string][]int32) { p.revoke(ctx, m, true) }),
 		kgo.OnPartitionsLost(func(ctx context.Context, _ *kgo.Client, m map[string][]int32) { p.revoke(ctx, m, false) }),
@@ -213,29 +228,33 @@ func (p *Pipeline) open(ctx context.Context) error {
 	return nil
 }
 
-// describe learns the topic's id and its number of partitions.
-func (p *Pipeline) describe(ctx context.Context) (id [16]byte, count int, err error) {
+// describe learns the topic's id, its number of partitions, and how many brokers lead them.
+func (p *Pipeline) describe(ctx context.Context) (id [16]byte, count, brokers int, err error) {
 	ts, err := p.adm.ListTopics(ctx, p.Source.Topic)
 	if err != nil {
-		return id, 0, feature.Errorf(feature.Unavailable, "ingest.open", "topic "+p.Source.Topic, "%w", err).
+		return id, 0, 0, feature.Errorf(feature.Unavailable, "ingest.open", "topic "+p.Source.Topic, "%w", err).
 			WithHint("check kafka.brokers")
 	}
 	t := ts[p.Source.Topic]
 	switch {
 	case errors.Is(t.Err, kerr.UnknownTopicOrPartition):
-		return id, 0, feature.Errorf(feature.NotFound, "ingest.open", "topic "+p.Source.Topic, "the topic does not exist").
+		return id, 0, 0, feature.Errorf(feature.NotFound, "ingest.open", "topic "+p.Source.Topic, "the topic does not exist").
 			WithHint("create it, or correct spec.topic of Source %s; Weir looks again by itself", p.Source.Meta.Name)
 	case t.Err != nil:
-		return id, 0, feature.Errorf(feature.Unavailable, "ingest.open", "topic "+p.Source.Topic, "%w", t.Err)
+		return id, 0, 0, feature.Errorf(feature.Unavailable, "ingest.open", "topic "+p.Source.Topic, "%w", t.Err)
 	}
-	return t.ID, len(t.Partitions), nil
+	leaders := map[int32]bool{}
+	for _, part := range t.Partitions {
+		leaders[part.Leader] = true
+	}
+	return t.ID, len(t.Partitions), len(leaders), nil
 }
 
 // sameTopic looks whether the topic is still the one that this pipeline reads,
 // and how many partitions it has now. A pipeline started anew finds out what
 // the tables make of another one.
 func (p *Pipeline) sameTopic(ctx context.Context) error {
-	id, count, err := p.describe(ctx)
+	id, count, brokers, err := p.describe(ctx)
 	if err != nil {
 		return err
 	}
@@ -243,7 +262,7 @@ func (p *Pipeline) sameTopic(ctx context.Context) error {
 		return feature.Errorf(feature.Conflict, "ingest.topic", "topic "+p.Source.Topic, "the topic was recreated while it was read")
 	}
 	p.mu.Lock()
-	p.count = count
+	p.count, p.brokers = count, brokers
 	p.mu.Unlock()
 	return nil
 }
@@ -269,9 +288,9 @@ func (p *Pipeline) largest(ctx context.Context) int64 {
 // is given up or taken between the fetch and that: records of an earlier
 // assignment, put into the queue of a later one, would look like a gap in the offsets.
 func (p *Pipeline) poll(ctx context.Context) {
-	perPartition := max(p.MemoryLimit/8, p.BatchBytes)
 	for ctx.Err() == nil {
-		if p.overLimit(ctx) {
+		if !p.mayFetch() {
+			p.waitForRoom(ctx)
 			continue
 		}
 		fs := p.cl.PollFetches(ctx)
@@ -299,30 +318,31 @@ func (p *Pipeline) poll(ctx context.Context) {
 			if part == nil {
 				return // revoked meanwhile
 			}
-			if part.q.put(ft.Records) > perPartition {
-				part.q.setPaused(true, func() { p.cl.PauseFetchPartitions(map[string][]int32{p.Source.Topic: {part.id}}) })
+			own(ft.Records)
+			waiting := part.q.put(ft.Records)
+			// One that waits for a sink must not take the memory that the others need.
+			if waiting > p.share() && (part.stuck.Load() || p.mem.records.Load() > p.MemoryLimit/backlogShare) {
+				part.pause()
 			}
 		})
 		p.cl.AllowRebalance()
 	}
 }
 
-// overLimit waits a moment when memory is used up and reports whether it was.
-func (p *Pipeline) overLimit(ctx context.Context) bool {
-	used := p.buffered()
-	for _, part := range p.owned() {
-		used += part.q.waiting()
-	}
-	p.Metrics.buffered.WithLabelValues(p.Source.Meta.Project, p.Source.Meta.Name).Set(float64(used))
-	if used < p.MemoryLimit {
-		return false
-	}
+// waitForRoom waits a moment while memory is used up, and has the sinks commit what they hold.
+func (p *Pipeline) waitForRoom(ctx context.Context) {
 	p.flushSoon()
 	select {
 	case <-ctx.Done():
 	case <-time.After(5 * time.Millisecond):
 	}
-	return true
+}
+
+// share is how much of one partition may wait while memory is short.
+func (p *Pipeline) share() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return share(p.MemoryLimit, len(p.parts))
 }
 
 func (p *Pipeline) buffered() int64 {

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -15,12 +16,11 @@ type queue struct {
 	bytes  int64         // guarded by mu
 	paused bool          // guarded by mu; fetching of this partition is paused
 	closed bool          // guarded by mu
+	held   *atomic.Int64 // the bytes of all queues of the source, those in hand included
 	wake   chan struct{} // one token when there is something to take, or closed
 }
 
-func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
-
-func size(r *kgo.Record) int64 { return int64(len(r.Key)+len(r.Value)) + 64 }
+func newQueue(held *atomic.Int64) *queue { return &queue{held: held, wake: make(chan struct{}, 1)} }
 
 // put appends records and reports the bytes waiting.
 func (q *queue) put(recs []*kgo.Record) int64 {
@@ -30,9 +30,12 @@ func (q *queue) put(recs []*kgo.Record) int64 {
 		return 0
 	}
 	q.recs = append(q.recs, recs...)
+	var n int64
 	for _, r := range recs {
-		q.bytes += size(r)
+		n += size(r)
 	}
+	q.bytes += n
+	q.held.Add(n)
 	q.signal()
 	return q.bytes
 }
@@ -45,8 +48,9 @@ func (q *queue) signal() {
 }
 
 // take removes up to rows records or about max bytes, always at least one,
-// and none at or above limit. It returns nil when nothing is waiting.
-func (q *queue) take(rows int, max, limit int64) []*kgo.Record {
+// and none at or above limit. It returns nil when nothing is waiting. The caller
+// takes what it costs off held once it has let go of the records.
+func (q *queue) take(rows int, max, limit int64) (recs []*kgo.Record, cost int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n, total := 0, int64(0)
@@ -55,15 +59,19 @@ func (q *queue) take(rows int, max, limit int64) []*kgo.Record {
 		n++
 	}
 	if n == 0 {
-		return nil
+		return nil, 0
 	}
-	out := q.recs[:n:n]
+	recs = make([]*kgo.Record, n)
+	copy(recs, q.recs)
+	clear(q.recs[:n]) // what waits behind them would keep them
 	q.recs = q.recs[n:]
 	q.bytes -= total
 	if len(q.recs) > 0 {
 		q.signal()
+	} else {
+		q.recs = nil
 	}
-	return out
+	return recs, total
 }
 
 // waiting returns the bytes that wait.
@@ -85,10 +93,17 @@ func (q *queue) setPaused(p bool, change func()) {
 	}
 }
 
+func (q *queue) isPaused() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.paused
+}
+
 // close drops what waits; nothing can be taken afterwards.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.held.Add(-q.bytes)
 	q.recs, q.bytes, q.closed = nil, 0, true
 	q.signal()
 }

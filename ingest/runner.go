@@ -77,13 +77,19 @@ func (r *runner) run(ctx context.Context) {
 			continue
 		}
 		state := StateFailed
-		if feature.KindOf(err) == feature.NotFound || feature.KindOf(err) == feature.Invalid {
+		if k := feature.KindOf(err); k == feature.NotFound || k == feature.Invalid {
 			state = StateWaiting
 		}
 		r.note(state, err)
-		if time.Since(began) > time.Minute {
+		kind := feature.KindOf(err)
+		most := lastDelay
+		if kind == feature.Internal {
+			most = faultDelay
+		}
+		if time.Since(began) > max(time.Minute, 2*most) {
 			delay = firstDelay
 		}
+		r.s.Metrics.restarts.WithLabelValues(t.source.Meta.Project, t.source.Meta.Name, kind.String()).Inc()
 		if err.Error() != said || delay >= lastDelay && time.Since(began) > sayAgain {
 			r.s.Log.Error("source stopped; starting it again", "project", t.source.Meta.Project, "source", t.source.Meta.Name, "err", err)
 			said = err.Error()
@@ -93,9 +99,13 @@ func (r *runner) run(ctx context.Context) {
 		case <-r.change:
 		case <-time.After(delay):
 		}
-		delay = min(delay*2, lastDelay)
+		delay = min(delay*2, most)
 	}
 }
+
+// faultDelay is the longest wait before a source is started again whose sinks or
+// decoding have a fault: the same batch will most likely find it again.
+const faultDelay = 30 * time.Second
 
 // once opens the outlets and runs the pipelines until the task changes (nil),
 // one fails, or a view has caught up (nil).
@@ -181,6 +191,7 @@ func (r *runner) pipeline(t *task, outlets []*Outlets, catchUp string) *Pipeline
 		Config: s.Config, Source: t.source, Revision: t.catalog.Revision(), Outlets: outlets,
 		Judge: judgeFrom(s.Catalogs),
 		Kafka: s.Kafka, Group: GroupOf(t.source.Meta.Project, t.source.Meta.Name, catchUp),
+		Protocol:   s.Protocol,
 		Quarantine: s.Quarantine, Replicas: s.Replicas, Log: s.Log, Metrics: s.Metrics,
 		Ready: func() { r.note(StateRunning, nil) },
 	})

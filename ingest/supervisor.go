@@ -32,6 +32,7 @@ type SupervisorConfig struct {
 	Kafka      []kgo.Opt
 	Quarantine *quarantine.Writer
 	Replicas   int16
+	Protocol   string // of consumer groups: ProtocolClassic (also when empty) or ProtocolConsumer
 	// CreateTopic, when set, makes a source's missing topic (embedded Kafka).
 	CreateTopic func(ctx context.Context, topic string) error
 	Log         *slog.Logger

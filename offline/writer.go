@@ -377,7 +377,11 @@ func releaseAll(batches []*feature.Batch) {
 func batchBytes(b *feature.Batch) int64 {
 	n := int64(24*b.Len() + len(b.Tombstone))
 	for _, c := range b.Rows.Columns() {
-		n += int64(c.Data().SizeInBytes())
+		for _, buf := range c.Data().Buffers() {
+			if buf != nil {
+				n += int64(cap(buf.Bytes())) // what is kept, used or not
+			}
+		}
 	}
 	return n
 }

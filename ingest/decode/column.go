@@ -30,6 +30,7 @@ type column struct {
 	f64   []float64
 	off   []int32 // String, Bytes: one more than rows
 	data  []byte
+	size  int // of data in the batch before
 }
 
 // resize makes room for n rows, n a multiple of 8, keeping the first have.

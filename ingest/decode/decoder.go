@@ -128,13 +128,22 @@ func New(source *feature.Source, views []*feature.View, o Options) (*Decoder, er
 				return nil, feature.Errorf(feature.Unsupported, op, "view "+v.ID(), "column %s has type %s", f.Name, f.Type)
 			}
 		}
-		vc.reset(0)
+		vc.reset()
 		d.views = append(d.views, vc)
 	}
 	d.paths, d.leaves = b.build()
 	d.hits = make([]uint32, len(d.leaves))
 	d.scan = jsonscan.NewScanner(syms, jsonscan.Limits{})
 	return d, nil
+}
+
+// Expect tells how many events come until the next Cut, where that is known:
+// their batches then take the memory that they need and no more. Without it a
+// batch is taken to be as large as the one before.
+func (d *Decoder) Expect(events int) {
+	for _, v := range d.views {
+		v.expect = events
+	}
 }
 
 // Decode takes one event in. Offsets must grow.

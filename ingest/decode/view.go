@@ -16,7 +16,9 @@ type viewColumns struct {
 	cols   []column
 
 	rows    int // finished rows
-	room    int // rows the slices have room for
+	room    int // rows the slices have room for; 0 until the first row
+	expect  int // rows that the batch will probably have
+	last    int // rows of the batch before
 	offsets []int64
 	event   []int64
 	known   []int64
@@ -28,19 +30,28 @@ type viewColumns struct {
 
 const leastRoom = 64
 
-// reset starts a batch with fresh memory, about as much as the last one needed.
-func (v *viewColumns) reset(room int) {
+// reset forgets the batch; memory for the next is taken with its first row, so
+// that a decoder which nobody uses holds none.
+func (v *viewColumns) reset() {
+	v.last, v.expect = v.rows, v.rows
 	v.rows, v.room, v.begun = 0, 0, false
 	v.offsets, v.event, v.known, v.tomb = nil, nil, nil, nil
 	for i := range v.cols {
 		c := &v.cols[i]
-		size := len(c.data)
-		if c.data = nil; size > 0 {
-			c.data = make([]byte, 0, size+size/16)
-		}
+		c.size, c.data = len(c.data), nil
 		c.valid, c.bits, c.i32, c.i64, c.f32, c.f64, c.off = nil, nil, nil, nil, nil, nil, nil
 	}
-	v.grow(max(room, leastRoom))
+}
+
+// open takes memory for the expected rows, whose texts are as long as the last ones.
+func (v *viewColumns) open() {
+	n := max(v.expect, leastRoom)
+	for i := range v.cols {
+		if c := &v.cols[i]; c.size > 0 && v.last > 0 {
+			c.data = make([]byte, 0, c.size*n/v.last*17/16)
+		}
+	}
+	v.grow(n)
 }
 
 func (v *viewColumns) grow(n int) {
@@ -57,7 +68,10 @@ func (v *viewColumns) grow(n int) {
 
 // start makes room for a row and clears away what a row given up has left.
 func (v *viewColumns) start() {
-	if v.rows == v.room {
+	switch {
+	case v.room == 0:
+		v.open()
+	case v.rows == v.room:
 		v.grow(2 * v.room)
 	}
 	if v.begun {
@@ -107,6 +121,9 @@ func (v *viewColumns) bytes() int64 {
 // cut hands the finished rows out and starts anew.
 func (v *viewColumns) cut(origin feature.Origin) *feature.Batch {
 	n := v.rows
+	if v.room == 0 {
+		v.grow(leastRoom)
+	}
 	arrs := make([]arrow.Array, len(v.cols))
 	for i := range v.cols {
 		c := &v.cols[i]
@@ -125,6 +142,6 @@ func (v *viewColumns) cut(origin feature.Origin) *feature.Batch {
 	for _, a := range arrs {
 		a.Release()
 	}
-	v.reset(n)
+	v.reset()
 	return b
 }

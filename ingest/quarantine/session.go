@@ -1,12 +1,14 @@
 package quarantine
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -19,7 +21,8 @@ import (
 // first to flush would take away the news of an entry that another has to repeat.
 // Safe for concurrent use.
 type Session struct {
-	w *Writer
+	w    *Writer
+	sent atomic.Int64 // bytes of entries under way
 
 	mu      sync.Mutex
 	open    *group   // guarded by mu; entries since the last Flush
@@ -40,8 +43,11 @@ func newGroup() *group { return &group{done: make(chan struct{})} }
 // Session begins one.
 func (w *Writer) Session() *Session { return &Session{w: w, open: newGroup()} }
 
-// Write hands an entry to the producer; Flush tells whether it is safe. The
-// payload must not change until then. ctx is for the wait while too many are under
+// Waiting is the memory of the entries that are not acknowledged yet, in bytes.
+func (s *Session) Waiting() int64 { return s.sent.Load() }
+
+// Write hands an entry to the producer; Flush tells whether it is safe. What e
+// points to is copied: it may be a small part of something large. ctx is for the wait while too many are under
 // way: an entry once handed over goes its way, because taking one back takes back
 // what stands in one batch with it, whoever wrote that. A payload or key that the topic cannot hold is replaced
 // by its size; the entry's coordinates still lead to it in the source.
@@ -60,6 +66,7 @@ func (s *Session) Write(ctx context.Context, e *Entry) error {
 		}
 	}
 	e.Reasons = bounded(e.Reasons)
+	e.Key, e.Payload = bytes.Clone(e.Key), bytes.Clone(e.Payload)
 	r, err := e.record()
 	if err != nil {
 		return feature.Errorf(feature.Internal, "quarantine.write", e.ID(), "%w", err)
@@ -68,11 +75,13 @@ func (s *Session) Write(ctx context.Context, e *Entry) error {
 	if err := s.w.room.Acquire(ctx, share); err != nil {
 		return err
 	}
+	s.sent.Add(share)
 	s.mu.Lock()
 	g := s.open
 	g.left++
 	s.mu.Unlock()
 	s.w.cl.Produce(context.WithoutCancel(ctx), r, func(_ *kgo.Record, err error) {
+		s.sent.Add(-share)
 		s.w.room.Release(share)
 		if err != nil {
 			s.w.forget(topic)

@@ -26,7 +26,7 @@ const MaxReasons = 200
 // is what one of them counts at least, so that they stay well below the number of
 // records at which a client makes its callers wait.
 const (
-	underWay   = 128 << 20
+	underWay   = 32 << 20
 	leastShare = underWay / 5000
 )
 

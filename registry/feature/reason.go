@@ -22,6 +22,7 @@ const (
 	RuleCreated   = "known_time" // the created field is absent, unreadable or out of range
 	RuleFuture    = "max_future" // event time too far ahead of known time, or known time of the record's timestamp
 	RuleTombstone = "tombstone"  // a null payload whose record key is not a join key
+	RuleInternal  = "internal"   // judging the event failed inside Weir; the log has the fault
 )
 
 // Shorten cuts a value for a Reason: at most 128 bytes, valid UTF-8.

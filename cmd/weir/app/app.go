@@ -241,7 +241,7 @@ func (a *App) startIngest() (service, error) {
 	}
 	a.supervisor = ingest.NewSupervisor(ingest.SupervisorConfig{
 		Config: a.cfg.Ingest, Catalogs: a.registry, Open: a.openOutlets, Kafka: a.kafka, Quarantine: a.held,
-		Replicas: replicas, CreateTopic: create, Log: a.log, Metrics: a.ingestMetrics})
+		Replicas: replicas, Protocol: a.cfg.Kafka.GroupProtocol, CreateTopic: create, Log: a.log, Metrics: a.ingestMetrics})
 	a.importer = ingest.NewImporter(ingest.ImportConfig{
 		Config: a.cfg.Ingest, Catalogs: a.registry, Open: a.openOutlets, Quarantine: a.held, Replicas: replicas, Log: a.log, Metrics: a.ingestMetrics})
 	return service{"ingest", a.supervisor.Run}, nil

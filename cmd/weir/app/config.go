@@ -56,6 +56,10 @@ type KafkaConfig struct {
 	Partitions   int           `koanf:"partitions"` // of topics that embedded Kafka creates
 	Replicas     int           `koanf:"replicas"`   // of the topics Weir creates; -1 is the broker's default
 	DialTimeout  time.Duration `koanf:"dial_timeout"`
+	// GroupProtocol is how workers share partitions: classic, which every broker
+	// knows, or consumer (KIP-848, Kafka 4.0 and later, 4.3 recommended), where the
+	// broker divides them and a rebalance holds up nobody. A broker that does not know consumer gets classic.
+	GroupProtocol string `koanf:"group_protocol"`
 }
 
 // SASLConfig logs in to Kafka.
@@ -79,7 +83,7 @@ func DefaultConfig() Config {
 		Server:   "127.0.0.1:6567",
 		Log:      LogConfig{Level: "info", Format: "text"},
 		HTTP:     HTTPConfig{Addr: "127.0.0.1:6566"},
-		Kafka:    KafkaConfig{EmbeddedAddr: embedded.DefaultKafkaAddr, Partitions: 4, Replicas: -1, DialTimeout: 5 * time.Second},
+		Kafka:    KafkaConfig{EmbeddedAddr: embedded.DefaultKafkaAddr, Partitions: 4, Replicas: -1, DialTimeout: 5 * time.Second, GroupProtocol: ingest.ProtocolClassic},
 		Redis:    RedisConfig{Config: redis.DefaultConfig(), EmbeddedAddr: embedded.DefaultRedisAddr},
 		Registry: registry.DefaultConfig(),
 		Offline:  offline.DefaultConfig(),
@@ -122,6 +126,9 @@ func (c *Config) Validate() error {
 	case "", "plain", "scram-sha-256", "scram-sha-512":
 	default:
 		errs = append(errs, fmt.Errorf("kafka.sasl.mechanism: must be plain, scram-sha-256 or scram-sha-512 (got %q)", c.Kafka.SASL.Mechanism))
+	}
+	if p := c.Kafka.GroupProtocol; p != ingest.ProtocolClassic && p != ingest.ProtocolConsumer {
+		errs = append(errs, fmt.Errorf("kafka.group_protocol: must be classic or consumer (got %q)", p))
 	}
 	if u := c.Registry.URL; u != "" && !strings.HasPrefix(u, "sqlite:") && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
 		errs = append(errs, fmt.Errorf("registry.url: must begin with sqlite: or postgres:// (got %q)", redactURL(u)))
