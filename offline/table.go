@@ -108,8 +108,9 @@ type Table interface {
 	// Append names files (made with Create) and moves the positions to every
 	// Advance.To, as one compare-and-swap: Conflict, with nothing changed, when
 	// the table does not stand at some Advance.From. Nil also when this very
-	// commit (by ID) has landed before. Any other error leaves the outcome open:
-	// call again with the same commit and files. Files may be empty.
+	// commit (by ID) has landed before: one with files as long as its snapshot is
+	// kept, one without while it is the last of some partition. Any other error leaves
+	// the outcome open: call again with the same commit and files. Files may be empty.
 	Append(ctx context.Context, c *feature.Commit, files []File) error
 	// Create starts a data file; name is unique within the table, slash-separated
 	// parts become folders.

@@ -33,6 +33,7 @@ type shared struct {
 	states []*offline.State // oldest first; the first is the empty one
 	tags   map[string]int64
 	at     []feature.Position
+	landed map[string]bool // commits that had files, by id
 }
 
 // Table opens the view's table, making it if need be.
@@ -41,7 +42,7 @@ func (s *Store) Table(_ context.Context, v *feature.View) (offline.Table, error)
 	defer s.mu.Unlock()
 	t := s.tables[v.ID()]
 	if t == nil {
-		t = &shared{cols: map[string]offline.Column{}, files: map[string][]byte{}, tags: map[string]int64{},
+		t = &shared{cols: map[string]offline.Column{}, files: map[string][]byte{}, tags: map[string]int64{}, landed: map[string]bool{},
 			states: []*offline.State{{}}}
 		for _, k := range v.Keys {
 			t.keys = append(t.keys, k.Name)
@@ -125,10 +126,10 @@ func (t *table) Append(ctx context.Context, c *feature.Commit, files []offline.F
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch what, why := offline.Decide(t.at, c); what {
-	case offline.Landed:
+	switch what, why := offline.Decide(t.at, c); {
+	case what == offline.Landed, t.landed[c.ID]:
 		return nil
-	case offline.Stale:
+	case what == offline.Stale:
 		return offline.StaleError(t.view, c, why)
 	}
 	at := offline.Advanced(t.at, c)
@@ -145,6 +146,7 @@ func (t *table) Append(ctx context.Context, c *feature.Commit, files []offline.F
 			next.Files = append(next.Files, f)
 		}
 		t.states = append(t.states, next)
+		t.landed[c.ID] = true
 	}
 	t.at = at
 	return nil

@@ -30,6 +30,9 @@ func Store(t *testing.T, fresh func(t *testing.T) Open) {
 		{"append and load", appendAndLoad},
 		{"a stale commit changes nothing", stale},
 		{"a commit repeated lands once", repeated},
+		{"a commit is recognised when others have moved on", recognised},
+		{"uncertain commits", uncertain},
+		{"rows that others have seen do not change", shared},
 		{"writers of different partitions", partitions},
 		{"a commit without rows moves positions", positionsOnly},
 		{"offsets with gaps", gaps},
@@ -183,6 +186,85 @@ func repeated(t *testing.T, open Open) {
 	// Rows of the same commit through a second handle: recognised there too.
 	require.NoError(t, table(t, open(), v).Append(ctx, c1, nil))
 	SameRows(t, append(Lines(a), Lines(b)...), Read(t, tb, load(t, tb, offline.Version{})))
+}
+
+// recognised: a commit that has landed is not a stale one, however far its
+// partition has come since.
+func recognised(t *testing.T, open Open) {
+	v := View("stats")
+	tb := table(t, open(), v)
+	w, g := NewWriter(t, tb), gen(v, 14)
+	a := g.Batch(0, 0, 5, false)
+	c1 := Move(v, "c1", feature.Position{}, At(0, 5, ""))
+	require.NoError(t, w.Write(ctx, a))
+	w.Cut(c1)
+	require.NoError(t, w.Stage(ctx, c1))
+	require.NoError(t, w.Commit(ctx, c1))
+	want := Lines(a)
+	from, heir := c1.Advances[0].To, NewWriter(t, table(t, open(), v))
+	for i := range 4 {
+		b := g.Batch(0, from.Next, 5, false)
+		c := Move(v, fmt.Sprintf("d%d", i), from, At(0, from.Next+5, ""))
+		require.NoError(t, Flush(ctx, heir, c, b))
+		from, want = c.Advances[0].To, append(want, Lines(b)...)
+		require.NoError(t, w.Commit(ctx, c1))
+	}
+	require.Equal(t, feature.Conflict, feature.KindOf(tb.Append(ctx, Move(v, "x", c1.Advances[0].To, At(0, 6, "")), nil)))
+	SameRows(t, want, Read(t, tb, load(t, tb, offline.Version{})))
+}
+
+// uncertain: every call fails now and then, before it took effect or after.
+func uncertain(t *testing.T, open Open) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	v, r := View("stats"), rand.New(rand.NewPCG(seed, 2))
+	tb := table(t, open(), v)
+	faulty := &Faulty{Table: tb, Fail: func() (bool, bool) { n := r.IntN(8); return n == 0, n == 1 }}
+	cfg := offline.DefaultConfig()
+	cfg.Writers = 1 // the faults come in the seed's order
+	w, err := offline.NewWriter(faulty, cfg, slog.New(slog.DiscardHandler), nil)
+	require.NoError(t, err)
+	g := gen(v, seed)
+	var want []string
+	var from feature.Position
+	again := func(f func() error) {
+		for err := f(); err != nil; err = f() {
+			require.ErrorIs(t, err, ErrInjected)
+			require.Equal(t, feature.Unavailable, feature.KindOf(err), "%v", err)
+		}
+	}
+	for i := range 12 {
+		b := g.Batch(0, from.Next, 20, false)
+		c := Move(v, fmt.Sprintf("c%d", i), from, At(0, from.Next+20, ""))
+		require.NoError(t, w.Write(ctx, b))
+		w.Cut(c)
+		again(func() error { return w.Stage(ctx, c) })
+		again(func() error { return w.Commit(ctx, c) })
+		require.NoError(t, w.Settle(ctx, c))
+		from, want = c.Advances[0].To, append(want, Lines(b)...)
+		var at []feature.Position
+		again(func() (err error) { at, err = w.Positions(ctx); return err })
+		require.Equal(t, []feature.Position{from}, at)
+	}
+	SameRows(t, want, Read(t, tb, load(t, tb, offline.Version{})))
+}
+
+// shared: a state that was loaded stays as it is while others commit.
+func shared(t *testing.T, open Open) {
+	v := View("stats")
+	tb := table(t, open(), v)
+	g := gen(v, 15)
+	a := g.Batch(0, 0, 30, false)
+	c := Move(v, "c1", feature.Position{}, At(0, 30, ""))
+	require.NoError(t, Flush(ctx, NewWriter(t, tb), c, a))
+	st := load(t, tb, offline.Version{})
+	files, at := slices.Clone(st.Files), slices.Clone(st.Positions)
+	b := g.Batch(0, 30, 30, false)
+	require.NoError(t, Flush(ctx, NewWriter(t, table(t, open(), v)), Move(v, "c2", c.Advances[0].To, At(0, 60, "")), b))
+	SameRows(t, append(Lines(a), Lines(b)...), Read(t, tb, load(t, tb, offline.Version{})))
+	require.Equal(t, files, st.Files)
+	require.Equal(t, at, st.Positions)
+	SameRows(t, Lines(a), Read(t, tb, st))
 }
 
 func partitions(t *testing.T, open Open) {
@@ -400,14 +482,17 @@ func rivals(t *testing.T, open Open) {
 	t.Logf("seed %d", seed)
 	const workers, parts, rounds = 4, 3, 25
 	v := View("stats")
-	s := open()
-	table(t, s, v) // made by one, so that the start is not a race of evolutions
+	table(t, open(), v) // made by one, so that the start is not a race of evolutions
+	stores := make([]offline.Store, workers)
+	for n := range stores {
+		stores[n] = open() // as processes of their own
+	}
 	var wg sync.WaitGroup
 	errs := make(chan error, workers)
 	for n := range workers {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(seed, uint64(n)))
-			tb, err := s.Table(ctx, v)
+			tb, err := stores[n].Table(ctx, v)
 			if err != nil {
 				errs <- err
 				return
