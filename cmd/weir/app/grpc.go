@@ -33,6 +33,7 @@ func (a *App) startServers() (service, error) {
 	weirv1.RegisterRegistryServiceServer(g, &api.Definitions{Registry: a.registry})
 	weirv1.RegisterSnapshotServiceServer(g, &api.Snapshots{Registry: a.registry, Tables: a.tables, Records: a.definition, Maker: offline.NewSnapshots(a.definition, a.log, nil)})
 	weirv1.RegisterQuarantineServiceServer(g, &api.Quarantine{Registry: a.registry, Reader: quarantine.NewReader(a.kafka...)})
+	weirv1.RegisterUpkeepServiceServer(g, a.upkeep())
 	weirv1.RegisterEventServiceServer(g, &api.Events{Reader: drift.NewReader(a.drift), Outbox: a.drift})
 	return service{"grpc", func(ctx context.Context) error {
 		a.registerLate(g)

@@ -32,10 +32,10 @@ An online store that restarted empty or lost its last writes is mended without t
 					return err
 				}
 				if e.output == "json" {
-					return printJSON(e.out, map[string]any{"rows": r.Rows, "stored": r.Stored, "removed": r.Removed, "resumed": r.Resumed})
+					return printJSON(e.out, map[string]any{"rows": r.Rows, "stored": r.Stored, "removed": r.Removed, "mended": r.Mended, "resumed": r.Resumed})
 				}
-				fmt.Fprintf(e.out, "%s of the table: %s written, %s removed that the table does not have\n",
-					plural(r.Rows, "key"), count(r.Stored), count(r.Removed))
+				fmt.Fprintf(e.out, "%s of the table: %s written, %s mended, %s removed that the table does not have\n",
+					plural(r.Rows, "key"), count(r.Stored), count(r.Mended), count(r.Removed))
 				return nil
 			})
 		},
@@ -44,6 +44,7 @@ An online store that restarted empty or lost its last writes is mended without t
 	f.StringVar(&req.View, "view", "", "feature view")
 	f.BoolVar(&req.Restart, "restart", false, "begin anew instead of where a former run broke off")
 	f.BoolVar(&req.KeepStrangers, "keep-strangers", false, "leave rows that the table does not have in the store")
+	f.BoolVar(&req.NoImports, "no-imports", false, "no import is under way: remove what an abandoned one left, too")
 	return c
 }
 

@@ -22,12 +22,14 @@ const (
 )
 
 type AuditRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`                          // all when empty
-	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`                                // all when empty
-	SkipLog       bool                   `protobuf:"varint,3,opt,name=skip_log,json=skipLog,proto3" json:"skip_log,omitempty"`          // do not read the log again
-	SkipOnline    bool                   `protobuf:"varint,4,opt,name=skip_online,json=skipOnline,proto3" json:"skip_online,omitempty"` // leave the online store out
-	Most          int32                  `protobuf:"varint,5,opt,name=most,proto3" json:"most,omitempty"`                               // differences listed for each view; 100 when 0
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Project    string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`                          // all when empty
+	View       string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`                                // all when empty
+	SkipLog    bool                   `protobuf:"varint,3,opt,name=skip_log,json=skipLog,proto3" json:"skip_log,omitempty"`          // do not read the log again
+	SkipOnline bool                   `protobuf:"varint,4,opt,name=skip_online,json=skipOnline,proto3" json:"skip_online,omitempty"` // leave the online store out
+	Most       int32                  `protobuf:"varint,5,opt,name=most,proto3" json:"most,omitempty"`                               // differences listed for each view; 100 when 0
+	// No import of the views is under way: online rows that an abandoned one left count as strangers then.
+	NoImports     bool `protobuf:"varint,6,opt,name=no_imports,json=noImports,proto3" json:"no_imports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -95,6 +97,13 @@ func (x *AuditRequest) GetMost() int32 {
 		return x.Most
 	}
 	return 0
+}
+
+func (x *AuditRequest) GetNoImports() bool {
+	if x != nil {
+		return x.NoImports
+	}
+	return false
 }
 
 type AuditProgress struct {
@@ -692,6 +701,7 @@ type MaterializeRequest struct {
 	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
 	Restart       bool                   `protobuf:"varint,3,opt,name=restart,proto3" json:"restart,omitempty"`                                  // begin anew instead of where a former call broke off
 	KeepStrangers bool                   `protobuf:"varint,4,opt,name=keep_strangers,json=keepStrangers,proto3" json:"keep_strangers,omitempty"` // leave rows that the table does not have in the store
+	NoImports     bool                   `protobuf:"varint,5,opt,name=no_imports,json=noImports,proto3" json:"no_imports,omitempty"`             // no import of the view is under way: what an abandoned one left is removed then
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -754,6 +764,13 @@ func (x *MaterializeRequest) GetKeepStrangers() bool {
 	return false
 }
 
+func (x *MaterializeRequest) GetNoImports() bool {
+	if x != nil {
+		return x.NoImports
+	}
+	return false
+}
+
 type MaterializeProgress struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rows          int64                  `protobuf:"varint,1,opt,name=rows,proto3" json:"rows,omitempty"`
@@ -812,6 +829,7 @@ type MaterializeResult struct {
 	Stored        int64                  `protobuf:"varint,2,opt,name=stored,proto3" json:"stored,omitempty"`   // of them written; the store had the others, or newer ones
 	Removed       int64                  `protobuf:"varint,3,opt,name=removed,proto3" json:"removed,omitempty"` // rows that the table does not have
 	Resumed       bool                   `protobuf:"varint,4,opt,name=resumed,proto3" json:"resumed,omitempty"` // it went on where a former call broke off
+	Mended        int64                  `protobuf:"varint,5,opt,name=mended,proto3" json:"mended,omitempty"`   // rows that were wrong and yet looked newer than the table's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -872,6 +890,13 @@ func (x *MaterializeResult) GetResumed() bool {
 		return x.Resumed
 	}
 	return false
+}
+
+func (x *MaterializeResult) GetMended() int64 {
+	if x != nil {
+		return x.Mended
+	}
+	return 0
 }
 
 type MaterializeResponse struct {
@@ -960,14 +985,16 @@ var File_weir_v1_upkeep_proto protoreflect.FileDescriptor
 
 const file_weir_v1_upkeep_proto_rawDesc = "" +
 	"\n" +
-	"\x14weir/v1/upkeep.proto\x12\aweir.v1\"\x8c\x01\n" +
+	"\x14weir/v1/upkeep.proto\x12\aweir.v1\"\xab\x01\n" +
 	"\fAuditRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\tR\x04view\x12\x19\n" +
 	"\bskip_log\x18\x03 \x01(\bR\askipLog\x12\x1f\n" +
 	"\vskip_online\x18\x04 \x01(\bR\n" +
 	"skipOnline\x12\x12\n" +
-	"\x04most\x18\x05 \x01(\x05R\x04most\"a\n" +
+	"\x04most\x18\x05 \x01(\x05R\x04most\x12\x1d\n" +
+	"\n" +
+	"no_imports\x18\x06 \x01(\bR\tnoImports\"a\n" +
 	"\rAuditProgress\x12\x12\n" +
 	"\x04view\x18\x01 \x01(\tR\x04view\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x12\n" +
@@ -1023,20 +1050,23 @@ const file_weir_v1_upkeep_proto_rawDesc = "" +
 	"\rAuditResponse\x124\n" +
 	"\bprogress\x18\x01 \x01(\v2\x16.weir.v1.AuditProgressH\x00R\bprogress\x12.\n" +
 	"\x06report\x18\x02 \x01(\v2\x14.weir.v1.AuditReportH\x00R\x06reportB\x06\n" +
-	"\x04part\"\x83\x01\n" +
+	"\x04part\"\xa2\x01\n" +
 	"\x12MaterializeRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\tR\x04view\x12\x18\n" +
 	"\arestart\x18\x03 \x01(\bR\arestart\x12%\n" +
-	"\x0ekeep_strangers\x18\x04 \x01(\bR\rkeepStrangers\"?\n" +
+	"\x0ekeep_strangers\x18\x04 \x01(\bR\rkeepStrangers\x12\x1d\n" +
+	"\n" +
+	"no_imports\x18\x05 \x01(\bR\tnoImports\"?\n" +
 	"\x13MaterializeProgress\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x03R\x04rows\x12\x14\n" +
-	"\x05total\x18\x02 \x01(\x03R\x05total\"s\n" +
+	"\x05total\x18\x02 \x01(\x03R\x05total\"\x8b\x01\n" +
 	"\x11MaterializeResult\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x03R\x04rows\x12\x16\n" +
 	"\x06stored\x18\x02 \x01(\x03R\x06stored\x12\x18\n" +
 	"\aremoved\x18\x03 \x01(\x03R\aremoved\x12\x18\n" +
-	"\aresumed\x18\x04 \x01(\bR\aresumed\"\x8f\x01\n" +
+	"\aresumed\x18\x04 \x01(\bR\aresumed\x12\x16\n" +
+	"\x06mended\x18\x05 \x01(\x03R\x06mended\"\x8f\x01\n" +
 	"\x13MaterializeResponse\x12:\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1c.weir.v1.MaterializeProgressH\x00R\bprogress\x124\n" +
 	"\x06result\x18\x02 \x01(\v2\x1a.weir.v1.MaterializeResultH\x00R\x06resultB\x06\n" +
