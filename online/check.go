@@ -115,6 +115,7 @@ type checker struct {
 	result CheckResult
 
 	marks    Marks
+	pending  []suspect // gathered, not yet looked at
 	suspects []suspect
 	bytes    int           // held by suspects
 	waited   time.Duration // so far, of Patience
@@ -122,7 +123,7 @@ type checker struct {
 	odd      map[string]bool
 }
 
-// suspect is a key that differed when it was last looked at.
+// suspect is a key to be compared, or one that differed when it was last looked at.
 type suspect struct {
 	key    string
 	want   []byte // the table's value; nil when the table has none
@@ -173,6 +174,9 @@ func (c *checker) run(ctx context.Context) error {
 		defer s.forget()
 		return c.compare(ctx, s.rows)
 	})
+	if err == nil {
+		err = c.flush(ctx)
+	}
 	if err == nil {
 		err = c.lookAgain(ctx)
 	}

@@ -24,42 +24,50 @@ const (
 	isGone // no row in the table and none in the store
 )
 
-// compare looks at rows of the table.
+// compare takes rows of the table. Batches may be small, so they are gathered
+// until it is worth asking the store.
 func (c *checker) compare(ctx context.Context, rows []Row) error {
-	keys := make([]string, 0, perRead)
-	for len(rows) > 0 {
-		n := min(perRead, len(rows))
-		keys = keys[:0]
-		for i := range rows[:n] {
-			keys = append(keys, rows[i].Key)
-			if c.Strangers {
-				c.seen.add(xxhash.Sum64String(rows[i].Key))
+	for i := range rows {
+		c.pending = append(c.pending, suspect{key: strings.Clone(rows[i].Key), want: bytes.Clone(rows[i].Value)})
+		if len(c.pending) == perRead {
+			if err := c.flush(ctx); err != nil {
+				return err
 			}
 		}
-		vals, err := c.get(ctx, keys)
+	}
+	return nil
+}
+
+// flush compares what compare has gathered.
+func (c *checker) flush(ctx context.Context) error {
+	list := c.pending
+	c.pending = c.pending[:0]
+	keys := make([]string, len(list))
+	for i := range list {
+		if keys[i] = list[i].key; c.Strangers {
+			c.seen.add(xxhash.Sum64String(keys[i]))
+		}
+	}
+	vals, err := c.get(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		s := &list[i]
+		s.got = vals[i]
+		v, err := c.judge(ctx, s)
 		if err != nil {
 			return err
 		}
-		for i := range rows[:n] {
-			s := suspect{key: rows[i].Key, want: rows[i].Value, got: vals[i]}
-			v, err := c.judge(ctx, &s)
-			if err != nil {
-				return err
-			}
-			if v == isFault {
-				s.key, s.want = strings.Clone(s.key), bytes.Clone(s.want)
-				if err := c.suspect(ctx, s); err != nil {
-					return err
-				}
-				continue
-			}
-			c.count(v, &s)
+		if v != isFault {
+			c.count(v, s)
+		} else if err := c.suspect(ctx, *s); err != nil {
+			return err
 		}
-		before := c.result.Keys
-		if c.result.Keys += int64(n); c.Progress != nil && before/10_000 != c.result.Keys/10_000 {
-			c.Progress(c.result.Keys)
-		}
-		rows = rows[n:]
+	}
+	before := c.result.Keys
+	if c.result.Keys += int64(len(list)); c.Progress != nil && before/10_000 != c.result.Keys/10_000 {
+		c.Progress(c.result.Keys)
 	}
 	return nil
 }

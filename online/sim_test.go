@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -16,8 +18,8 @@ import (
 )
 
 // sim is a worker with a store, a table and three partitions, all of which can
-// fail: writes break off, the worker dies, the store comes back with an older
-// state or with none. In the end the store must hold what a map holds.
+// fail: writes break off, the worker dies, another one that was thought dead writes too, the store
+// comes back with an older state or with none, and is rebuilt in between. In the end the store must hold what a map holds.
 type sim struct {
 	t      *testing.T
 	r      *rand.Rand
@@ -27,12 +29,15 @@ type sim struct {
 	table  *onlinetest.Table
 	oracle *onlinetest.Oracle
 	w      *online.Writer
+	zombie *online.Writer  // an earlier worker that does not know that it was replaced
 	past   []*memory.Store // earlier states of the store, oldest first
 
 	log     [3][]*feature.Batch // what Kafka has
 	next    [3]int              // batches written by this worker
 	landed  [3]int              // batches in the table
+	undead  [3]int              // batches written by the zombie
 	imports int
+	clock   func() time.Time
 	open    *commit // cut, not yet settled
 	base    int64
 }
@@ -49,8 +54,14 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		runs = 30
 	}
+	if n, err := strconv.Atoi(os.Getenv("WEIR_SIM_SEEDS")); err == nil {
+		runs = n
+	}
 	for range runs {
 		seed := rand.Uint64()
+		if n, err := strconv.ParseUint(os.Getenv("WEIR_SIM_SEED"), 10, 64); err == nil {
+			seed = n
+		}
 		if !t.Run("seed", func(t *testing.T) {
 			t.Logf("seed %d", seed)
 			simulate(t, rand.New(rand.NewPCG(seed, 1)))
@@ -68,7 +79,7 @@ func simulate(t *testing.T, r *rand.Rand) {
 	now := int64(1_700_000_000_000_000)
 	clock := func() time.Time { return feature.Time(now) }
 	s := &sim{t: t, r: r, view: onlinetest.View("p", "v", ttl), store: memory.New(clock), table: &onlinetest.Table{}, base: now - 20*60_000_000}
-	s.oracle = &onlinetest.Oracle{View: s.view}
+	s.oracle, s.clock = &onlinetest.Oracle{View: s.view}, clock
 	s.faulty = &onlinetest.Faulty{Store: s.store, Fail: func(string, int) onlinetest.Fault {
 		if r.IntN(12) == 0 {
 			return onlinetest.Fault(1 + r.IntN(3))
@@ -78,6 +89,7 @@ func simulate(t *testing.T, r *rand.Rand) {
 	s.past = append(s.past, s.store.Copy())
 	sole := r.IntN(2) == 0
 	start := func() {
+		s.zombie = s.w
 		s.w = online.NewWriter(s.view, s.faulty, s.table, online.Options{Clock: clock, SoleWriter: sole})
 		s.retry(func() error { return s.w.Assign(context.Background(), s.positions()) })
 	}
@@ -95,7 +107,7 @@ func simulate(t *testing.T, r *rand.Rand) {
 	start()
 	for range 120 {
 		s.past = append(s.past, s.store.Copy())
-		switch k := r.IntN(20); {
+		switch k := r.IntN(23); {
 		case k < 8:
 			s.write(r.IntN(3))
 		case k < 11:
@@ -107,6 +119,7 @@ func simulate(t *testing.T, r *rand.Rand) {
 		case k == 16:
 			s.importFile()
 		case k == 17: // the worker dies
+			s.undead = s.next
 			s.open, s.next = nil, s.landed
 			start()
 		case k == 18: // the store loses its newest writes
@@ -116,6 +129,17 @@ func simulate(t *testing.T, r *rand.Rand) {
 		case k == 19 && r.IntN(4) == 0:
 			s.store.Clear()
 			s.past = []*memory.Store{s.store.Copy()}
+		case k == 20 && s.zombie != nil: // goes on where it was
+			if p := r.IntN(3); s.undead[p] < len(s.log[p]) {
+				b := s.log[p][s.undead[p]]
+				s.retry(func() error { return s.zombie.Write(context.Background(), b) })
+				s.see(b)
+				s.undead[p]++
+			}
+		case k == 21 && r.IntN(2) == 0:
+			s.materialize(1+r.IntN(3), true)
+		case k == 22:
+			s.mendAndCheck()
 		}
 	}
 	for p := range s.log {
@@ -128,7 +152,7 @@ func simulate(t *testing.T, r *rand.Rand) {
 		s.land()
 		s.settle()
 	}
-	s.retry(func() error { _, err := s.w.Mend(context.Background()); return err })
+	s.mendAndCheck()
 	s.oracle.Check(t, s.store, now)
 
 	// Nothing is read from the table when nothing is missing.
@@ -136,6 +160,57 @@ func simulate(t *testing.T, r *rand.Rand) {
 	w := online.NewWriter(s.view, s.store, s.table, online.Options{Clock: clock})
 	require.NoError(t, w.Assign(context.Background(), s.positions()))
 	require.Equal(t, reads, s.table.Newests+s.table.Sinces)
+
+	// A store that lost rows and not its marks is nobody's to notice but a rebuild's.
+	var rows []online.Row
+	require.NoError(t, s.store.Scan(context.Background(), online.SpanOf(s.view), func(keys []string, vals [][]byte) error {
+		for i, k := range keys {
+			if r.IntN(3) == 0 {
+				rows = append(rows, online.Row{Key: k, Value: vals[i]})
+			}
+		}
+		return nil
+	}))
+	_, err := s.store.Remove(context.Background(), rows)
+	require.NoError(t, err)
+	s.materialize(1+r.IntN(4), false)
+	s.oracle.Check(t, s.store, now)
+	s.mendAndCheck()
+}
+
+// materialize rebuilds the store, perhaps with other things going on in between.
+func (s *sim) materialize(parts int, busy bool) {
+	cfg := online.MaterializeConfig{View: s.view, Store: s.faulty, Pin: s.table.Pin(s.view, parts, 0), Restart: s.r.IntN(3) == 0,
+		Clock: s.clock, Pause: time.Microsecond, Patience: 10 * time.Microsecond}
+	s.retry(func() error {
+		if busy {
+			s.write(s.r.IntN(3))
+			if s.r.IntN(3) == 0 {
+				s.commit()
+				s.land()
+			}
+		}
+		_, err := online.Materialize(context.Background(), cfg)
+		return err
+	})
+}
+
+// mendAndCheck requires that a mended store has nothing that differs from the table.
+func (s *sim) mendAndCheck() {
+	ctx := context.Background()
+	s.retry(func() error { _, err := s.w.Mend(ctx); return err })
+	pin, err := s.table.Pin(s.view, 1, 0)(ctx, 0)
+	require.NoError(s.t, err)
+	cfg := online.CheckConfig{View: s.view, Store: s.store, At: pin.At, Strangers: true, Clock: s.clock, Pause: time.Microsecond, Patience: 10 * time.Microsecond,
+		Newest: func(fn func(*feature.Batch) error) error {
+			return pin.Newest(ctx, online.NewestPart{Parts: 1}, fn)
+		},
+		Positions: func(ctx context.Context) ([]feature.Position, error) { return s.table.Positions(ctx, s.view) }}
+	r, err := online.Check(ctx, cfg, func(f online.CheckFault) { s.t.Errorf("%+v", f) })
+	require.NoError(s.t, err)
+	require.Equal(s.t, r.TableHash, r.StoreHash)
+	require.Equal(s.t, r.Keys, r.Equal+r.Expired+r.Ahead)
+	require.Empty(s.t, r.RolledBack)
 }
 
 // retry is what ingest does with an error of kind Unavailable.

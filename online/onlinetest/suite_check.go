@@ -273,7 +273,7 @@ func testCheckMany(t *testing.T, s online.Store, p string) {
 	w.take("k7")
 	heal := 0
 	flaky := &Faulty{Store: s, Fail: func(op string, n int) Fault {
-		if op == "get" && n%3 == 1 {
+		if op == "get" && n%2 == 1 {
 			return Half
 		}
 		if op == "marks" {

@@ -150,7 +150,7 @@ func TestHungServer(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = s.Close() }()
 	ctx := context.Background()
-	require.NoError(t, s.Ping(ctx))
+	require.Eventually(t, func() bool { return s.Ping(ctx) == nil }, 10*time.Second, time.Millisecond)
 	srv.Pause(t)
 	start := time.Now()
 	vals, failed := make([][]byte, 2), make([]bool, 2)
