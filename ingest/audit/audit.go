@@ -193,6 +193,10 @@ func (r *run) online(ctx context.Context) (err error) {
 	if r.o.SkipOnline || r.a.Online == nil || !r.v.IsOnline() || len(r.o.Partitions) > 0 {
 		return nil
 	}
+	if len(r.lost) > 0 {
+		r.note("the online store was not compared: without the files that are lost nobody knows which rows are the newest")
+		return nil
+	}
 	r.say("online", 0, 1)
 	r.report.Online, err = r.a.Online(ctx, r.v, r.table, r.st, r.found.thing)
 	r.say("online", 1, 1)
