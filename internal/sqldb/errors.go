@@ -62,7 +62,7 @@ func kindOfPostgres(code string) (feature.ErrorKind, string) {
 	case code == "42501":
 		return feature.Invalid, "grant the user rights on the schema"
 	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "40"), strings.HasPrefix(code, "53"),
-		strings.HasPrefix(code, "57P"), code == "55P03", code == "25006":
+		strings.HasPrefix(code, "57"), strings.HasPrefix(code, "58"), code == "55P03", code == "25006", code == "25P03":
 		return feature.Unavailable, ""
 	}
 	return feature.Invalid, ""

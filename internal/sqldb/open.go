@@ -8,10 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite" // the "sqlite" driver
 
 	"github.com/weir-ml/weir/registry/feature"
@@ -36,7 +33,8 @@ type DB struct {
 }
 
 // Open connects and proves that the database answers. The url is
-// "sqlite:/path/x.db" (the folder is created) or "postgres://user@host/db".
+// "sqlite:/path/x.db" (the folder is created) or "postgres://user@host/db"; see
+// openPostgres for the parameters it may have.
 // Errors are feature.Invalid for a url that can never work and
 // feature.Unavailable for a database that does not answer now.
 func Open(ctx context.Context, rawURL string) (*DB, error) {
@@ -84,23 +82,6 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	pool.SetMaxOpenConns(8)
 	pool.SetMaxIdleConns(4)
 	return (&DB{SQL: pool, Dialect: SQLite, writer: make(chan struct{}, 1), name: "sqlite:" + path}).proven(ctx)
-}
-
-func openPostgres(ctx context.Context, rawURL string) (*DB, error) {
-	cfg, err := pgx.ParseConfig(rawURL)
-	if err != nil {
-		// pgx prints the url with its password hidden, but only where it can
-		// parse it; so its text is not passed on.
-		return nil, badURL(Redact(rawURL), "not a PostgreSQL address")
-	}
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = 10 * time.Second
-	}
-	pool := stdlib.OpenDB(*cfg)
-	pool.SetMaxOpenConns(16)
-	pool.SetMaxIdleConns(4)
-	pool.SetConnMaxIdleTime(5 * time.Minute)
-	return (&DB{SQL: pool, Dialect: Postgres, name: Redact(rawURL)}).proven(ctx)
 }
 
 // proven asks the database something before anyone relies on it. SELECT 1 would
