@@ -11,6 +11,7 @@ import (
 	"github.com/weir-ml/weir/cmd/weir/embedded"
 	"github.com/weir-ml/weir/drift"
 	"github.com/weir-ml/weir/ingest"
+	"github.com/weir-ml/weir/internal/sqldb"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/online/redis"
@@ -132,6 +133,10 @@ func (c *Config) Validate() error {
 	}
 	if u := c.Registry.URL; u != "" && !strings.HasPrefix(u, "sqlite:") && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
 		errs = append(errs, fmt.Errorf("registry.url: must begin with sqlite: or postgres:// (got %q)", redactURL(u)))
+	}
+	if sqldb.Same(c.Registry.URL, c.Offline.Catalog) {
+		// Other engines write to Iceberg's catalog; they have no business with definitions, windows and events.
+		errs = append(errs, fmt.Errorf("offline.catalog: must be another database than registry.url (got %q for both)", redactURL(c.Offline.Catalog)))
 	}
 	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.Ingest.Validate(), c.Serving.Validate(), c.Drift.Validate())
 	return errors.Join(errs...)
