@@ -54,7 +54,7 @@ func (s *source) gatherSystem(rows []rowRef) {
 func (s *source) column(w *parquet.ColumnWriter, ci int, rows []rowRef) error {
 	c := s.cols[ci]
 	if ci >= len(s.view.Keys)+len(s.view.Features) {
-		return s.system(w, c, len(rows))
+		return s.system(w, ci, len(rows))
 	}
 	arrays := make([]arrow.Array, len(s.batches))
 	for i, b := range s.batches {
@@ -94,7 +94,7 @@ func (s *source) column(w *parquet.ColumnWriter, ci int, rows []rowRef) error {
 
 // putNumbers writes a column of numbers, fetched straight from the arrays' memory.
 func putNumbers[T any](s *source, w *parquet.ColumnWriter, ci int, rows []rowRef, arrays []arrow.Array,
-	slice func(arrow.Array) []T, values func([]parquet.Value, []T)) error {
+	slice func(arrow.Array) []T, values func([]parquet.Value, []T, int, int)) error {
 	data := make([][]T, len(arrays))
 	for i, a := range arrays {
 		data[i] = slice(a)
@@ -106,28 +106,28 @@ func putNumbers[T any](s *source, w *parquet.ColumnWriter, ci int, rows []rowRef
 	}, values)
 }
 
-// put writes a column in steps: fetch, turn into values, mark nulls.
+// put writes a column in steps: fetch, turn into values, mark nulls. values also
+// gets the definition level and the column: a second pass over the values, to
+// set their levels, costs as much as the first.
 func put[T any](s *source, w *parquet.ColumnWriter, ci int, rows []rowRef, arrays []arrow.Array,
-	fetch func([]rowRef, []T), values func([]parquet.Value, []T)) error {
+	fetch func([]rowRef, []T), values func(dst []parquet.Value, src []T, level, ci int)) error {
 	nulls := make([]bool, len(arrays))
 	some := false
 	for i, a := range arrays {
 		nulls[i] = a.NullN() > 0
 		some = some || nulls[i]
 	}
-	optional := !s.cols[ci].Required
+	level := 0
+	if !s.cols[ci].Required {
+		level = 1
+	}
 	null := parquet.NullValue().Level(0, 0, ci)
 	got := make([]T, valuesAtOnce)
 	for lo := 0; lo < len(rows); lo += valuesAtOnce {
 		part := rows[lo:min(lo+valuesAtOnce, len(rows))]
 		vals := s.values[:len(part)]
 		fetch(part, got[:len(part)])
-		values(vals, got[:len(part)])
-		if optional {
-			for i := range vals {
-				vals[i] = vals[i].Level(0, 1, ci)
-			}
-		}
+		values(vals, got[:len(part)], level, ci)
 		if some {
 			for i, r := range part {
 				if nulls[r.batch] && arrays[r.batch].IsNull(int(r.row)) {
@@ -143,7 +143,8 @@ func put[T any](s *source, w *parquet.ColumnWriter, ci int, rows []rowRef, array
 }
 
 // system writes a system column out of what gatherSystem has fetched.
-func (s *source) system(w *parquet.ColumnWriter, c Column, n int) error {
+func (s *source) system(w *parquet.ColumnWriter, ci int, n int) error {
+	c := s.cols[ci]
 	for lo := 0; lo < n; lo += valuesAtOnce {
 		hi := min(lo+valuesAtOnce, n)
 		vals := s.values[:hi-lo]
@@ -153,13 +154,13 @@ func (s *source) system(w *parquet.ColumnWriter, c Column, n int) error {
 				vals[i] = parquet.Int64Value(min(s.event[lo+i], s.known[lo+i]))
 			}
 		case ColEvent:
-			int64Values(vals, s.event[lo:hi])
+			int64Values(vals, s.event[lo:hi], 0, ci)
 		case ColKnown:
-			int64Values(vals, s.known[lo:hi])
+			int64Values(vals, s.known[lo:hi], 0, ci)
 		case ColOffset:
-			int64Values(vals, s.offset[lo:hi])
+			int64Values(vals, s.offset[lo:hi], 0, ci)
 		case ColTombstone:
-			booleanValues(vals, s.dead[lo:hi])
+			booleanValues(vals, s.dead[lo:hi], 0, ci)
 		case ColPartition:
 			for i, b := range s.batch[lo:hi] {
 				vals[i] = parquet.Int32Value(s.batches[b].Origin.Partition)
@@ -199,38 +200,38 @@ func textsOf(a arrow.Array) texts {
 	return t
 }
 
-func booleanValues(dst []parquet.Value, src []bool) {
+func booleanValues(dst []parquet.Value, src []bool, level, ci int) {
 	for i, x := range src {
-		dst[i] = parquet.BooleanValue(x)
+		dst[i] = parquet.BooleanValue(x).Level(0, level, ci)
 	}
 }
 
-func int32Values(dst []parquet.Value, src []int32) {
+func int32Values(dst []parquet.Value, src []int32, level, ci int) {
 	for i, x := range src {
-		dst[i] = parquet.Int32Value(x)
+		dst[i] = parquet.Int32Value(x).Level(0, level, ci)
 	}
 }
 
-func int64Values[T ~int64](dst []parquet.Value, src []T) {
+func int64Values[T ~int64](dst []parquet.Value, src []T, level, ci int) {
 	for i, x := range src {
-		dst[i] = parquet.Int64Value(int64(x))
+		dst[i] = parquet.Int64Value(int64(x)).Level(0, level, ci)
 	}
 }
 
-func floatValues(dst []parquet.Value, src []float32) {
+func floatValues(dst []parquet.Value, src []float32, level, ci int) {
 	for i, x := range src {
-		dst[i] = parquet.FloatValue(x)
+		dst[i] = parquet.FloatValue(x).Level(0, level, ci)
 	}
 }
 
-func doubleValues(dst []parquet.Value, src []float64) {
+func doubleValues(dst []parquet.Value, src []float64, level, ci int) {
 	for i, x := range src {
-		dst[i] = parquet.DoubleValue(x)
+		dst[i] = parquet.DoubleValue(x).Level(0, level, ci)
 	}
 }
 
-func bytesValues(dst []parquet.Value, src [][]byte) {
+func bytesValues(dst []parquet.Value, src [][]byte, level, ci int) {
 	for i, x := range src {
-		dst[i] = parquet.ByteArrayValue(x)
+		dst[i] = parquet.ByteArrayValue(x).Level(0, level, ci)
 	}
 }
