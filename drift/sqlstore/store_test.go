@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/internal/sqldb"
 	"github.com/weir-ml/weir/internal/sqldb/sqldbtest"
+	"github.com/weir-ml/weir/internal/testserver"
+	"github.com/weir-ml/weir/registry/feature"
 )
 
 func open(t testing.TB, url string) *Store {
@@ -60,4 +63,69 @@ func TestOutboxDrains(t *testing.T) {
 		left -= k
 	}
 	t.Logf("%d entries drained in %s", n, time.Since(start))
+}
+
+// Connections are cut while commits are staged and settled: every delta counts once.
+func TestConnectionsAreCut(t *testing.T) {
+	server := testserver.OwnPostgres(t)
+	s := open(t, server.Database(t, "weir"))
+	admin, err := sql.Open("pgx", server.Database(t, "admin"))
+	require.NoError(t, err)
+	defer admin.Close()
+	ctx, turn, over := context.Background(), make(chan struct{}), make(chan struct{})
+	cut := make(chan struct{})
+	go func() {
+		defer close(cut)
+		for {
+			select {
+			case <-turn:
+				_, _ = admin.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'weir'`)
+			case <-over:
+				return
+			}
+		}
+	}()
+	const commits, failures = 60, 2000
+	failed := 0
+	again := func(f func() error) {
+		for {
+			select {
+			case turn <- struct{}{}:
+			default:
+			}
+			err := f()
+			if err == nil {
+				return
+			}
+			require.Equal(t, feature.Unavailable, feature.KindOf(err), "%v", err)
+			failed++
+			require.Less(t, failed, failures)
+		}
+	}
+	v := drifttest.View()
+	tap := drift.NewTap(v, []*feature.Monitor{drifttest.Monitor(v, "1h")}, s, drift.TapOptions{})
+	at := feature.Position{Topic: "t", TopicID: [16]byte{7}}
+	again(func() error { return tap.Assign(ctx, []feature.Position{at}) })
+	tally := drifttest.NewTally(v)
+	for i := range int64(commits) {
+		e := drifttest.Event{Time: i * int64(time.Minute/time.Microsecond) * 10, Num: 1, Cat: fmt.Sprint(i % 3)}
+		tally.Add(e.Time, false, []string{"1", "1", e.Cat, "true", "x"})
+		b := drifttest.Batch(v, at.TopicID, 0, i, []drifttest.Event{e})
+		require.NoError(t, tap.Write(ctx, b))
+		b.Rows.Release()
+		to := at
+		to.Next, to.Commit = i+1, fmt.Sprint("c", i)
+		c := &feature.Commit{ID: to.Commit, View: v, Partitions: 1, Advances: []feature.Advance{{From: at, To: to}}}
+		tap.Cut(c)
+		again(func() error { return tap.Stage(ctx, c) })
+		again(func() error { return tap.Settle(ctx, c) })
+		at = to
+	}
+	close(over)
+	<-cut
+	require.Positive(t, failed)
+	t.Logf("%d calls failed", failed)
+	// The last cut may still have a connection of the pool to find dead.
+	again(func() error { _, err := s.Progress(ctx, v.ID()); return err })
+	require.ElementsMatch(t, tally.Lines(), drifttest.Counts(t, s, "p", "m_1h"))
 }
