@@ -46,6 +46,14 @@ func scoreTo(most float64) func(*event) bool {
 	return func(e *event) bool { return e.score <= most }
 }
 
+func workersViews() []viewCheck {
+	return []viewCheck{
+		{name: "people", online: true, age: true, score: true, suites: []func(*event) bool{ageFrom(0)}},
+		{name: "scores", score: true, suites: []func(*event) bool{scoreTo(0.95)}},
+		{name: "plain", online: true, age: true, suites: []func(*event) bool{everything}},
+	}
+}
+
 // workersManifest is one source with three views: a suite on ages that changes,
 // a suite on scores on a view that is not online, and none.
 func workersManifest(project, topic string) string {
