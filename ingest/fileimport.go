@@ -75,8 +75,10 @@ type ImportProgress struct {
 // ImportResult is what became of a file.
 type ImportResult struct {
 	ImportProgress
-	Skipped int64  // rows that an earlier import of the same content had taken
-	ID      string // hex of the first half of the content's SHA-256
+	Skipped int64            // rows that an earlier import of the same content had taken
+	ID      string           // hex of the first half of the content's SHA-256
+	Started int64            // when the first import of this content began, microseconds UTC
+	Rules   map[string]int64 // how many of the rows held back by this attempt failed each rule
 }
 
 // Import takes a file in. progress may be nil.
@@ -225,7 +227,8 @@ func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, f
 		}
 	}
 	r.next, r.res.Skipped = r.at.Next, r.at.Next
-	r.l = &lane{p: r.p, source: judged.SourceOf, stuck: new(atomic.Bool), options: decode.Options{Import: true, MaxEventBytes: im.MaxEventBytes}}
+	r.res.Started, r.res.Rules = r.at.Started, map[string]int64{}
+	r.l = &lane{p: r.p, source: judged.SourceOf, broken: r.res.Rules, stuck: new(atomic.Bool), options: decode.Options{Import: true, MaxEventBytes: im.MaxEventBytes}}
 	if err := r.l.add(j, r.o); err != nil {
 		return err
 	}

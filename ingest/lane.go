@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -29,7 +30,8 @@ type lane struct {
 	options decode.Options
 	decs    *decoders
 	verdict validate.Verdict
-	held    int64 // events held back so far, over all views
+	held    int64            // events held back so far, over all views
+	broken  map[string]int64 // how many of them failed each rule; nil: not counted
 	stuck   *atomic.Bool
 }
 
@@ -219,6 +221,7 @@ func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, recs [
 		n := sort.Search(len(recs), func(i int) bool { return recs[i].Offset >= offset })
 		r := recs[n]
 		l.held++
+		l.count(reasons)
 		return holdBack(ctx, p.held, p.Metrics, &quarantine.Entry{
 			Project: project, View: name, Topic: origin.Topic, TopicID: origin.TopicID, Partition: origin.Partition,
 			Offset: offset, Timestamp: r.Timestamp.UnixMicro(), Revision: p.Revision, Key: r.Key, Payload: r.Value, Reasons: reasons,
@@ -245,6 +248,18 @@ func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, recs [
 		defer good.Rows.Release()
 	}
 	return l.write(ctx, o, good)
+}
+
+// count notes the rules that an event failed, each once.
+func (l *lane) count(reasons []feature.Reason) {
+	if l.broken == nil {
+		return
+	}
+	for i, r := range reasons {
+		if !slices.ContainsFunc(reasons[:i], func(o feature.Reason) bool { return o.Rule == r.Rule }) {
+			l.broken[r.Rule]++
+		}
+	}
 }
 
 func holdBack(ctx context.Context, q *quarantine.Session, met *Metrics, e *quarantine.Entry) error {

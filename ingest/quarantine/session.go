@@ -60,11 +60,12 @@ func (s *Session) Write(ctx context.Context, e *Entry) error {
 		if len(e.Key) > mostKey {
 			e.KeyOmitted, e.Key = int64(len(e.Key)), nil
 		}
-		if int64(len(e.Payload)) > max(0, limit-mostKey) {
+		if len(e.Payload) > 0 && int64(len(e.Payload)+len(e.Key)) > limit {
 			sum := sha256.Sum256(e.Payload)
 			e.Omitted, e.SHA256, e.Payload = int64(len(e.Payload)), hex.EncodeToString(sum[:]), nil
 		}
 	}
+	size := int64(len(e.Payload) + len(e.Key))
 	e.Reasons = bounded(e.Reasons)
 	e.Key, e.Payload = bytes.Clone(e.Key), bytes.Clone(e.Payload)
 	r, err := e.record()
@@ -84,7 +85,7 @@ func (s *Session) Write(ctx context.Context, e *Entry) error {
 		s.sent.Add(-share)
 		s.w.room.Release(share)
 		if err != nil {
-			s.w.forget(topic)
+			s.w.failed(topic, size, err)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -37,14 +37,19 @@ type Writer struct {
 
 	room *semaphore.Weighted // bytes under way
 
-	mu     sync.Mutex
-	limits map[string]int64 // guarded by mu; topic -> largest payload; topics that exist
+	most int64 // largest record that cl sends
+
+	mu      sync.Mutex
+	limits  map[string]int64 // guarded by mu; topic -> largest payload; topics that exist
+	refused map[string]int64 // guarded by mu; topic -> smallest payload that was too large all the same
 }
 
 // NewWriter writes through cl, which must allow batches as large as the
 // largest payload + Headroom (kgo.ProducerBatchMaxBytes).
 func NewWriter(cl *kgo.Client) *Writer {
-	return &Writer{cl: cl, adm: kadm.NewClient(cl), room: semaphore.NewWeighted(underWay), limits: map[string]int64{}}
+	most, _ := cl.OptValue(kgo.ProducerBatchMaxBytes).(int32)
+	return &Writer{cl: cl, adm: kadm.NewClient(cl), room: semaphore.NewWeighted(underWay), most: int64(most),
+		limits: map[string]int64{}, refused: map[string]int64{}}
 }
 
 // Ensure creates the view's topic if it is not there, and lets it take larger
@@ -74,15 +79,30 @@ func (w *Writer) Ensure(ctx context.Context, project, view string, maxEvent int6
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		if now, ok := w.largest(ctx, topic); ok && now < most {
 			if _, err := w.adm.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Name: "max.message.bytes", Value: conf["max.message.bytes"]}}, topic); err == nil {
-				now, _ = w.largest(ctx, topic)
+				if now, _ = w.largest(ctx, topic); now >= most {
+					w.mu.Lock()
+					delete(w.refused, topic) // it was because of that
+					w.mu.Unlock()
+				}
 			}
 			most = now
 		}
 	}
 	w.mu.Lock()
-	w.limits[topic] = most - Headroom
+	w.limits[topic] = w.fits(topic, most)
 	w.mu.Unlock()
 	return nil
+}
+
+// fits is the largest payload for a topic whose largest record is said to be
+// most. What was refused counts for more than what is said: a broker need not
+// tell, nor let Weir change it. The caller holds mu.
+func (w *Writer) fits(topic string, most int64) int64 {
+	n := max(0, min(most-Headroom, w.most-Headroom/2)) // a client is told of no more than it sends
+	if r, ok := w.refused[topic]; ok {
+		n = min(n, r-1)
+	}
+	return n
 }
 
 // largest is the largest record that a topic takes, where the broker tells.
@@ -104,10 +124,16 @@ func (w *Writer) largest(ctx context.Context, topic string) (int64, bool) {
 	return 0, false
 }
 
-func (w *Writer) forget(topic string) {
+// failed notes that a topic did not take an entry with a payload of that size.
+func (w *Writer) failed(topic string, payload int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.limits, topic) // it may be gone: Ensure is to look again
+	if errors.Is(err, kerr.MessageTooLarge) {
+		if r, ok := w.refused[topic]; !ok || payload < r {
+			w.refused[topic] = payload
+		}
+	}
 }
 
 func kindOf(err error) feature.ErrorKind {

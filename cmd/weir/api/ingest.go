@@ -1,11 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +83,19 @@ func (s *Ingest) Import(stream weirv1.IngestService_ImportServer) error {
 		return err
 	}
 	return stream.Send(&weirv1.ImportResponse{Part: &weirv1.ImportResponse_Result{Result: &weirv1.ImportResult{
-		Rows: res.Rows - res.Skipped - res.Quarantined, Quarantined: res.Quarantined, FileHash: res.ID, AlreadyImported: res.Skipped > 0 && res.Skipped == res.Rows}}})
+		Rows: res.Rows - res.Skipped - res.Quarantined, Quarantined: res.Quarantined, FileHash: res.ID, AlreadyImported: res.Skipped > 0 && res.Skipped == res.Rows,
+		StartedAt: res.Started, Rules: ruleCounts(res.Rules)}}})
+}
+
+// ruleCounts has the rule that most rows failed first.
+func ruleCounts(rules map[string]int64) (out []*weirv1.RuleCount) {
+	for rule, rows := range rules {
+		out = append(out, &weirv1.RuleCount{Rule: rule, Rows: rows})
+	}
+	slices.SortFunc(out, func(a, b *weirv1.RuleCount) int {
+		return cmp.Or(cmp.Compare(b.Rows, a.Rows), strings.Compare(a.Rule, b.Rule))
+	})
+	return out
 }
 
 // headed refuses a stream that does not begin with a header.
