@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/sqldb/sqldbtest"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
 	"github.com/weir-ml/weir/offline/offlinetest"
@@ -24,22 +25,23 @@ import (
 
 // A child of TestKilled is this test binary run again with these set.
 const (
-	envDir  = "WEIR_TEST_CRASH_DIR"
-	envPart = "WEIR_TEST_CRASH_PARTITION"
+	envDir     = "WEIR_TEST_CRASH_DIR"
+	envCatalog = "WEIR_TEST_CRASH_CATALOG"
+	envPart    = "WEIR_TEST_CRASH_PARTITION"
 )
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(envDir); dir != "" {
 		part, _ := strconv.Atoi(os.Getenv(envPart))
-		fmt.Println("fault:", commitForever(dir, int32(part)))
+		fmt.Println("fault:", commitForever(os.Getenv(envCatalog), dir, int32(part)))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
 // commitForever goes on where the table stands, as fast as it can, until it is killed.
-func commitForever(dir string, part int32) error {
-	s, err := iceberg.Open(ctx, "sqlite:"+filepath.Join(dir, "tables.db"), filepath.Join(dir, "ware house"), slog.New(slog.DiscardHandler))
+func commitForever(catalog, dir string, part int32) error {
+	s, err := iceberg.Open(ctx, catalog, filepath.Join(dir, "ware house"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -79,10 +81,19 @@ func TestKilled(t *testing.T) {
 	if testing.Short() {
 		kills = 6
 	}
+	sqldbtest.Each(t, func(t *testing.T, newURL func(t testing.TB) string) {
+		if kills > 6 && t.Name() == "TestKilled/postgres" {
+			kills /= 4 // a process takes longer to start there
+		}
+		killed(t, newURL(t), kills)
+	})
+}
+
+func killed(t *testing.T, catalog string, kills int) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d, %d kills", seed, kills)
 	dir := t.TempDir()
-	open := opener(t, dir)
+	open := openerOn(t, catalog, dir)
 	v := offlinetest.View("stats")
 	tb, err := open().Table(ctx, v)
 	require.NoError(t, err)
@@ -91,7 +102,7 @@ func TestKilled(t *testing.T) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(seed, uint64(part)))
 			for range kills / 2 {
-				if err := killOne(dir, part, time.Duration(r.IntN(60_000))*time.Microsecond); err != nil {
+				if err := killOne(catalog, dir, part, time.Duration(r.IntN(60_000))*time.Microsecond); err != nil {
 					t.Error(err)
 				}
 			}
@@ -115,13 +126,13 @@ func TestKilled(t *testing.T) {
 		feature.Position{Topic: p.Topic, TopicID: p.TopicID, Partition: p.Partition, Next: p.Next + 1})))
 }
 
-func killOne(dir string, part int, after time.Duration) error {
+func killOne(catalog, dir string, part int, after time.Duration) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), envDir+"="+dir, envPart+"="+strconv.Itoa(part))
+	cmd.Env = append(os.Environ(), envDir+"="+dir, envCatalog+"="+catalog, envPart+"="+strconv.Itoa(part))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
