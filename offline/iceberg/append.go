@@ -65,12 +65,18 @@ func (t *Table) Append(ctx context.Context, c *feature.Commit, files []offline.F
 	}
 }
 
-func (t *Table) attempt(ctx context.Context, now *loaded, at standing, c *feature.Commit, files []offline.File) error {
+func (t *Table) attempt(ctx context.Context, now *loaded, at standing, c *feature.Commit, files []offline.File) (err error) {
 	next := standing{positions: offline.Advanced(at.positions, c), data: at.data}
 	if len(files) > 0 {
 		next.data = c.ID
 	}
-	tx := t.handle(now).NewTransaction()
+	try := &attempted{files: t.store.files}
+	defer func() {
+		if err != nil {
+			try.undo()
+		}
+	}()
+	tx := t.trying(now, try).NewTransaction()
 	if err := tx.AssertRefSnapshotID(table.MainBranch); err != nil {
 		return err
 	}
@@ -96,7 +102,7 @@ func (t *Table) attempt(ctx context.Context, now *loaded, at standing, c *featur
 			return err
 		}
 	}
-	_, err := tx.Commit(ctx)
+	_, err = tx.Commit(ctx)
 	return err
 }
 

@@ -130,6 +130,7 @@ func metadataVersion(loc string) int {
 type swapper struct {
 	t    *Table
 	base *loaded
+	try  *attempted
 }
 
 func (w swapper) LoadTable(ctx context.Context, _ table.Identifier) (*table.Table, error) {
@@ -161,11 +162,13 @@ func (w swapper) CommitTable(ctx context.Context, ident table.Identifier, reqs [
 		return nil, "", err
 	}
 	swap := func() (bool, error) { return s.swap(ctx, ident[0], ident[1], w.base.location, loc) }
+	w.try.unknown = true
 	ok, err := s.answer(swap)
 	if err != nil {
 		return nil, "", err // it may have landed all the same
 	}
 	if !ok {
+		w.try.unknown = false
 		_ = s.files.Remove(loc)
 		return nil, "", fmt.Errorf("%w: the table has moved on", table.ErrCommitFailed)
 	}

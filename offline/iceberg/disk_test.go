@@ -144,3 +144,61 @@ func TestMissingDataFile(t *testing.T) {
 	_, err = tb.Positions(ctx)
 	require.NoError(t, err, "positions do not need the files")
 }
+
+// A commit that cannot land leaves nothing behind, however often it is tried: on a
+// full disk its manifests would take the room that others make.
+func TestFailedCommitsLeaveNothing(t *testing.T) {
+	v := offlinetest.View("stats")
+	tb, open := openTable(t, v)
+	_, at, _ := fill(t, tb, 2)
+	metadata := func() (out []string) {
+		all, err := os.ReadDir(filepath.Join(localDir(t, tb), "metadata"))
+		require.NoError(t, err)
+		for _, f := range all {
+			out = append(out, f.Name())
+		}
+		return out
+	}
+	before := metadata()
+	w, g := offlinetest.NewWriter(t, tb), generator(v)
+	c := offlinetest.Move(v, "c", at, offlinetest.At(0, at.Next+10, ""))
+	require.NoError(t, w.Write(ctx, g.Batch(0, at.Next, 10, false)))
+	w.Cut(c)
+	require.NoError(t, w.Stage(ctx, c))
+	for _, at := range []string{"open", "write", "sync", "sync folder"} {
+		iceberg.FailDisk(tb, func(step, path string) error {
+			if step == at && (strings.HasSuffix(path, ".metadata.json") || step == "sync folder") {
+				return &fs.PathError{Op: step, Path: path, Err: syscall.ENOSPC}
+			}
+			return nil
+		})
+		for range 3 {
+			require.Equal(t, feature.Unavailable, feature.KindOf(w.Commit(ctx, c)))
+		}
+		require.Equal(t, before, metadata(), at)
+	}
+	// Nor does one that a rival beats to the swap: the rival commits when ours is about to.
+	rival, err := open().Table(ctx, v)
+	require.NoError(t, err)
+	rw, once := offlinetest.NewWriter(t, rival), true
+	iceberg.FailDisk(tb, func(step, path string) error {
+		if once && strings.HasSuffix(path, ".metadata.json") {
+			once = false
+			require.NoError(t, os.Remove(filepath.Join(filepath.Dir(path), "weir.lock"))) // the lock is for speed; this rival does not wait for it
+			require.NoError(t, offlinetest.Flush(ctx, rw, offlinetest.Move(v, "rival", feature.Position{}, offlinetest.At(1, 5, "")), g.Batch(1, 0, 5, false)))
+		}
+		return nil
+	})
+	manifests := func() (n int) {
+		for _, name := range metadata() {
+			if strings.HasSuffix(name, ".avro") {
+				n++
+			}
+		}
+		return n
+	}
+	had := manifests()
+	require.NoError(t, w.Commit(ctx, c))
+	require.False(t, once)
+	require.Equal(t, had+4, manifests(), "a manifest and a list for each of two commits")
+}

@@ -57,7 +57,7 @@ func RollBack(ctx context.Context, t offline.Table, snapshot int64) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = swapper{tb, now}.CommitTable(ctx, table.Identifier{tb.view.Meta.Project, tb.view.Meta.Name}, nil,
+	_, _, err = swapper{tb, now, &attempted{}}.CommitTable(ctx, table.Identifier{tb.view.Meta.Project, tb.view.Meta.Name}, nil,
 		[]table.Update{table.NewSetSnapshotRefUpdate(table.MainBranch, snapshot, table.BranchRef, 0, 0, 0)})
 	return err
 }

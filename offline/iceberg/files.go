@@ -73,7 +73,51 @@ func (f *files) WriteFile(name string, b []byte) error {
 	if err = errors.Join(err, w.Close()); err != nil {
 		return err
 	}
-	return f.syncDir(filepath.Dir(localPath(name)))
+	if err := f.syncDir(filepath.Dir(localPath(name))); err != nil {
+		_ = os.Remove(localPath(name))
+		return err
+	}
+	return nil
+}
+
+// attempted is the warehouse as one attempt at a commit sees it. It remembers the files
+// that were made, so that an attempt that certainly did not land takes them away:
+// on a full disk they would take the room that others make.
+type attempted struct {
+	*files
+	mu      sync.Mutex
+	made    []string
+	unknown bool // the swap was asked for, and it is not known to have been refused
+}
+
+func (a *attempted) fs(context.Context) (icebergio.IO, error) { return a, nil }
+
+func (a *attempted) Create(name string) (icebergio.FileWriter, error) {
+	a.note(name)
+	return a.files.Create(name)
+}
+
+func (a *attempted) WriteFile(name string, b []byte) error {
+	a.note(name)
+	return a.files.WriteFile(name, b)
+}
+
+func (a *attempted) note(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.made = append(a.made, name)
+}
+
+// undo removes the files of an attempt, unless it may have landed.
+func (a *attempted) undo() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.unknown {
+		return
+	}
+	for _, name := range a.made {
+		_ = os.Remove(localPath(name)) // some were never there
+	}
 }
 
 // newFile is a file being written. One that could not be written whole, or not

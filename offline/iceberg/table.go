@@ -64,9 +64,12 @@ func (t *Table) keep(l *loaded) {
 }
 
 // handle is iceberg-go's view of the table, committing by our swap.
-func (t *Table) handle(l *loaded) *table.Table {
+func (t *Table) handle(l *loaded) *table.Table { return t.trying(l, &attempted{files: t.store.files}) }
+
+// trying is handle for a commit that is undone where it does not land.
+func (t *Table) trying(l *loaded, a *attempted) *table.Table {
 	ident := table.Identifier{t.view.Meta.Project, t.view.Meta.Name}
-	return table.New(ident, l.meta, l.location, t.store.files.fs, swapper{t, l})
+	return table.New(ident, l.meta, l.location, a.fs, swapper{t, l, a})
 }
 
 // Positions is where the table stands.
@@ -156,7 +159,7 @@ func (t *Table) Tag(ctx context.Context, name string, snapshot int64) error {
 			}
 		}
 		// A transaction has no call for tags, so the update goes to the swap directly.
-		_, _, err := swapper{t, now}.CommitTable(ctx, table.Identifier{t.view.Meta.Project, t.view.Meta.Name},
+		_, _, err := swapper{t, now, &attempted{}}.CommitTable(ctx, table.Identifier{t.view.Meta.Project, t.view.Meta.Name},
 			nil, []table.Update{table.NewSetSnapshotRefUpdate(name, snapshot, table.TagRef, 0, 0, 0)})
 		return false, err
 	})
