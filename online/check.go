@@ -121,6 +121,7 @@ type checker struct {
 	waited   time.Duration // so far, of Patience
 	seen     keySet        // keys of the table
 	odd      map[string]bool
+	quick    bool // do not wait for anybody to mend
 }
 
 // suspect is a key to be compared, or one that differed when it was last looked at.
@@ -208,6 +209,9 @@ func (c *checker) rolledBack(ctx context.Context) error {
 		return err
 	}
 	for _, m := range c.marks.Part {
+		if m.Partition < feature.ImportPartition {
+			continue
+		}
 		at := feature.Position{TopicID: m.TopicID, Partition: m.Partition}
 		for _, p := range now {
 			if p.Same(at) {
@@ -223,6 +227,9 @@ func (c *checker) rolledBack(ctx context.Context) error {
 
 // mending reports whether the marks know of rows that the store does not have.
 func (c *checker) mending() bool {
+	if c.quick {
+		return false
+	}
 	ttl := c.View.TTL.Micros()
 	if len(c.marks.Part) > 0 && c.marks.TTL != 0 && (ttl == 0 || ttl > c.marks.TTL) {
 		return true

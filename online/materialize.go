@@ -119,6 +119,7 @@ type materializer struct {
 
 	mark  Mark    // this run's; Written is where it has come to
 	found []Mark  // of earlier runs
+	ttl   int64   // that the view's marks go on naming until this run is done
 	keys  []int64 // of each part; -1 until it has been counted
 	done  int64
 }
@@ -142,23 +143,25 @@ func (m *materializer) run(ctx context.Context) error {
 			return err
 		}
 		m.result.Keys = m.done
-		if err := m.settle(ctx, marks); err != nil {
-			return err
-		}
 		if !m.NoPrune {
 			if err := m.mend(ctx); err != nil {
 				return err
 			}
 		}
+		lost, err := m.settle(ctx, marks)
+		if err != nil {
+			return err
+		}
+		if !lost {
+			return m.Store.Forget(ctx, m.id, append(m.found, m.mark))
+		}
+		m.Log.Warn("the online store has lost rows of this rebuild; they are written once more", "view", m.id)
 		good, err := m.kept(ctx)
 		if err != nil {
 			return err
 		}
-		if good >= m.mark.Written {
-			return m.Store.Forget(ctx, m.runs(), append(m.found, m.mark))
-		}
-		m.Log.Warn("the online store has lost rows of this rebuild; they are written once more", "view", m.id)
-		if err := m.setMark(ctx, min(good, m.end())); err != nil {
+		m.mark.Written = min(good, m.end())
+		if _, err := m.setMark(ctx, nil); err != nil {
 			return err
 		}
 	}
@@ -204,7 +207,7 @@ func (m *materializer) fill(ctx context.Context) error {
 
 // put writes rows and moves the mark to next. A loss is told by the mark in the end.
 func (m *materializer) put(ctx context.Context, rows []Row, next int64) error {
-	r, err := m.Store.Put(ctx, rows, &Advance{View: m.runs(), TopicID: m.mark.TopicID, Partition: m.mark.Partition, From: m.mark.Written, Next: next})
+	r, err := m.Store.Put(ctx, rows, &Advance{View: m.id, TopicID: m.mark.TopicID, Partition: m.mark.Partition, From: m.mark.Written, Next: next})
 	m.count(&m.result.Stored, "stored", int64(r.Stored))
 	if err != nil {
 		return err
@@ -240,13 +243,13 @@ func (m *materializer) progress(by int64) {
 }
 
 // settle tells the view's marks that all rows below the pinned positions are
-// there. marks are from before they were written: what has been lost since then is not forgotten.
-func (m *materializer) settle(ctx context.Context, marks Marks) error {
+// there, if the store still has all that this run has written. marks are from before
+// that: what has been lost since then is not forgotten.
+func (m *materializer) settle(ctx context.Context, marks Marks) (lost bool, err error) {
 	now := m.pinned.At
 	if m.Positions != nil {
-		var err error
 		if now, err = m.Positions(ctx); err != nil {
-			return err
+			return false, err
 		}
 	}
 	list := make([]Settlement, 0, len(m.pinned.At))
@@ -261,7 +264,7 @@ func (m *materializer) settle(ctx context.Context, marks Marks) error {
 		list = append(list, Settlement{TopicID: p.TopicID, Partition: p.Partition, Settled: settled, Written: p.Next,
 			MendedFrom: mark.LostFrom, MendedTo: mark.LostTo, StillFrom: p.Next})
 	}
-	return m.Store.Settle(ctx, m.id, m.View.TTL.Micros(), list)
+	return m.Store.Settle(ctx, m.id, m.View.TTL.Micros(), list, []Mark{m.mark})
 }
 
 // mend makes right what a check finds.
@@ -279,6 +282,7 @@ func (m *materializer) mend(ctx context.Context) error {
 		Config: m.config, Clock: m.clock, Pause: m.Pause, Patience: m.Patience,
 		Progress: func(keys int64) { m.progress(all + keys - m.done) },
 	})
+	c.quick = true
 	c.fault = func(ctx context.Context, s *suspect) error {
 		if s.kind == Stranger {
 			n, err := m.Store.Remove(ctx, []Row{{Key: s.key, Value: s.got}})
@@ -296,7 +300,7 @@ func (m *materializer) mend(ctx context.Context) error {
 		}
 		row := Row{Key: strings.Clone(s.key), Value: s.want, Expire: m.config.expiry(h.Stamp, m.View.TTL, m.clock().UnixMicro())}
 		m.mark.Written++ // no place in the table, but the mark has to show that this was put
-		r, err := m.Store.Put(ctx, []Row{row}, &Advance{View: m.runs(), TopicID: m.mark.TopicID, Partition: m.mark.Partition, From: m.mark.Written - 1, Next: m.mark.Written})
+		r, err := m.Store.Put(ctx, []Row{row}, &Advance{View: m.id, TopicID: m.mark.TopicID, Partition: m.mark.Partition, From: m.mark.Written - 1, Next: m.mark.Written})
 		m.count(&m.result.Mended, "mended", int64(r.Stored))
 		return err
 	}

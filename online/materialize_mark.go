@@ -9,10 +9,10 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// The mark of a run of Materialize is kept under the view's id and #materialize.
+// The mark of a run of Materialize is one of the view's marks.
 //
-//	topic id   the snapshot (8 bytes), the schema's id (4), and a random number (4)
-//	partition  the number of parts
+//	topic id   the snapshot (8 bytes), the schema's id with the ttl mixed in (4), a random number (4)
+//	partition  below runPartition by the number of parts
 //	settled    when the run began, microseconds UTC
 //	written    how far it has come: the part, then within it the number of keys (36 bits)
 //
@@ -26,22 +26,32 @@ func placeOf(written int64) (part int, keys int64) {
 	return int(written >> keyBits), written & (1<<keyBits - 1)
 }
 
-func (m *materializer) runs() string { return m.id + "#materialize" }
+// content tells apart runs whose rows are not the same bytes.
+func (m *materializer) content() uint32 {
+	ttl := uint64(m.View.TTL.Micros())
+	return m.schema.ID ^ uint32(ttl) ^ uint32(ttl>>32)*2654435761
+}
 
 // end is where all parts have been written.
 func (m *materializer) end() int64 { return markOf(m.pinned.Parts, 0) }
 
 // begin pins the table, at the version of the newest run that broke off if it can.
 func (m *materializer) begin(ctx context.Context) error {
-	marks, err := m.Store.Marks(ctx, m.runs())
+	marks, err := m.Store.Marks(ctx, m.id)
 	if err != nil {
 		return err
 	}
-	m.found = marks.Part
+	m.ttl = m.View.TTL.Micros()
+	if len(marks.Part) > 0 {
+		m.ttl = marks.TTL // of the rows that are there until all have been written again
+	}
 	var last Mark
 	for _, x := range marks.Part {
-		if binary.BigEndian.Uint32(x.TopicID[8:]) == m.schema.ID && marks.TTL == m.View.TTL.Micros() && x.Settled > last.Settled {
-			last = x
+		if x.Partition < runPartition {
+			m.found = append(m.found, x)
+			if binary.BigEndian.Uint32(x.TopicID[8:]) == m.content() && x.Settled > last.Settled {
+				last = x
+			}
 		}
 	}
 	snapshot := int64(binary.BigEndian.Uint64(last.TopicID[:]))
@@ -58,7 +68,7 @@ func (m *materializer) begin(ctx context.Context) error {
 		return err
 	}
 	m.pinned.Parts = max(m.pinned.Parts, 1)
-	if snapshot == 0 || m.pinned.Snapshot != snapshot || int(last.Partition) != m.pinned.Parts {
+	if snapshot == 0 || m.pinned.Snapshot != snapshot || int(runPartition-last.Partition) != m.pinned.Parts {
 		last = Mark{}
 	}
 	m.result.Snapshot = m.pinned.Snapshot
@@ -67,22 +77,21 @@ func (m *materializer) begin(ctx context.Context) error {
 		m.keys[i] = -1
 	}
 	binary.BigEndian.PutUint64(m.mark.TopicID[:], uint64(m.pinned.Snapshot))
-	binary.BigEndian.PutUint32(m.mark.TopicID[8:], m.schema.ID)
+	binary.BigEndian.PutUint32(m.mark.TopicID[8:], m.content())
 	binary.BigEndian.PutUint32(m.mark.TopicID[12:], rand.Uint32())
-	m.mark.Partition, m.mark.Settled = int32(m.pinned.Parts), time.Now().UnixMicro()
-	if err := m.setMark(ctx, min(last.Good(), m.end())); err != nil {
-		return m.close(err)
+	m.mark.Partition, m.mark.Settled = runPartition-int32(m.pinned.Parts), time.Now().UnixMicro()
+	// What the earlier run's mark vouches for must not be lost before this run's is made.
+	var seen []Mark
+	if good := last.Good(); good > 0 {
+		seen = []Mark{last}
+		m.mark.Written = min(good, m.end())
 	}
-	if last.Good() > 0 {
-		// What the earlier run's mark vouched for may have been lost before this run's was made.
-		again, err := m.Store.Marks(ctx, m.runs())
-		if err != nil {
+	if lost, err := m.setMark(ctx, seen); err != nil {
+		return m.close(err)
+	} else if lost {
+		m.mark.Written = 0
+		if _, err := m.setMark(ctx, nil); err != nil {
 			return m.close(err)
-		}
-		if x, _ := again.Find(last.TopicID, last.Partition); x.Good() < m.mark.Written {
-			if err := m.setMark(ctx, x.Good()); err != nil {
-				return m.close(err)
-			}
 		}
 	}
 	r := &m.result
@@ -99,16 +108,16 @@ func (m *materializer) close(err error) error {
 	return err
 }
 
-// setMark makes this run's mark what it should be, back too.
-func (m *materializer) setMark(ctx context.Context, written int64) error {
-	m.mark.Written = written
-	return m.Store.Settle(ctx, m.runs(), m.View.TTL.Micros(), []Settlement{{
-		TopicID: m.mark.TopicID, Partition: m.mark.Partition, Settled: m.mark.Settled, Written: written, Reset: true}})
+// setMark makes this run's mark what it should be, back too, unless the store
+// has lost what was seen.
+func (m *materializer) setMark(ctx context.Context, seen []Mark) (lost bool, err error) {
+	return m.Store.Settle(ctx, m.id, m.ttl, []Settlement{{
+		TopicID: m.mark.TopicID, Partition: m.mark.Partition, Settled: m.mark.Settled, Written: m.mark.Written, Reset: true}}, seen)
 }
 
 // kept is how far the store still has what this run has written.
 func (m *materializer) kept(ctx context.Context) (int64, error) {
-	marks, err := m.Store.Marks(ctx, m.runs())
+	marks, err := m.Store.Marks(ctx, m.id)
 	if err != nil {
 		return 0, err
 	}

@@ -37,6 +37,7 @@ type sim struct {
 	landed  [3]int              // batches in the table
 	undead  [3]int              // batches written by the zombie
 	imports int
+	calm    bool // the store loses nothing
 	clock   func() time.Time
 	open    *commit // cut, not yet settled
 	base    int64
@@ -81,6 +82,9 @@ func simulate(t *testing.T, r *rand.Rand) {
 	s := &sim{t: t, r: r, view: onlinetest.View("p", "v", ttl), store: memory.New(clock), table: &onlinetest.Table{}, base: now - 20*60_000_000}
 	s.oracle, s.clock = &onlinetest.Oracle{View: s.view}, clock
 	s.faulty = &onlinetest.Faulty{Store: s.store, Fail: func(string, int) onlinetest.Fault {
+		if !s.calm && r.IntN(60) == 0 { // a restart so quick that no call meets it
+			s.goBack()
+		}
 		if r.IntN(12) == 0 {
 			return onlinetest.Fault(1 + r.IntN(3))
 		}
@@ -122,10 +126,8 @@ func simulate(t *testing.T, r *rand.Rand) {
 			s.undead = s.next
 			s.open, s.next = nil, s.landed
 			start()
-		case k == 18: // the store loses its newest writes
-			back := min(len(s.past), 1+r.IntN(12))
-			s.store.Restore(s.past[len(s.past)-back])
-			s.past = s.past[:len(s.past)-back+1]
+		case k == 18:
+			s.goBack()
 		case k == 19 && r.IntN(4) == 0:
 			s.store.Clear()
 			s.past = []*memory.Store{s.store.Copy()}
@@ -153,6 +155,7 @@ func simulate(t *testing.T, r *rand.Rand) {
 		s.settle()
 	}
 	s.mendAndCheck()
+	s.calm = true
 	s.oracle.Check(t, s.store, now)
 
 	// Nothing is read from the table when nothing is missing.
@@ -198,6 +201,8 @@ func (s *sim) materialize(parts int, busy bool) {
 // mendAndCheck requires that a mended store has nothing that differs from the table.
 func (s *sim) mendAndCheck() {
 	ctx := context.Background()
+	s.calm = true
+	defer func() { s.calm = false }()
 	s.retry(func() error { _, err := s.w.Mend(ctx); return err })
 	pin, err := s.table.Pin(s.view, 1, 0)(ctx, 0)
 	require.NoError(s.t, err)
@@ -211,6 +216,16 @@ func (s *sim) mendAndCheck() {
 	require.Equal(s.t, r.TableHash, r.StoreHash)
 	require.Equal(s.t, r.Keys, r.Equal+r.Expired+r.Ahead)
 	require.Empty(s.t, r.RolledBack)
+}
+
+// goBack makes the store lose its newest writes.
+func (s *sim) goBack() {
+	if s.r.IntN(2) == 0 {
+		s.past = append(s.past, s.store.Copy()) // it loses nothing but what comes until the next time
+	}
+	back := min(len(s.past), 1+s.r.IntN(12))
+	s.store.Restore(s.past[len(s.past)-back])
+	s.past = s.past[:len(s.past)-back+1]
 }
 
 // retry is what ingest does with an error of kind Unavailable.

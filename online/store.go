@@ -38,8 +38,10 @@ type Store interface {
 	// Marks returns the marks of a view and the ttl its rows were written under,
 	// in microseconds. On a cluster each is the worst over all shards.
 	Marks(ctx context.Context, view string) (Marks, error)
-	// Settle records where the table stands, and that rows thought lost were put again.
-	Settle(ctx context.Context, view string, ttl int64, s []Settlement) error
+	// Settle records where the table stands, and that rows thought lost were put
+	// again, unless a mark is not as good as one in seen (Mark.Good): then the store has lost rows since that
+	// was read, and nothing is recorded. On a cluster each shard decides for itself, and any that has lost rows shows.
+	Settle(ctx context.Context, view string, ttl int64, s []Settlement, seen []Mark) (lost bool, err error)
 	// Forget drops marks of a view.
 	Forget(ctx context.Context, view string, list []Mark) error
 	// Schema returns the text of a schema, "" when the store does not have it.
@@ -108,6 +110,13 @@ func (m Mark) Good() int64 {
 	}
 	return m.Written
 }
+
+// Marks below the real partitions, which begin at feature.ImportPartition: runs that write
+// rows from the table have marks too, to see whether those rows stay.
+const (
+	refillPartition = feature.ImportPartition - 1
+	runPartition    = feature.ImportPartition - 2 // and below: see materialize_mark.go
+)
 
 // Marks are all marks of a view.
 type Marks struct {

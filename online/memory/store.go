@@ -184,10 +184,15 @@ func (s *Store) Marks(_ context.Context, view string) (online.Marks, error) {
 	return r, nil
 }
 
-func (s *Store) Settle(_ context.Context, view string, ttl int64, list []online.Settlement) error {
+func (s *Store) Settle(_ context.Context, view string, ttl int64, list []online.Settlement, seen []online.Mark) (lost bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.of(view)
+	for _, x := range seen {
+		if m.part[partition{x.TopicID, x.Partition}].Good() < x.Good() {
+			return true, nil
+		}
+	}
 	m.ttl = ttl
 	for _, x := range list {
 		p := partition{x.TopicID, x.Partition}
@@ -195,7 +200,7 @@ func (s *Store) Settle(_ context.Context, view string, ttl int64, list []online.
 		mark.TopicID, mark.Partition = p.topicID, p.id
 		m.part[p] = x.Apply(mark)
 	}
-	return nil
+	return false, nil
 }
 
 func (s *Store) Forget(_ context.Context, view string, list []online.Mark) error {

@@ -144,15 +144,15 @@ func (f *Faulty) Marks(ctx context.Context, view string) (online.Marks, error) {
 	return f.Store.Marks(ctx, view)
 }
 
-func (f *Faulty) Settle(ctx context.Context, view string, ttl int64, s []online.Settlement) error {
+func (f *Faulty) Settle(ctx context.Context, view string, ttl int64, s []online.Settlement, seen []online.Mark) (bool, error) {
 	switch x, err := f.fault("settle"); x {
 	case Clean:
-		return err
+		return false, err
 	case Half, Late:
-		_ = f.Store.Settle(ctx, view, ttl, s)
-		return err
+		_, _ = f.Store.Settle(ctx, view, ttl, s, seen)
+		return false, err
 	}
-	return f.Store.Settle(ctx, view, ttl, s)
+	return f.Store.Settle(ctx, view, ttl, s, seen)
 }
 
 func (f *Faulty) Schema(ctx context.Context, view string, id uint32) (string, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -306,7 +307,23 @@ func testMarks(t *testing.T, s online.Store, p string) {
 				x.MendedFrom, x.StillFrom = number(), number()
 				x.MendedTo = x.MendedFrom + r.Int64N(4)
 			}
-			require.NoError(t, s.Settle(ctx, view, 77, []online.Settlement{x}))
+			var seen []online.Mark
+			for k, m := range model {
+				if r.IntN(2) == 0 {
+					at := online.Mark{TopicID: topic, Partition: k, Written: m.Good()}
+					if r.IntN(4) == 0 {
+						at.Written++
+					}
+					seen = append(seen, at)
+				}
+			}
+			want := slices.ContainsFunc(seen, func(m online.Mark) bool { return m.Good() > model[m.Partition].Good() })
+			got, err := s.Settle(ctx, view, 77, []online.Settlement{x}, seen)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			if got {
+				continue
+			}
 			mark = x.Apply(mark)
 		}
 		model[part] = mark
@@ -331,7 +348,12 @@ func testMarksOfViews(t *testing.T, s online.Store, p string) {
 	m, err := s.Marks(ctx, p+"/b")
 	require.NoError(t, err)
 	require.Empty(t, m.Part)
-	require.NoError(t, s.Settle(ctx, p+"/b", 0, []online.Settlement{{Settled: 3, Written: 3}, {Partition: 1, Settled: 4, Written: 4}}))
+	lost, err := s.Settle(ctx, p+"/b", 0, []online.Settlement{{Settled: 3, Written: 3}, {Partition: 1, Settled: 4, Written: 4}}, nil)
+	require.NoError(t, err)
+	require.False(t, lost)
+	lost, err = s.Settle(ctx, p+"/b", 0, nil, []online.Mark{{Partition: 9, Written: 1}})
+	require.NoError(t, err)
+	require.True(t, lost, "a mark that is not there")
 	m, err = s.Marks(ctx, p+"/b")
 	require.NoError(t, err)
 	require.Len(t, m.Part, 2)

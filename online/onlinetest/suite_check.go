@@ -289,7 +289,8 @@ func testCheckMany(t *testing.T, s online.Store, p string) {
 
 	// A worker mends while the check looks.
 	w.take("k7")
-	require.NoError(t, s.Settle(context.Background(), p+"/v", int64(time.Hour/time.Microsecond), []online.Settlement{{TopicID: topicA, Partition: 1, Written: 0, Reset: true}}))
+	_, err := s.Settle(context.Background(), p+"/v", int64(time.Hour/time.Microsecond), []online.Settlement{{TopicID: topicA, Partition: 1, Written: 0, Reset: true}}, nil)
+	require.NoError(t, err)
 	looked := 0
 	cfg.Patience = time.Minute
 	flaky.Fail = func(op string, _ int) Fault {

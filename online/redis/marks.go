@@ -83,12 +83,15 @@ func worst(all []online.Marks) online.Marks {
 }
 
 // Settle runs settleScript on every shard.
-func (s *Store) Settle(ctx context.Context, view string, ttl int64, list []online.Settlement) error {
+func (s *Store) Settle(ctx context.Context, view string, ttl int64, list []online.Settlement, seen []online.Mark) (lost bool, err error) {
 	keys, err := s.shards.keys(ctx, view, false)
 	if err != nil {
-		return s.classify("settle", err)
+		return false, s.classify("settle", err)
 	}
-	args := []any{ttl}
+	args := []any{ttl, len(seen)}
+	for _, m := range seen {
+		args = append(args, partName(m.TopicID, m.Partition), m.Good())
+	}
 	for _, x := range list {
 		args = append(args, partName(x.TopicID, x.Partition), x.Settled, x.Written, x.MendedFrom, x.MendedTo, x.StillFrom, x.Reset)
 	}
@@ -96,7 +99,11 @@ func (s *Store) Settle(ctx context.Context, view string, ttl int64, list []onlin
 	for i, k := range keys {
 		calls[i] = &call{script: &settleScript, keys: []any{k}, args: args}
 	}
-	return s.classify("settle", run(ctx, s.writes, calls))
+	done, err := s.tally(ctx, calls)
+	if err != nil {
+		return false, s.classify("settle", err)
+	}
+	return done < len(calls), nil
 }
 
 // Forget drops marks on every shard.

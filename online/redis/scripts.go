@@ -105,13 +105,23 @@ if tonumber(at) < next then set(':written', ARGV[3]) end
 return lost
 `)
 
-// settleScript is online.Settlement.Apply for several partitions. ARGV: ttl,
-// then for each: partition, settled, written, mended from, mended to, still from, reset (0 or 1).
+// settleScript is online.Settlement.Apply for several partitions. ARGV: ttl, how many marks were
+// seen, for each of those: partition and what it was good for; then
+// for each settlement: partition, settled, written, mended from, mended to, still from, reset (0 or 1).
+// Returns 1, or 0 when a mark is worse than it was seen: nothing is done then.
 var settleScript = newScript(`
 local h = KEYS[1]
 local set = function(f, v) redis.call('HSET', h, f, v) end
+local first = 3 + 2 * tonumber(ARGV[2])
+for i = 3, first - 1, 2 do
+  local at = redis.call('HGET', h, ARGV[i] .. ':written')
+  local lo, hi = redis.call('HGET', h, ARGV[i] .. ':lost_from'), redis.call('HGET', h, ARGV[i] .. ':lost_to')
+  local good = tonumber(at or '0')
+  if lo and hi and tonumber(lo) < tonumber(hi) and tonumber(lo) < good then good = tonumber(lo) end
+  if good < tonumber(ARGV[i+1]) then return 0 end
+end
 set('ttl', ARGV[1])
-for i = 2, #ARGV, 7 do
+for i = first, #ARGV, 7 do
   local part = ARGV[i]
   local at = redis.call('HGET', h, part .. ':written')
   set(part .. ':settled', ARGV[i+1])
