@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -129,15 +128,7 @@ type logged struct {
 // SIGKILL again and again. Whatever its log holds in the end is in the table
 // once or in quarantine once, and the newest of each key is online.
 func TestKilled(t *testing.T) {
-	kills := 5
-	if s := os.Getenv("WEIR_TEST_KILLS"); s != "" {
-		kills, _ = strconv.Atoi(s)
-	}
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("WEIR_TEST_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	t.Logf("seed: WEIR_TEST_SEED=%d", seed)
+	kills, seed := killsAndSeed(t, 5)
 	rng := rand.New(rand.NewPCG(seed, 7))
 	dir, ports := t.TempDir(), freePorts(t, 4)
 	args := []string{"up", "--data", dir, "--set", "http.addr=" + ports[0], "--set", "serving.addr=" + ports[1],
