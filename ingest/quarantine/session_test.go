@@ -8,8 +8,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-ml/weir/ingest/quarantine"
 	"github.com/weir-ml/weir/registry/feature"
@@ -114,4 +116,33 @@ func TestLargeEntries(t *testing.T) {
 	res, err = quarantine.NewReader(opts...).Read(t.Context(), quarantine.Query{Project: "p", View: "v"})
 	require.NoError(t, err)
 	require.Equal(t, long, string(res.Entries[4].Payload))
+}
+
+// TestEnsureAgain: an entry that was refused makes Ensure look at the topic again.
+// What is written afterwards is written, and not taken for what was written
+// before: a client that forgets a topic numbers its batches from zero again, and a
+// broker acknowledges a number that it knows without writing anything.
+func TestEnsureAgain(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	opts := []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}
+	cl, err := kgo.NewClient(append(opts, kgo.ProducerBatchMaxBytes(64<<20))...)
+	require.NoError(t, err)
+	t.Cleanup(cl.Close)
+	w := quarantine.NewWriter(cl)
+	require.NoError(t, w.Ensure(t.Context(), "p", "v", 1<<20, 1))
+	s := w.Session()
+	write := func(offset int64) error {
+		require.NoError(t, s.Write(t.Context(), entry("v", offset, "x")))
+		return s.Flush(t.Context())
+	}
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: quarantine.Topic("p", "v"), Err: kerr.PolicyViolation})
+	require.Error(t, write(1))
+	require.NoError(t, write(2))
+	require.NoError(t, w.Ensure(t.Context(), "p", "v", 1<<20, 1))
+	require.NoError(t, write(3))
+	res, err := quarantine.NewReader(opts...).Read(t.Context(), quarantine.Query{Project: "p", View: "v"})
+	require.NoError(t, err)
+	require.Len(t, res.Entries, 2)
 }

@@ -40,8 +40,9 @@ type Writer struct {
 	most int64 // largest record that cl sends
 
 	mu      sync.Mutex
-	limits  map[string]int64 // guarded by mu; topic -> largest payload; topics that exist
-	refused map[string]int64 // guarded by mu; topic -> smallest payload that was too large all the same
+	limits  map[string]int64        // guarded by mu; topic -> largest payload; topics that exist
+	ids     map[string]kadm.TopicID // guarded by mu; of topics that were there once
+	refused map[string]int64        // guarded by mu; topic -> smallest payload that was too large all the same
 }
 
 // NewWriter writes through cl, which must allow batches as large as the
@@ -49,7 +50,7 @@ type Writer struct {
 func NewWriter(cl *kgo.Client) *Writer {
 	most, _ := cl.OptValue(kgo.ProducerBatchMaxBytes).(int32)
 	return &Writer{cl: cl, adm: kadm.NewClient(cl), room: semaphore.NewWeighted(underWay), most: int64(most),
-		limits: map[string]int64{}, refused: map[string]int64{}}
+		limits: map[string]int64{}, ids: map[string]kadm.TopicID{}, refused: map[string]int64{}}
 }
 
 // Ensure creates the view's topic if it is not there, and lets it take larger
@@ -63,18 +64,29 @@ func (w *Writer) Ensure(ctx context.Context, project, view string, maxEvent int6
 	if ok && limit >= maxEvent {
 		return nil
 	}
-	if !ok {
-		w.cl.PurgeTopicsFromProducing(topic) // a client goes on sending to a topic that was deleted, by its id
-	}
 	most := maxEvent + Headroom
 	conf := map[string]*string{
 		"cleanup.policy":    kadm.StringPtr("compact"),
 		"max.message.bytes": kadm.StringPtr(strconv.FormatInt(most, 10)),
 	}
-	_, err := w.adm.CreateTopic(ctx, 1, replicas, conf, topic)
+	made, err := w.adm.CreateTopic(ctx, 1, replicas, conf, topic)
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return feature.Errorf(kindOf(err), "quarantine.ensure", "topic "+topic, "create it: %w", err).
 			WithHint("Weir needs the right to create it, or create it yourself with cleanup.policy=compact")
+	}
+	if !ok {
+		id := made.ID
+		if err != nil { // it was there
+			ts, lerr := w.adm.ListTopics(ctx, topic)
+			if lerr == nil {
+				lerr = ts[topic].Err
+			}
+			if lerr != nil {
+				return feature.Errorf(feature.Unavailable, "quarantine.ensure", "topic "+topic, "%w", lerr)
+			}
+			id = ts[topic].ID
+		}
+		w.renew(topic, id)
 	}
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		if now, ok := w.largest(ctx, topic); ok && now < most {
@@ -92,6 +104,20 @@ func (w *Writer) Ensure(ctx context.Context, project, view string, maxEvent int6
 	w.limits[topic] = w.fits(topic, most)
 	w.mu.Unlock()
 	return nil
+}
+
+// renew makes the client look a topic up again that was made anew since it first
+// sent there: it would go on sending to the old one, by its id. It must not do so
+// with the same topic: a client that forgets a topic numbers its batches from zero
+// again, and a broker that knows the numbers acknowledges without writing.
+func (w *Writer) renew(topic string, id kadm.TopicID) {
+	w.mu.Lock()
+	old, known := w.ids[topic]
+	w.ids[topic] = id
+	w.mu.Unlock()
+	if known && old != id {
+		w.cl.PurgeTopicsFromProducing(topic)
+	}
 }
 
 // fits is the largest payload for a topic whose largest record is said to be
