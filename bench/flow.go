@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-ml/weir/ingest/decode/decodetest"
+	"github.com/weir-ml/weir/internal/testserver/native"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -127,7 +128,7 @@ func (r *run) measureWorker(ctx context.Context) error {
 	var ours, theirs []flowed
 	var versions string
 	for i := range rounds {
-		f, err := r.flowWorker(ctx, fmt.Sprintf("worker-%d", i), k, events, "")
+		f, err := r.flowWorker(ctx, fmt.Sprintf("worker-%d", i), "", k, events, nil, nil)
 		if err != nil {
 			return err
 		}
@@ -145,16 +146,28 @@ func (r *run) measureWorker(ctx context.Context) error {
 	worker := middle(ours)
 	l := worker.line("Kafka to committed table: schema + ten expectations, the worker",
 		fmt.Sprintf("%s, 205-byte events uncompressed; view not online; median of %d, from %s to %s", k.what, rounds, number(slowest(ours)), number(fastest(ours))))
-	l.Target, l.AtLeast, l.Profile = flowTarget, true, worker.profile
+	l.Target, l.AtLeast = flowTarget, true
+	python := middle(theirs)
+	ratio := Line{What: "the worker's events per CPU-second to Python's", Target: 2, AtLeast: true,
+		Note: "the worker also checks ten expectations, sorts, writes Parquet and commits"}
+	if len(theirs) > 0 {
+		ratio.Value = worker.rate() / python.rate()
+	}
+	if worker.rate() < flowTarget || len(theirs) > 0 && ratio.Value < ratio.Target || r.profiles != "" {
+		profile := filepath.Join(r.dir, "worker.prof")
+		if _, err := r.flowWorker(ctx, "worker-profiled", profile, k, events, nil, nil); err != nil {
+			return err
+		}
+		l.Profile = top(ctx, profile)
+	}
 	r.add(l)
 	if len(theirs) == 0 {
 		return nil
 	}
-	python := middle(theirs)
 	r.add(python.line("Python on the same topic: consume + decode + schema, nothing stored",
 		fmt.Sprintf("%s; median of %d, from %s to %s", versions, len(theirs), number(slowest(theirs)), number(fastest(theirs)))))
-	r.add(Line{What: "the worker's events per CPU-second to Python's", Value: worker.rate() / python.rate(), Unit: "x", Target: 2, AtLeast: true,
-		Note: "the worker also checks ten expectations, sorts, writes Parquet and commits"})
+	ratio.Unit = "x"
+	r.add(ratio)
 	return nil
 }
 
@@ -173,42 +186,45 @@ func (r *run) measureOnline(ctx context.Context) error {
 	if err := publish(ctx, k.addr, flowPartitions, events); err != nil {
 		return err
 	}
-	f, err := r.flowWorker(ctx, "online", k, events, redis.Addr)
+	var checked, rebuilt upkeep
+	f, err := r.flowWorker(ctx, "online", "", k, events, redis, func(p *process) (err error) {
+		if checked, err = p.audit(ctx, events); err == nil {
+			rebuilt, err = p.materialize(ctx, redis.Addr)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	l := f.line("the same, and to a real Redis, the worker", "view online; 100,000 customers")
-	l.Profile = f.profile
-	r.add(l)
+	r.add(f.line("the same, and to a real Redis, the worker", "view online; 100,000 customers"))
+	r.add(checked.line("weir audit of that: log, table, quarantine and Redis", "events", "it found nothing"))
+	r.add(rebuilt.line("weir materialize of that, into an empty Redis", "rows", "the newest row of each customer, out of the table"))
 	return nil
 }
 
-// flowWorker lets a worker take in what k has, with a Redis where that has an address.
-func (r *run) flowWorker(ctx context.Context, name string, k *broker, events int, redis string) (flowed, error) {
+// flowWorker lets a worker take in what k has. With a Redis the view is online;
+// after, where given, is called before the worker stops.
+func (r *run) flowWorker(ctx context.Context, name, profile string, k *broker, events int, redis *native.Redis, after func(*process) error) (flowed, error) {
 	settings := []string{"kafka.brokers=" + k.addr, "kafka.replicas=1"}
-	if redis != "" {
-		settings = append(settings, "redis.addrs="+redis)
+	if redis != nil {
+		settings = append(settings, "redis.addrs="+redis.Addr)
 	}
-	profile := filepath.Join(r.dir, name+".prof")
 	p, err := r.role(ctx, "ingest", filepath.Join(r.dir, "flow-"+name), profile, settings...)
 	if err != nil {
 		return flowed{}, err
 	}
-	f, err := p.flow(ctx, events, redis != "")
+	f, err := p.flow(ctx, events, redis != nil)
+	if err == nil && after != nil {
+		err = after(p)
+	}
 	if serr := p.stop(); err == nil {
 		err = serr
-	}
-	if err == nil {
-		f.profile = top(ctx, profile)
 	}
 	return f, err
 }
 
 // flowed is one round of it.
-type flowed struct {
-	events, seconds, cpu float64
-	profile              []string
-}
+type flowed struct{ events, seconds, cpu float64 }
 
 func (f flowed) rate() float64 { return f.events / f.cpu }
 
@@ -219,8 +235,11 @@ func (f flowed) line(what, note string) Line {
 
 func byRate(a, b flowed) int { return cmp.Compare(a.rate(), b.rate()) }
 
-// middle is the round with the median rate.
+// middle is the round with the median rate; nothing of none.
 func middle(all []flowed) flowed {
+	if len(all) == 0 {
+		return flowed{}
+	}
 	all = slices.SortedFunc(slices.Values(all), byRate)
 	return all[len(all)/2]
 }

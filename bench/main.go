@@ -34,10 +34,11 @@ var measurements = []measurement{
 
 // run is what the measurements share.
 type run struct {
-	dir    string // temporary
-	binary string // the built weir
-	lines  []Line
-	table  *filledTable // made when first needed; see refill.go
+	dir      string // temporary
+	binary   string // the built weir
+	profiles string // folder that keeps the profiles; taken even where nothing is missed; may be empty
+	lines    []Line
+	table    *filledTable // made when first needed; see refill.go
 }
 
 // add judges a line and shows it at once on standard error, for a run takes minutes.
@@ -88,7 +89,7 @@ func mainErr(ctx context.Context, output, only, profiles string) error {
 	defer os.RemoveAll(dir)
 	began := time.Now()
 	m := thisMachine(began.UTC().Format("2006-01-02 15:04 MST"))
-	r := &run{dir: dir}
+	r := &run{dir: dir, profiles: profiles}
 	if err := r.build(ctx); err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ type process struct {
 	registry weirv1.RegistryServiceClient
 	features weirv1.FeatureServiceClient
 	ingest   weirv1.IngestServiceClient
+	upkeep   weirv1.UpkeepServiceClient
 }
 
 // freePorts are settings that let it run beside any other Weir.
@@ -123,6 +124,7 @@ func (r *run) launch(ctx context.Context, profile string, command []string, sett
 		p.stop()
 		return nil, err
 	}
+	p.upkeep = weirv1.NewUpkeepServiceClient(p.conn)
 	p.registry, p.features, p.ingest = weirv1.NewRegistryServiceClient(p.conn), weirv1.NewFeatureServiceClient(p.conn), weirv1.NewIngestServiceClient(p.conn)
 	return p, nil
 }
