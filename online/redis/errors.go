@@ -25,7 +25,7 @@ var passing = map[string]string{
 	"BUSY":        "another client's script holds the server up",
 	"NOREPLICAS":  "",
 	"MISCONF":     "the server cannot save to its disk",
-	"OOM":         "the server has reached maxmemory: raise it, or set a ttl on the views",
+	"OOM":         "the server has reached maxmemory and takes no rows until there is room: raise maxmemory, or set a ttl on the views; nothing is lost meanwhile",
 	"ERR":         "",
 }
 

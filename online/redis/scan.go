@@ -51,14 +51,10 @@ func (s *Store) Scan(ctx context.Context, span online.Span, fn func(keys []strin
 	return nil
 }
 
-type scanner interface {
-	Scan(ctx context.Context, cursor uint64, match string, count int64) *goredis.ScanCmd
-}
-
 // servers are those that hold keys.
-func (s *Store) servers(ctx context.Context) (list []scanner, err error) {
+func (s *Store) servers(ctx context.Context) (list []goredis.Cmdable, err error) {
 	if !s.cluster() {
-		return []scanner{s.writes}, nil
+		return []goredis.Cmdable{s.writes}, nil
 	}
 	var mu sync.Mutex
 	err = s.shards.client.ForEachMaster(ctx, func(_ context.Context, c *goredis.Client) error {

@@ -33,6 +33,9 @@ type Store struct {
 	reads  goredis.UniversalClient
 	writes goredis.UniversalClient
 	shards shards
+
+	stop func()        // ends what runs in the background
+	done chan struct{} // closed when it has ended
 }
 
 var _ online.Store = (*Store)(nil)
@@ -74,6 +77,12 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	s.writes = goredis.NewUniversalClient(&w)
 	s.shards.client, _ = s.writes.(*goredis.ClusterClient)
 	log.Info("online store", "redis", cfg.Addrs, "cluster", s.shards.client != nil, "user", cfg.Username)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop, s.done = cancel, make(chan struct{})
+	go func() {
+		defer close(s.done)
+		s.warnOfEviction(ctx, log)
+	}()
 	return s, nil
 }
 
@@ -373,5 +382,7 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 func (s *Store) Close() error {
+	s.stop()
+	<-s.done
 	return errors.Join(s.reads.Close(), s.writes.Close())
 }
