@@ -69,7 +69,7 @@ func TestTransactions(t *testing.T) {
 // deleteTo makes the log begin at an offset, as retention does.
 func (f *fixture) deleteTo(offset int64) {
 	f.t.Helper()
-	r, err := kadm.NewClient(f.cl).DeleteRecords(f.t.Context(), kadm.Offsets{"people": {0: {Topic: "people", Partition: 0, At: offset}}})
+	r, err := kadm.NewClient(f.cl).DeleteRecords(f.t.Context(), kadm.Offsets{f.source.Topic: {0: {Topic: f.source.Topic, Partition: 0, At: offset}}})
 	require.NoError(f.t, err)
 	require.NoError(f.t, r.Error())
 }

@@ -40,11 +40,17 @@ func setup(t *testing.T, partitions int32) *fixture {
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "people"), kfake.SleepOutOfOrder())
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	opts := []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.FetchMaxWait(50 * time.Millisecond)}
+	return setupOn(t, c.ListenAddrs()[0], "people")
+}
+
+// setupOn is setup with a topic that is there already.
+func setupOn(t *testing.T, addr, topic string) *fixture {
+	t.Helper()
+	opts := []kgo.Opt{kgo.SeedBrokers(addr), kgo.FetchMaxWait(50 * time.Millisecond)}
 	cl, err := kgo.NewClient(append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(16<<20))...)
 	require.NoError(t, err)
 	t.Cleanup(cl.Close)
-	src := &feature.Source{Meta: feature.Meta{Project: "p", Name: "people"}, Topic: "people",
+	src := &feature.Source{Meta: feature.Meta{Project: "p", Name: "people"}, Topic: topic,
 		EventTime: feature.TimeField{Field: "at", Format: "unix_us"},
 		Schema:    []byte(`{"type":"object","required":["id"],"properties":{"age":{"type":["integer","null"],"maximum":1000}}}`)}
 	v := &feature.View{Meta: feature.Meta{Project: "p", Name: "person"}, Source: "people", Entities: []string{"person"},
@@ -71,7 +77,7 @@ var base = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 
 func (f *fixture) event(rng *rand.Rand, partition int32, i int) event {
 	at := base.Add(time.Duration(i) * time.Second)
-	e := event{rec: &kgo.Record{Topic: "people", Partition: partition, Timestamp: at,
+	e := event{rec: &kgo.Record{Topic: f.source.Topic, Partition: partition, Timestamp: at,
 		Value: fmt.Appendf(nil, `{"id":"k%d","at":%d,"age":%d}`, rng.IntN(50), at.UnixMicro(), rng.IntN(100))}}
 	switch rng.IntN(20) {
 	case 0:
@@ -113,7 +119,7 @@ func (f *fixture) start(w interface {
 	f.t.Helper()
 	qcl, err := kgo.NewClient(append(f.opts, kgo.ProducerBatchMaxBytes(16<<20))...)
 	require.NoError(f.t, err)
-	pc := ingest.PipelineConfig{Config: c, Source: f.source, Revision: 1, Kafka: f.opts, Group: "g",
+	pc := ingest.PipelineConfig{Config: c, Source: f.source, Revision: 1, Kafka: f.opts, Group: "g." + f.source.Topic,
 		Outlets:    []*ingest.Outlets{{View: f.view, Sinks: []ingest.Sink{w}, Table: w}},
 		Quarantine: quarantine.NewWriter(qcl), Replicas: 1, Log: f.log, Metrics: f.met}
 	for _, ch := range change {
@@ -188,7 +194,7 @@ func (f *fixture) verify(events []event) {
 		rows[at{r.Partition, r.Offset}]++
 	}
 	held := map[at]int{}
-	res, err := quarantine.NewReader(f.opts...).Read(f.t.Context(), quarantine.Query{Project: "p", View: "person"})
+	res, err := quarantine.NewReader(f.opts...).Read(f.t.Context(), quarantine.Query{Project: "p", View: f.view.Meta.Name})
 	require.NoError(f.t, err)
 	for _, e := range res.Entries {
 		held[at{e.Partition, e.Offset}]++
@@ -274,5 +280,5 @@ func simulate(t *testing.T, seed uint64) {
 }
 
 func (f *fixture) record(value string) *kgo.Record {
-	return &kgo.Record{Topic: "people", Timestamp: base.Add(time.Hour), Value: []byte(value)}
+	return &kgo.Record{Topic: f.source.Topic, Timestamp: base.Add(time.Hour), Value: []byte(value)}
 }

@@ -26,6 +26,7 @@ type works struct {
 	cat      *registry.Registry
 	assigned atomic.Int64 // calls of Assign
 	slow     atomic.Bool  // writes take a while
+	protocol string       // of the consumer groups
 
 	mu     sync.Mutex
 	tables map[string]*sinktest.Table
@@ -33,10 +34,15 @@ type works struct {
 
 func newWorks(t *testing.T, partitions int32) *works {
 	t.Helper()
+	return worksOn(t, setup(t, partitions))
+}
+
+func worksOn(t *testing.T, f *fixture) *works {
+	t.Helper()
 	reg, err := registry.Open(t.Context(), memory.New(), registry.DefaultConfig(), registry.Checks{}, nil, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = reg.Close() })
-	w := &works{fixture: setup(t, partitions), cat: reg, tables: map[string]*sinktest.Table{}}
+	w := &works{fixture: f, cat: reg, tables: map[string]*sinktest.Table{}}
 	w.apply(&feature.Entity{Meta: feature.Meta{Project: "p", Name: "person"}, JoinKeys: []feature.Field{{Name: "id", Type: feature.String}}}, w.source)
 	return w
 }
@@ -81,15 +87,19 @@ func (c *counted) Write(ctx context.Context, b *feature.Batch) error {
 }
 
 // worker starts a supervisor.
-func (w *works) worker(c ingest.Config) (s *ingest.Supervisor, stop func()) {
+func (w *works) worker(c ingest.Config, change ...func(*ingest.SupervisorConfig)) (s *ingest.Supervisor, stop func()) {
 	w.t.Helper()
 	qcl, err := kgo.NewClient(append(w.opts, kgo.ProducerBatchMaxBytes(16<<20))...)
 	require.NoError(w.t, err)
-	s = ingest.NewSupervisor(ingest.SupervisorConfig{Config: c, Catalogs: w.cat, Kafka: w.opts, Quarantine: quarantine.NewWriter(qcl), Replicas: 1,
+	sc := ingest.SupervisorConfig{Config: c, Catalogs: w.cat, Kafka: w.opts, Quarantine: quarantine.NewWriter(qcl), Replicas: 1, Protocol: w.protocol,
 		Open: func(_ context.Context, _ *registry.Catalog, v *feature.View) (*ingest.Outlets, error) {
 			c := &counted{Writer: w.table(v.Meta.Name).Open(), w: w}
 			return &ingest.Outlets{View: v, Sinks: []ingest.Sink{c}, Table: c}, nil
-		}, Log: w.log, Metrics: w.met})
+		}, Log: w.log, Metrics: w.met}
+	for _, ch := range change {
+		ch(&sc)
+	}
+	s = ingest.NewSupervisor(sc)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

@@ -20,7 +20,7 @@ import (
 // event that does not fit has a place in the end, with its size and its hash.
 func TestLimits(t *testing.T) {
 	const project = "p"
-	big := noise(700<<10)
+	big := noise(700 << 10)
 	for _, tc := range []struct {
 		name  string
 		limit string // of the topic, made smaller behind Weir's back
@@ -145,7 +145,7 @@ func TestBrokerLimit(t *testing.T) {
 	w := quarantine.NewWriter(cl)
 	require.NoError(t, w.Ensure(t.Context(), "p", "v", 1<<20, 1))
 	s := w.Session()
-	big := noise(1<<20)
+	big := noise(1 << 20)
 	require.NoError(t, s.Write(t.Context(), entry("v", 1, big)))
 	require.NoError(t, s.Flush(t.Context()))
 	small := "200000"
