@@ -237,17 +237,17 @@ func TestNewestInParts(t *testing.T) {
 	require.NoError(t, offlinetest.Flush(ctx, offlinetest.NewWriter(t, tb), c, b))
 	require.NotEqual(t, len(want), len(read(offline.NewestOptions{}, 1<<20)))
 
-	for _, parts := range []int{1, 2, 7, 64} {
-		for _, most := range []int{1 << 20, 50} {
-			var all []string
-			for part := range parts {
-				o := offline.NewestOptions{Version: pinned, Part: part, Parts: parts}
-				lines := read(o, most)
+	for parts, most := range map[int]int{1: 700, 2: 1 << 20, 7: 100} {
+		var all []string
+		for part := range parts {
+			o := offline.NewestOptions{Version: pinned, Part: part, Parts: parts}
+			lines := read(o, most)
+			if part == parts/2 {
 				require.Equal(t, lines, read(o, most), "the order of a part is always the same")
-				all = append(all, lines...)
 			}
-			offlinetest.SameRows(t, want, all)
+			all = append(all, lines...)
 		}
+		offlinetest.SameRows(t, want, all)
 	}
 	err = offline.Newest(ctx, tb, offline.NewestOptions{Part: 3, Parts: 3}, nil)
 	require.Equal(t, feature.Invalid, feature.KindOf(err), "%v", err)

@@ -6,5 +6,7 @@
 // Writing is "put unless a newer one is there", decided by the store itself, so
 // replays, late events and two writers at once change nothing.
 //
+// Check holds a store against the table, Materialize rebuilds it from there.
+//
 // Read cells.go for the bytes of a value, then Store, then Writer and Reader.
 package online

@@ -50,6 +50,7 @@ type commit struct {
 
 var topic = [16]byte{7}
 
+// WEIR_SIM_SEEDS=3000 runs more of it, WEIR_TEST_SEED one of them.
 func TestSimulation(t *testing.T) {
 	runs := 100
 	if testing.Short() {
@@ -60,7 +61,7 @@ func TestSimulation(t *testing.T) {
 	}
 	for range runs {
 		seed := rand.Uint64()
-		if n, err := strconv.ParseUint(os.Getenv("WEIR_SIM_SEED"), 10, 64); err == nil {
+		if n, err := strconv.ParseUint(os.Getenv("WEIR_TEST_SEED"), 10, 64); err == nil {
 			seed = n
 		}
 		if !t.Run("seed", func(t *testing.T) {

@@ -109,3 +109,46 @@ func memory(b *testing.B, addr string) float64 {
 	}
 	return used - empty
 }
+
+// BenchmarkRebuild compares a store with a table of 100,000 entities, and writes all of them again.
+func BenchmarkRebuild(b *testing.B) {
+	ctx := context.Background()
+	v := wide("p")
+	now := time.Now().UnixMicro()
+	var table chunks
+	for i := 0; i < 100_000; i += 10_000 {
+		table = append(table, wideRows(v, i, i+10_000, now))
+	}
+	at, _ := table.Positions(ctx, v)
+	s := open(b, testserver.OwnRedis(b).Addr)
+	require.NoError(b, online.NewWriter(v, s, table, online.Options{}).Assign(ctx, at))
+	report := func(b *testing.B) {
+		b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/100_000*1e6, "µs/row")
+	}
+	for _, strangers := range []bool{false, true} {
+		b.Run(fmt.Sprintf("check/strangers=%t", strangers), func(b *testing.B) {
+			for range b.N {
+				r, err := online.Check(ctx, online.CheckConfig{View: v, Store: s, At: at, Strangers: strangers,
+					Newest: func(fn func(*feature.Batch) error) error { return table.Newest(ctx, v, fn) }}, func(f online.CheckFault) { b.Errorf("%+v", f) })
+				require.NoError(b, err)
+				require.EqualValues(b, 100_000, r.Equal)
+			}
+			report(b)
+		})
+	}
+	for _, keep := range []bool{true, false} {
+		b.Run(fmt.Sprintf("materialize/prune=%t", !keep), func(b *testing.B) {
+			for range b.N {
+				r, err := online.Materialize(ctx, online.MaterializeConfig{View: v, Store: s, NoPrune: keep,
+					Pin: func(context.Context, int64) (*online.Pinned, error) {
+						return &online.Pinned{Snapshot: 1, At: at, Newest: func(ctx context.Context, _ online.NewestPart, fn func(*feature.Batch) error) error {
+							return table.Newest(ctx, v, fn)
+						}}, nil
+					}})
+				require.NoError(b, err)
+				require.EqualValues(b, 100_000, r.Stored)
+			}
+			report(b)
+		})
+	}
+}
