@@ -266,6 +266,7 @@ func (x *reader) decode(d *definition, recs []*kgo.Record) (decode.Result, error
 			}
 			x.decs[d] = dec
 		}
+		dec.Expect(len(recs))
 		at := tryDecode(dec, recs, bad)
 		if at < 0 {
 			return dec.Cut(feature.Origin{Topic: recs[0].Topic, Partition: recs[0].Partition, First: recs[0].Offset, Next: recs[len(recs)-1].Offset + 1})[0], nil

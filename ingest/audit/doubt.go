@@ -116,7 +116,7 @@ func (r *run) settle(ctx context.Context, log *kafkalog.Log, b *bucketDoubt) err
 		return nil
 	}
 	outs := make([]decoded, len(defs))
-	before := from - 1
+	before, entry := from-1, from-1 // the event before: that is a row, that is an entry
 	err = log.Read(ctx, p.at.Partition, from, to, func(recs []*kgo.Record) error {
 		for k, d := range defs {
 			if err := x.read(d, recs, &outs[k]); err != nil {
@@ -124,12 +124,13 @@ func (r *run) settle(ctx context.Context, log *kafkalog.Log, b *bucketDoubt) err
 			}
 		}
 		for i, rec := range recs {
-			prev := before
-			before = rec.Offset
 			if p.held.Has(rec.Offset) {
-				r.settleEntry(b, rec, prev)
+				r.settleEntry(b, rec, entry)
+				entry = rec.Offset
 				continue
 			}
+			prev := before
+			before = rec.Offset
 			is := slices.IndexFunc(outs, func(o decoded) bool { return o.ok[i] && b.has(rec.Offset, o.hash[i], p) })
 			as := max(is, 0) // what the log's line counts
 			if is < 0 {

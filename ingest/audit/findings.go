@@ -39,8 +39,8 @@ type finding struct {
 
 func newFindings(most int) *findings { return &findings{most: most, runs: map[runKey]*kindRuns{}} }
 
-// offset reports an event. before is the offset of the event before it, so that
-// runs go on over gaps. It returns the finding that the event has begun, for the
+// offset reports an event. before is the offset of the event before it that could
+// have differed alike, so that runs go on over gaps. It returns the finding that the event has begun, for the
 // caller to say more about it; nil when it belongs to one already or is only counted.
 func (f *findings) offset(kind string, p *part, offset, before int64, day int32, held bool) *finding {
 	f.mu.Lock()

@@ -132,7 +132,7 @@ type walk struct {
 	entries uint64
 	tallies []tally // by definition
 	from    int64   // first offset of the bucket that the log can have
-	before  int64   // the event before
+	before  int64   // the event before, those in quarantine aside
 	todo    []*kgo.Record
 	prevs   []int64 // the event before each of todo
 	one     decoded // of an event under another definition
@@ -253,8 +253,6 @@ func (w *walk) segment(ctx context.Context, recs []*kgo.Record) error {
 	p := w.p
 	w.todo, w.prevs = w.todo[:0], w.prevs[:0]
 	for _, rec := range recs {
-		before := w.before
-		w.before = rec.Offset
 		i := rec.Offset % offsets.Bucket
 		w.seen.Set(i)
 		if w.held.Has(i) {
@@ -264,7 +262,8 @@ func (w *walk) segment(ctx context.Context, recs []*kgo.Record) error {
 				continue
 			}
 		}
-		w.todo, w.prevs = append(w.todo, rec), append(w.prevs, before)
+		w.todo, w.prevs = append(w.todo, rec), append(w.prevs, w.before)
+		w.before = rec.Offset
 	}
 	for k, d := range w.defs {
 		if err := w.x.read(d, w.todo, &w.outs[k]); err != nil {

@@ -35,7 +35,7 @@ func (r row) effective() int64     { return r.b.Stamp(r.i).Effective() }
 func (r row) String() string       { return fmt.Sprintf("%d@%d", r.partition(), r.offset()) }
 func pathOf(uri string) string     { u, _ := url.Parse(uri); return filepath.FromSlash(u.Path) }
 func (w *world) t1(err error)      { w.t.Helper(); require.NoError(w.t, err) }
-func (w *world) topicID() [16]byte { return w.cluster.TopicInfo(topic).TopicID }
+func (w *world) topicID() [16]byte { return w.described().ID }
 
 func (w *world) table() offline.Table {
 	w.t.Helper()

@@ -4,7 +4,7 @@ import "github.com/weir-ml/weir/registry/feature"
 
 // Kinds of differences. The strings are part of what `weir audit -o json` prints.
 const (
-	Missing    = "missing"     // in the log, neither in the table nor in quarantine
+	Missing    = "missing"     // in the log (or below the position of an import), neither in the table nor in quarantine
 	Doubled    = "doubled"     // in the table more than once
 	InBoth     = "in_both"     // in the table and in quarantine
 	Changed    = "changed"     // in the table (or in quarantine) with other values than the log's event has
@@ -75,7 +75,7 @@ type Difference struct {
 	Partition int32
 	First     int64 // offsets First to Last, both included
 	Last      int64
-	Count     int64  // events in that run that differ
+	Count     int64  // events in that run that differ; rows of a lost file
 	Day       int32  // of the first of them; 0 when unknown
 	Key       string // online kinds: the key in the store
 	Path      string // lost files

@@ -45,6 +45,8 @@ type world struct {
 	next    int // event time of the next event, in seconds
 	rng     *rand.Rand
 	name    string // of the view
+
+	protocol string // of consumer groups
 }
 
 const topic = "people"
@@ -61,18 +63,27 @@ func newWorld(t testing.TB, seed uint64, partitions int32) *world {
 
 func bareWorld(t testing.TB, seed uint64, partitions int32) *world {
 	t.Helper()
-	t.Logf("seed %d", seed)
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	w := &world{t: t, cluster: c, cfg: ingest.DefaultConfig(), met: ingest.NewMetrics(prometheus.NewRegistry()),
+	w := worldOn(t, seed, c.ListenAddrs())
+	w.cluster = c
+	return w
+}
+
+// worldOn is a world on a broker that has the topic already; its tables are still to be opened.
+func worldOn(t testing.TB, seed uint64, brokers []string) *world {
+	t.Helper()
+	t.Logf("seed %d", seed)
+	w := &world{t: t, cfg: ingest.DefaultConfig(), met: ingest.NewMetrics(prometheus.NewRegistry()),
 		log: slog.New(slog.NewTextHandler(io.Discard, nil)), rng: rand.New(rand.NewPCG(seed, 3)), name: "person"}
 	if os.Getenv("WEIR_TEST_LOG") != "" {
 		w.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	w.cfg.FlushInterval, w.cfg.BatchRows = 20*time.Millisecond, 50
-	w.opts = []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.FetchMaxWait(50 * time.Millisecond)}
+	w.opts = []kgo.Opt{kgo.SeedBrokers(brokers...), kgo.FetchMaxWait(50 * time.Millisecond)}
 	w.cl = w.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	var err error
 	w.reg, err = registry.Open(t.Context(), memory.New(), registry.DefaultConfig(), registry.Checks{}, nil, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = w.reg.Close() })
@@ -159,15 +170,25 @@ func (w *world) event(partition int32) *kgo.Record {
 func (w *world) produce(n int) {
 	w.t.Helper()
 	var recs []*kgo.Record
+	partitions := w.partitions()
 	for range n {
-		for p := range w.partitions() {
+		for p := range partitions {
 			recs = append(recs, w.event(p))
 		}
 	}
 	require.NoError(w.t, w.cl.ProduceSync(w.t.Context(), recs...).FirstErr())
 }
 
-func (w *world) partitions() int32 { return int32(len(w.cluster.PartitionInfos(topic))) }
+// described is the topic as the broker describes it, asked by a client that knows nothing yet.
+func (w *world) described() kadm.TopicDetail {
+	w.t.Helper()
+	ts, err := kadm.NewClient(w.client()).ListTopics(w.t.Context(), topic)
+	require.NoError(w.t, err)
+	require.NoError(w.t, ts[topic].Err)
+	return ts[topic]
+}
+
+func (w *world) partitions() int32 { w.t.Helper(); return int32(len(w.described().Partitions)) }
 
 func (w *world) outlets(ctx context.Context, _ *registry.Catalog, v *feature.View) (*ingest.Outlets, error) {
 	t, err := w.store.Table(ctx, v)
@@ -186,7 +207,7 @@ func (w *world) worker() (stop func()) {
 	w.t.Helper()
 	qcl := w.client()
 	s := ingest.NewSupervisor(ingest.SupervisorConfig{Config: w.cfg, Catalogs: w.reg, Kafka: w.opts, Quarantine: quarantine.NewWriter(qcl),
-		Replicas: 1, Open: w.outlets, Log: w.log, Metrics: w.met})
+		Replicas: 1, Open: w.outlets, Log: w.log, Metrics: w.met, Protocol: w.protocol})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -209,16 +230,17 @@ func (w *world) drained() {
 	require.NoError(w.t, err)
 	ends, err := kadm.NewClient(w.cl).ListCommittedOffsets(w.t.Context(), topic)
 	require.NoError(w.t, err)
+	id, partitions := w.topicID(), int(w.partitions())
 	require.Eventually(w.t, func() bool {
 		at, err := t.Positions(w.t.Context())
 		require.NoError(w.t, err)
 		n := 0
 		for _, p := range at {
-			if o, ok := ends.Lookup(topic, p.Partition); ok && p.Next >= o.Offset && p.TopicID == w.cluster.TopicInfo(topic).TopicID {
+			if o, ok := ends.Lookup(topic, p.Partition); ok && p.Next >= o.Offset && p.TopicID == id {
 				n++
 			}
 		}
-		return n == int(w.partitions())
+		return n == partitions
 	}, 60*time.Second, 2*time.Millisecond)
 }
 
