@@ -52,7 +52,7 @@ var topic = [16]byte{7}
 
 // WEIR_SIM_SEEDS=3000 runs more of it, WEIR_TEST_SEED one of them.
 func TestSimulation(t *testing.T) {
-	runs := 100
+	runs := 60
 	if testing.Short() {
 		runs = 30
 	}

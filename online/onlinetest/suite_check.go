@@ -257,10 +257,10 @@ func testCheck(t *testing.T, s online.Store, p string) {
 
 // testCheckMany has expired rows, more keys than are asked for at once, and a store that fails.
 func testCheckMany(t *testing.T, s online.Store, p string) {
-	w := newWorld(t, s, p, time.Hour, 1800)
+	w := newWorld(t, s, p, time.Hour, 1100)
 	rows := []Row{w.row("old1", 2000, -3601), w.row("old2", 2001, -4000), w.row("young", 2002, -3000)}
 	w.commit(Batch(w.view, topicA, 0, rows...))
-	require.EqualValues(t, 1813, w.clean().Equal)
+	require.EqualValues(t, 1113, w.clean().Equal)
 	w.take("old1") // gone, as it may be
 	w.plant("old2", w.value(w.row("old2", 2001, -8000), 0))
 	w.plant("old3", w.value(w.row("old3", 0, -8000), 0)) // expired in the store, and not in the table any more
