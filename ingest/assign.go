@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -133,6 +134,8 @@ func (p *Pipeline) adoptView(ctx context.Context, i int, o *Outlets, fresh map[i
 			to.Revision, to.Commit = p.Revision, first.ID
 			first.Advances = append(first.Advances, feature.Advance{To: to, Drained: to.Next >= ends[id]})
 			pv.at, pv.drained = to, to.Next >= ends[id]
+		} else {
+			pv.replay = ends[id]
 		}
 	}
 	if len(first.Advances) > 0 {
@@ -266,6 +269,11 @@ func (p *Pipeline) revoke(ctx context.Context, m map[string][]int32, handover bo
 		}
 		cancel()
 	}
+	for _, part := range gone {
+		part.mu.lock()
+		part.torn = errGivenUp // a stop that waits for its last flush knows of the partition, too
+		part.mu.unlock()
+	}
 	p.mu.Lock()
 	for _, part := range gone {
 		part.cancel()
@@ -287,6 +295,9 @@ func (p *Pipeline) revoke(ctx context.Context, m map[string][]int32, handover bo
 	}
 	p.Log.Info("gave up partitions", "partitions", len(gone), "handover", handover)
 }
+
+// errGivenUp is why a partition has nothing to commit any more.
+var errGivenUp = errors.New("given up: the sinks have dropped its rows")
 
 func keys[V any](m map[int32]V) []int32 {
 	out := make([]int32, 0, len(m))

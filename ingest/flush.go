@@ -111,6 +111,9 @@ func (p *Pipeline) flush(ctx context.Context, ended []*partition, revision int64
 		if err != nil {
 			p.over = true
 			p.fail(err)
+			for _, part := range waiting {
+				part.cancel() // the judge that it waited for never comes
+			}
 		}
 	}()
 	if err := retry(ctx, p.Log, "quarantine", nil, p.held.Flush); err != nil {
@@ -195,11 +198,19 @@ func (p *Pipeline) cut(ended []*partition, revision int64) (rounds []*round, all
 // caller holds part.mu and flushMu.
 func (part *partition) changesJudge(revision int64) bool {
 	for i := range part.views {
-		if pv := &part.views[i]; pv.judge != nil && pv.at.Revision < revision {
+		if pv := &part.views[i]; pv.judge != nil && part.mayHandOver(pv, revision) {
 			return true
 		}
 	}
 	return false
+}
+
+// mayHandOver reports whether events from part.next on may be judged by a
+// revision other than the one that pv's position names: not by an older one, of
+// a worker that has not heard of the change yet; and not before everything has come
+// again that an earlier owner may have judged, and held back, without a commit.
+func (part *partition) mayHandOver(pv *partView, revision int64) bool {
+	return pv.at.Revision < revision && part.next >= pv.replay
 }
 
 func unlockAll(parts []*partition) {
@@ -218,11 +229,11 @@ func (part *partition) advance(i int, end, revision int64, id string) (feature.A
 	to := pv.at
 	to.Next, to.Commit = max(part.next, pv.at.Next), id
 	drained := part.next >= end
-	handsOver := pv.judge != nil && pv.at.Revision < revision
-	if pv.judge == nil || handsOver { // else this worker has not heard of the revision that judges here yet
+	handsOver := pv.judge != nil && part.mayHandOver(pv, revision)
+	if handsOver || pv.judge == nil && part.next >= pv.replay {
 		to.Revision = revision
 	}
-	if to.Next == pv.at.Next && drained == pv.drained && !handsOver && (revision == part.p.Revision || revision == pv.at.Revision) {
+	if to.Next == pv.at.Next && drained == pv.drained && !handsOver && (to.Revision == pv.at.Revision || revision == part.p.Revision) {
 		return feature.Advance{}, false
 	}
 	if handsOver { // what follows this cut is judged by the current revision

@@ -36,7 +36,7 @@ type partition struct {
 	lanes    []*lane      // guarded by mu; how the records from next on are judged; nil: to be built
 	lanesEnd int64        // guarded by mu; lanes hold for offsets below this
 	seen     atomic.Int64 // next, for those who only look
-	torn     error        // guarded by mu; a chunk failed half way: the sinks hold rows that must not be committed
+	torn     error        // guarded by mu; a chunk failed half way, or the partition was given up: the sinks hold other rows than those below next, and none may be committed
 }
 
 // partView is where one view stands on one partition.
@@ -45,6 +45,7 @@ type partView struct {
 	drained   bool             // guarded by Pipeline.flushMu; as told to the sinks by the last commit
 	from      int64            // where the table stood at assignment; records below are not the view's. Never changes.
 	committed atomic.Int64     // at.Next, for those who only look
+	replay    int64            // below it an earlier owner may have judged events without a commit: the log's end at assignment. Never changes.
 	stopped   error            // the view cannot go on here and needs a person. Never changes.
 	judge     *judge           // guarded by partition.mu; judges until the next cut; nil: the current view does
 }
@@ -90,6 +91,10 @@ func (part *partition) run() {
 		}
 		for !part.q.isClosed() && part.ctx.Err() == nil {
 			part.mu.lock()
+			if part.ctx.Err() != nil { // while it waited
+				part.mu.unlock()
+				return
+			}
 			recs, cost := part.q.take(p.BatchRows, p.BatchBytes, part.boundary())
 			var err error
 			if recs != nil {

@@ -109,11 +109,15 @@ func TestRevisionAcrossCrash(t *testing.T) {
 // unstaged is a table that stages nothing while it is down.
 type unstaged struct {
 	*sinktest.Writer
-	down  atomic.Bool
-	tried chan struct{} // a token once a stage was refused
+	down   atomic.Bool
+	broken atomic.Bool   // for good
+	tried  chan struct{} // a token once a stage was refused
 }
 
 func (u *unstaged) Stage(ctx context.Context, c *feature.Commit) error {
+	if u.broken.Load() {
+		return feature.Errorf(feature.Internal, "stage", "", "broken")
+	}
 	if u.down.Load() {
 		select {
 		case u.tried <- struct{}{}:
@@ -189,4 +193,86 @@ func TestRevisionNeverGoesBack(t *testing.T) {
 	}
 	require.NoError(t, stop())
 	require.Len(t, f.table.Rows(), 2)
+}
+
+// TestNewJudgeNeverComes: nor does it when that commit fails for good.
+func TestNewJudgeNeverComes(t *testing.T) {
+	f := setup(t, 1)
+	old, now := *f.view, *f.view
+	old.SuiteOf, now.SuiteOf = between(1, "age", 0, 100), between(2, "age", 0, 10)
+	with := func(v *feature.View, revision int64) func(*ingest.PipelineConfig) {
+		return func(c *ingest.PipelineConfig) {
+			c.Outlets[0].View, c.Revision = v, revision
+			c.Judge = func(_ context.Context, revision int64, _, _ string) (*feature.View, error) {
+				return map[int64]*feature.View{1: &old, 2: &now}[revision], nil
+			}
+		}
+	}
+	stop := f.run(f.table.Open(), f.config(), with(&old, 1))
+	f.committed(map[int32]int64{0: 0})
+	require.NoError(t, stop())
+
+	u := &unstaged{Writer: f.table.Open(), tried: make(chan struct{}, 1)}
+	u.down.Store(true)
+	stop, ended := f.start(u, f.config(), with(&now, 2))
+	<-u.tried
+	f.produce(event{rec: f.record(`{"id":"k","at":1,"age":50}`)})
+	time.Sleep(200 * time.Millisecond) // time for it to come to the partition, which must wait
+	u.broken.Store(true)
+	require.Error(t, f.ended(ended))
+	require.Error(t, stop())
+	res, err := quarantine.NewReader(f.opts...).Read(t.Context(), quarantine.Query{Project: "p", View: "person"})
+	require.NoError(t, err)
+	require.Empty(t, res.Entries, "the new suite has judged, and the table says that the old one does")
+}
+
+// TestReplayKeepsItsJudge: what a worker judged before it died is judged by the
+// same suite again all the way, not only until the first commit of the next one.
+func TestReplayKeepsItsJudge(t *testing.T) {
+	f := setup(t, 1)
+	old, now := *f.view, *f.view
+	old.SuiteOf, now.SuiteOf = between(1, "age", 0, 100), between(2, "age", 0, 900)
+	with := func(v *feature.View, revision int64) func(*ingest.PipelineConfig) {
+		return func(c *ingest.PipelineConfig) {
+			c.Outlets[0].View, c.Revision = v, revision
+			c.Judge = func(_ context.Context, revision int64, _, _ string) (*feature.View, error) {
+				return map[int64]*feature.View{1: &old, 2: &now}[revision], nil
+			}
+		}
+	}
+	held := func() int {
+		res, err := quarantine.NewReader(f.opts...).Read(t.Context(), quarantine.Query{Project: "p", View: "person"})
+		require.NoError(t, err)
+		return len(res.Entries)
+	}
+	stop := f.run(f.table.Open(), f.config(), with(&old, 1))
+	f.committed(map[int32]int64{0: 0})
+	require.NoError(t, stop())
+	const n = 3000
+	var events []event
+	for range n {
+		events = append(events, event{rec: f.record(`{"id":"k","at":1,"age":500}`)})
+	}
+
+	// All of it is held back, and none of it committed.
+	u := &unstaged{Writer: f.table.Open(), tried: make(chan struct{}, 1)}
+	u.down.Store(true)
+	stop, ended := f.start(u, f.config(), with(&old, 1))
+	f.produce(events...)
+	require.Eventually(t, func() bool { return held() == n }, time.Minute, 10*time.Millisecond)
+	u.broken.Store(true)
+	require.Error(t, f.ended(ended))
+	require.Error(t, stop())
+	require.Equal(t, int64(0), f.table.Positions()[0].Next)
+
+	c := f.config()
+	c.FlushInterval, c.BatchRows = time.Millisecond, 1
+	stop = f.run(f.table.Open(), c, with(&now, 2))
+	f.committed(map[int32]int64{0: n})
+	require.Zero(t, len(f.table.Rows()), "rows that are in quarantine")
+	f.produce(event{rec: f.record(`{"id":"k","at":1,"age":500}`)})
+	f.committed(map[int32]int64{0: n + 1})
+	require.NoError(t, stop())
+	require.Equal(t, n, held())
+	require.Len(t, f.table.Rows(), 1, "the new suite judges what came since")
 }
