@@ -165,6 +165,7 @@ func (r *run) pin(ctx context.Context) (err error) {
 	}
 	r.report.Snapshot, r.report.At = r.st.Snapshot, r.st.Positions
 	for _, at := range r.st.Positions {
+		r.defs.upTo = max(r.defs.upTo, at.Revision)
 		if r.wants(at.Partition) {
 			p := r.part(at.Topic, at.TopicID, at.Partition)
 			p.at, p.known = at, true

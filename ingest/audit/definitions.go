@@ -8,8 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/decode"
 	"github.com/weir-ml/weir/registry"
@@ -26,12 +24,14 @@ type definition struct {
 
 // definitions are the present one and, once they are asked for, all older ones.
 // Rows stay in the table as the definition of their time made them, and which one
-// that was is not written down for each row: any of them is right. A source that
-// judged across a crash may be older than the columns, so every pair of the two
-// counts. Safe for concurrent use.
+// that was is not written down for each row: any of them is right. Across a crash,
+// or where workers learn of a change one after the other, a source judges that is
+// not of the same revision as the columns, so every pair of the two counts. Safe
+// for concurrent use.
 type definitions struct {
 	catalogs ingest.Catalogs
 	view     *feature.View
+	upTo     int64 // the newest revision that the table's positions name; the catalog at hand may be older
 
 	mu     sync.Mutex
 	list   []*definition // guarded by mu; only grows, the present one first
@@ -46,7 +46,8 @@ func newDefinitions(c ingest.Catalogs, v *feature.View) *definitions {
 func (d *definitions) present() ([]*definition, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.list, d.begin()
+	err := d.begin()
+	return d.list, err
 }
 
 func (d *definitions) begin() error {
@@ -76,7 +77,7 @@ func (d *definitions) all(ctx context.Context) ([]*definition, error) {
 	schemas := map[string]*jsonschema.Schema{string(d.view.SourceOf.Schema): d.list[0].schema}
 	list := d.list
 	for i, now := range views {
-		for _, judge := range views[i:] {
+		for _, judge := range slices.Concat(views[i:], views[:i]) {
 			print := printOf(now, judge.SourceOf)
 			if known[print] {
 				continue
@@ -123,6 +124,9 @@ func printOf(v *feature.View, s *feature.Source) string {
 // range have the same versions, all between have.
 func (d *definitions) past(ctx context.Context) ([]*feature.View, error) {
 	cat, err := d.catalogs.Current(ctx)
+	if err == nil && cat.Revision() < d.upTo {
+		cat, err = d.catalogs.At(ctx, d.upTo)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -203,90 +207,4 @@ func versionsOf(c *registry.Catalog, v *feature.View) string {
 		s += fmt.Sprint(" ", e, c.Version(feature.Ref{Kind: feature.KindEntity, Project: p, Name: e}))
 	}
 	return s
-}
-
-// reader decodes events of one partition under some definitions. Not for concurrent use.
-type reader struct {
-	hash *hasher
-	seed uint64
-	decs map[*definition]*decode.Decoder
-	rows []uint64
-}
-
-func newReader(h *hasher, seed uint64) *reader {
-	return &reader{hash: h, seed: seed, decs: map[*definition]*decode.Decoder{}}
-}
-
-// decoded is what became of events under a definition, in their order.
-type decoded struct {
-	ok   []bool // false: the definition rejects the event
-	hash []uint64
-	day  []int32 // of effective time; of the record's timestamp where rejected
-}
-
-// read decodes events.
-func (x *reader) read(d *definition, recs []*kgo.Record, into *decoded) error {
-	n := len(recs)
-	into.ok, into.hash, into.day = slices.Grow(into.ok[:0], n)[:n], slices.Grow(into.hash[:0], n)[:n], slices.Grow(into.day[:0], n)[:n]
-	clear(into.ok)
-	if n == 0 {
-		return nil
-	}
-	res, err := x.decode(d, recs)
-	if err != nil {
-		return err
-	}
-	b := res.Batch
-	defer b.Rows.Release()
-	x.rows = x.hash.rows(x.rows, x.seed, b, d.pick)
-	k := 0
-	for i, r := range recs {
-		if k < b.Len() && b.Offsets[k] == r.Offset {
-			into.ok[i], into.hash[i], into.day[i] = true, x.rows[k], dayOf(b.Stamp(k).Effective())
-			k++
-			continue
-		}
-		into.hash[i], into.day[i] = 0, dayOf(r.Timestamp.UnixMicro())
-	}
-	return nil
-}
-
-// decode runs the decoder. An event that makes it panic counts as rejected, as it
-// does for ingestion.
-func (x *reader) decode(d *definition, recs []*kgo.Record) (decode.Result, error) {
-	bad := map[int64]bool{}
-	for {
-		dec := x.decs[d]
-		if dec == nil {
-			var err error
-			// No limit of size: what was too large for ingestion is in quarantine, whatever the limit was then.
-			dec, err = decode.New(d.view.SourceOf, []*feature.View{d.view}, decode.Options{MaxEventBytes: math.MaxInt, Schema: d.schema})
-			if err != nil {
-				return decode.Result{}, err
-			}
-			x.decs[d] = dec
-		}
-		dec.Expect(len(recs))
-		at := tryDecode(dec, recs, bad)
-		if at < 0 {
-			return dec.Cut(feature.Origin{Topic: recs[0].Topic, Partition: recs[0].Partition, First: recs[0].Offset, Next: recs[len(recs)-1].Offset + 1})[0], nil
-		}
-		bad[at] = true
-		delete(x.decs, d) // it may be in any state
-	}
-}
-
-// tryDecode returns the offset of the event that made the decoder panic, or -1.
-func tryDecode(dec *decode.Decoder, recs []*kgo.Record, without map[int64]bool) (at int64) {
-	defer func() {
-		if recover() == nil {
-			at = -1
-		}
-	}()
-	for _, r := range recs {
-		if at = r.Offset; !without[at] {
-			dec.Decode(decode.Record{Key: r.Key, Value: r.Value, Offset: r.Offset, Timestamp: r.Timestamp.UnixMicro()})
-		}
-	}
-	return -1
 }

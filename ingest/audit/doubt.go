@@ -26,6 +26,12 @@ type bucketDoubt struct {
 	held    map[int64]uint64   // entry hash by offset, when entries
 }
 
+func (r *run) doubtful(b *bucketDoubt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.doubt = append(r.doubt, b)
+}
+
 // lookInto reads the buckets that are in doubt again, some at a time, row by row.
 func (r *run) lookInto(ctx context.Context, log *kafkalog.Log) error {
 	doubt := r.doubt

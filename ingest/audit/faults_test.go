@@ -225,14 +225,13 @@ func (w *world) planted(f fault) {
 
 // TestRandomFaults plants one fault in random streams, with several commits,
 // imports and definitions that changed. WEIR_AUDIT_SEEDS sets how many,
-// WEIR_AUDIT_SEED repeats one.
+// WEIR_TEST_SEED repeats one.
 func TestRandomFaults(t *testing.T) {
 	seeds, first := 12, newSeed()
 	if s := os.Getenv("WEIR_AUDIT_SEEDS"); s != "" {
 		seeds, _ = strconv.Atoi(s)
 	}
-	if s := os.Getenv("WEIR_AUDIT_SEED"); s != "" {
-		first, _ = strconv.ParseUint(s, 10, 64)
+	if os.Getenv("WEIR_TEST_SEED") != "" {
 		seeds = 1
 	}
 	for i := range seeds {

@@ -31,7 +31,7 @@ func sum(v *feature.View, bs ...*feature.Batch) (s uint64) {
 // whatever is changed about it gives another.
 func TestHashes(t *testing.T) {
 	seed := newSeed()
-	t.Logf("seed %d", seed)
+	t.Logf("seed: WEIR_TEST_SEED=%d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	v := offlinetest.View("stats")
 	g := &offlinetest.Gen{R: r, View: v}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -19,7 +21,10 @@ import (
 // deleted, written again, and compacted away, also the last records of the topic.
 func TestEach(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	if n, err := strconv.ParseUint(os.Getenv("WEIR_TEST_SEED"), 10, 64); err == nil {
+		seed = n
+	}
+	t.Logf("seed: WEIR_TEST_SEED=%d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	c, err := kfake.NewCluster(kfake.NumBrokers(1))
 	require.NoError(t, err)

@@ -2,7 +2,9 @@ package offsets_test
 
 import (
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,7 +16,10 @@ import (
 // TestSet compares sets, sparse and dense and in any order, with a map.
 func TestSet(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	if n, err := strconv.ParseUint(os.Getenv("WEIR_TEST_SEED"), 10, 64); err == nil {
+		seed = n
+	}
+	t.Logf("seed: WEIR_TEST_SEED=%d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	fill := func(n int, upto int64) (*offsets.Set, map[int64]bool) {
 		s, m := &offsets.Set{}, map[int64]bool{}
