@@ -88,7 +88,7 @@ func TestEveryDiskFault(t *testing.T) {
 		require.Equal(t, 1, errs, "step %d, %s: told, and told once", n, hit)
 		steps[hit]++
 	}
-	iceberg.FailDisk(tb, nil)
+	iceberg.FailDisk(tb, func(string, string) error { return nil })
 	for _, s := range []string{"open", "write", "sync", "sync folder"} {
 		require.Positive(t, steps[s], s)
 	}

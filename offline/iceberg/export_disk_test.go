@@ -1,8 +1,18 @@
 package iceberg
 
-import "github.com/weir-ml/weir/offline"
+import (
+	"sync"
 
-// FailDisk has every step of writing into a table's warehouse ask fault first.
+	"github.com/weir-ml/weir/offline"
+)
+
+// FailDisk has every step of writing into a table's warehouse ask fault first,
+// one at a time.
 func FailDisk(t offline.Table, fault func(step, path string) error) {
-	t.(*Table).store.files.fault = fault
+	var mu sync.Mutex
+	t.(*Table).store.files.fault = func(step, path string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return fault(step, path)
+	}
 }
