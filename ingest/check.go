@@ -82,10 +82,13 @@ func withoutPoison(suite checker, b *feature.Batch, fault string, p *Pipeline, h
 		}
 	}
 	search(0, b.Len())
-	poison.Close(func(_, row int) feature.Reason {
-		p.Log.Error("judging an event failed inside Weir; it goes to quarantine", "view", b.View.ID(), "partition", b.Origin.Partition, "offset", b.Offsets[row], "fault", fault)
+	poison.Close(func(int, int) feature.Reason {
 		return feature.Reason{Rule: feature.RuleInternal, Expected: "an event that Weir can judge; an internal fault stopped it: " + fault}
 	})
+	if bad := poison.Rejected(); len(bad) > 0 {
+		p.Log.Error("judging events failed inside Weir; they go to quarantine", "view", b.View.ID(), "partition", b.Origin.Partition,
+			"events", len(bad), "first", b.Offsets[bad[0].Index], "fault", fault)
+	}
 	for _, r := range poison.Rejected() {
 		if err := hold(b.Offsets[r.Index], r.Reasons); err != nil {
 			return nil, err

@@ -118,3 +118,16 @@ func TestImportOfTwoProcesses(t *testing.T) {
 	w.holds("first", 2700)
 	w.quarantined(300)
 }
+
+// TestImportSaysWhy: the result names the rules that the rows held back failed.
+func TestImportSaysWhy(t *testing.T) {
+	w := newWorks(t, 1)
+	w.apply(personView("first"))
+	none := sinktest.NewFaults(1, 0)
+	im := w.importer(w.config(), func(s *sinktest.Writer) *sinktest.FaultyWriter { return &sinktest.FaultyWriter{Writer: s, F: none} })
+	res, err := im.Import(t.Context(), w.file(1000), nil)
+	require.NoError(t, err)
+	require.EqualValues(t, 100, res.Quarantined)
+	require.Equal(t, map[string]int64{"schema.maximum": 100}, res.Rules)
+	require.Positive(t, res.Started)
+}
