@@ -1,0 +1,7 @@
+//go:build synctests
+
+package simtest
+
+import "testing"
+
+func tagged(*testing.T) bool { return true }

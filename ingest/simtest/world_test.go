@@ -1,0 +1,325 @@
+package simtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/offline"
+	offlinememory "github.com/weir-ml/weir/offline/memory"
+	onlinememory "github.com/weir-ml/weir/online/memory"
+	"github.com/weir-ml/weir/registry"
+	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/registry/memory"
+)
+
+// world is everything that outlives workers: the log, the catalog, the tables,
+// the online store, and the map that says what they must hold.
+type world struct {
+	t     testing.TB
+	seed  uint64
+	began time.Time
+	plan  plan
+	log   *slog.Logger
+
+	net    kfake.VirtualNetwork
+	kafka  *kfake.Cluster
+	addrs  []string
+	link   *link // of those who are no workers
+	cl, tx *kgo.Client
+	parts  int32
+
+	cat    *registry.Registry
+	tables offline.Store
+	store  *onlinememory.Store
+	late   sync.WaitGroup // what is still on its way
+
+	mu     sync.Mutex
+	trace  []string                        // guarded by mu
+	faults []string                        // guarded by mu; what was found wrong
+	hits   map[string]int                  // guarded by mu; what was injected, and how often
+	events map[coord]*event                // guarded by mu; of committed transactions and of none
+	gone   map[coord]bool                  // guarded by mu; of aborted transactions
+	rules  map[int64]*rules                // guarded by mu; by catalog revision
+	ledger map[string]*ledger              // guarded by mu; by view
+	shown  map[string]map[coord]bool       // guarded by mu; by view; rows that were handed to the online store
+	held   map[string]map[coord]*heldEntry // by view; set at the end
+	ends   map[int32]int64                 // guarded by mu; of the log
+	last   int64                           // newest event time drawn
+	calm   bool                            // nobody was ever overtaken: no worker lost the group while it went on
+	views  map[string]*feature.View        // at the end
+}
+
+type heldEntry struct{ times int }
+
+func newWorld(t testing.TB, seed uint64, p plan, rng *rand.Rand) *world {
+	w := &world{t: t, seed: seed, began: time.Now(), log: slog.New(slog.DiscardHandler), plan: p, parts: p.parts,
+		hits: map[string]int{}, events: map[coord]*event{}, gone: map[coord]bool{}, rules: map[int64]*rules{}, ledger: map[string]*ledger{},
+		shown: map[string]map[coord]bool{}, held: map[string]map[coord]*heldEntry{}, ends: map[int32]int64{}, calm: true}
+	if os.Getenv("WEIR_TEST_LOG") != "" {
+		w.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	var err error
+	w.kafka, err = kfake.NewCluster(kfake.NumBrokers(2), kfake.Ports(9092, 9093), kfake.SeedTopics(w.parts, topic),
+		kfake.SleepOutOfOrder(), kfake.ListenFn(w.net.Listen), kfake.GroupMinSessionTimeout(time.Second))
+	w.must(err)
+	w.addrs = w.kafka.ListenAddrs()
+	w.link = newLink(&w.net, seed, 2*time.Millisecond)
+	opts := append(w.link.options(w.addrs), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	w.cl, err = kgo.NewClient(opts...)
+	w.must(err)
+	w.tx, err = kgo.NewClient(append(opts, kgo.TransactionalID("tx"))...)
+	w.must(err)
+	w.cat, err = registry.Open(context.Background(), memory.New(), registry.Config{PollInterval: time.Hour, ConflictRetries: 5}, registry.Checks{}, nil, nil)
+	w.must(err)
+	w.tables = offlinememory.Open()
+	w.store = onlinememory.New(nil)
+	w.define(rng, true)
+	return w
+}
+
+func (w *world) close() {
+	w.cl.Close()
+	w.tx.Close()
+	_ = w.cat.Close()
+	w.kafka.Close()
+}
+
+// must is for what no fault is injected into.
+func (w *world) must(err error) {
+	if err != nil {
+		panic(fmt.Sprintf("seed %d: %v", w.seed, err))
+	}
+}
+
+// note adds a line to the trace.
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.noteLocked(format, args...)
+}
+
+func (w *world) noteLocked(format string, args ...any) {
+	w.trace = append(w.trace, fmt.Sprintf("%9.3f  ", time.Since(w.began).Seconds())+fmt.Sprintf(format, args...))
+}
+
+// wrong notes that a promise is broken.
+func (w *world) wrong(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wrongLocked(format, args...)
+}
+
+func (w *world) wrongLocked(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	w.noteLocked("WRONG: %s", text)
+	w.faults = append(w.faults, text)
+}
+
+func (w *world) hit(what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hits[what]++
+}
+
+// define makes the next catalog revision, or the first.
+func (w *world) define(rng *rand.Rand, first bool) {
+	w.mu.Lock()
+	now := &rules{ages: 120, suite: map[string][]int{}, views: map[string]bool{}}
+	if r := w.rules[w.cat0()]; r != nil {
+		now.ages, now.suite, now.views = r.ages, maps.Clone(r.suite), maps.Clone(r.views)
+	}
+	w.mu.Unlock()
+	var defs []feature.Definition
+	source := func() {
+		defs = append(defs, &feature.Source{Meta: feature.Meta{Project: "p", Name: topic}, Topic: topic,
+			EventTime: feature.TimeField{Field: "at", Format: "unix_us"},
+			Schema:    fmt.Appendf(nil, `{"type":"object","required":["id"],"properties":{"age":{"type":["integer","null"],"maximum":%d}}}`, now.ages)})
+	}
+	suite := func(view string) {
+		now.suite[view] = []int{rng.IntN(20), 60 + rng.IntN(40)}
+		defs = append(defs, &feature.Suite{Meta: feature.Meta{Project: "p", Name: view}, Expectations: []feature.Expectation{{
+			Type: "expect_column_values_to_be_between", Kwargs: map[string]json.RawMessage{"column": json.RawMessage(`"score"`),
+				"min_value": json.RawMessage(strconv.Itoa(now.suite[view][0])), "max_value": json.RawMessage(strconv.Itoa(now.suite[view][1]))}}}})
+	}
+	view := func(name string, online bool) {
+		now.views[name] = true
+		v := &feature.View{Meta: feature.Meta{Project: "p", Name: name}, Source: topic, Entities: []string{"person"}, Online: &online,
+			Features: []feature.Field{{Name: "age", Type: feature.Int64}, {Name: "score", Type: feature.Int64}}}
+		if now.suite[name] != nil {
+			v.Suite = name
+		}
+		defs = append(defs, v)
+	}
+	switch {
+	case first:
+		defs = append(defs, &feature.Entity{Meta: feature.Meta{Project: "p", Name: "person"}, JoinKeys: []feature.Field{{Name: "id", Type: feature.String}}})
+		source()
+		suite("one")
+		view("one", true)
+		if rng.IntN(2) == 0 {
+			view("two", false)
+		}
+	case !now.views["three"] && rng.IntN(3) == 0:
+		suite("three")
+		view("three", rng.IntN(2) == 0)
+	case rng.IntN(3) == 0:
+		now.ages = 40 + rng.Int64N(90)
+		source()
+	case now.views["two"] && now.suite["two"] == nil && rng.IntN(2) == 0:
+		suite("two")
+		view("two", false)
+	default:
+		suite("one")
+	}
+	done, err := w.cat.Apply(context.Background(), registry.Request{Definitions: defs, AllowBreaking: true})
+	w.must(err)
+	if len(done.Faults) > 0 {
+		panic(fmt.Sprint(done.Faults))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rules[w.cat0()] = now
+	var names []string
+	for _, d := range defs {
+		names = append(names, string(d.Kind())+" "+d.GetMeta().Name)
+	}
+	w.noteLocked("revision %d: %s; ages to %d, scores %v", w.cat0(), strings.Join(names, ", "), now.ages, now.suite)
+}
+
+// cat0 is the catalog's newest revision.
+func (w *world) cat0() int64 {
+	c, err := w.cat.Current(context.Background())
+	w.must(err)
+	return c.Revision()
+}
+
+// produce appends random events to the log, sometimes in a transaction.
+func (w *world) produce(rng *rand.Rand) {
+	var some []*event
+	for range 1 + rng.IntN(w.plan.burst) {
+		some = append(some, random(rng, rng.Int32N(w.parts), time.Now(), &w.last))
+	}
+	kind := rng.IntN(6)
+	cl := w.cl
+	if kind < 2 {
+		cl = w.tx
+		w.must(cl.BeginTransaction())
+	}
+	for len(some) > 0 {
+		n := min(len(some), 1+rng.IntN(30))
+		w.send(cl, some[:n])
+		if kind < 2 && n == len(some) {
+			w.must(cl.EndTransaction(context.Background(), kgo.TransactionEndTry(kind == 0)))
+		}
+		w.took(some[:n], kind == 1)
+		some = some[n:]
+	}
+}
+
+// produceTo appends n random events to one partition.
+func (w *world) produceTo(rng *rand.Rand, part int32, n int) {
+	var some []*event
+	for range n {
+		some = append(some, random(rng, part, time.Now(), &w.last))
+	}
+	w.send(w.cl, some)
+	w.took(some, false)
+}
+
+func (w *world) send(cl *kgo.Client, some []*event) {
+	var recs []*kgo.Record
+	for _, e := range some {
+		recs = append(recs, e.rec)
+	}
+	w.must(cl.ProduceSync(context.Background(), recs...).FirstErr())
+}
+
+// took tells the model of records in the log.
+func (w *world) took(some []*event, aborted bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	per := map[int32]int{}
+	for _, e := range some {
+		c := coord{e.rec.Partition, e.rec.Offset}
+		per[c.part]++
+		w.ends[c.part] = max(w.ends[c.part], c.off+1)
+		if aborted {
+			w.gone[c] = true
+		} else {
+			w.events[c] = e
+		}
+	}
+	w.noteLocked("produced %v, aborted %t, ends %v", per, aborted, w.ends)
+}
+
+// forget lets retention delete what all tables have.
+func (w *world) forget(rng *rand.Rand) {
+	low := map[int32]int64{}
+	w.mu.Lock()
+	for p := range w.parts {
+		low[p] = w.ends[p]
+		for _, l := range w.ledger {
+			low[p] = min(low[p], l.next(p))
+		}
+	}
+	some := len(w.ledger) > 0
+	w.mu.Unlock()
+	if !some {
+		return
+	}
+	for p := range w.parts {
+		if low[p] > 0 && rng.IntN(2) == 0 {
+			w.note("the log of %d begins at %d", p, low[p])
+			w.must(w.kafka.DeleteRecords(topic, p, low[p]))
+		}
+	}
+}
+
+// tail is the end of the log as a consumer sees it, over the markers of transactions.
+func (w *world) tail() map[int32]int64 {
+	ends, err := kadm.NewClient(w.cl).ListCommittedOffsets(context.Background(), topic)
+	w.must(err)
+	m := map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) { m[o.Partition] = o.Offset })
+	return m
+}
+
+// readHeld reads the quarantine topics.
+func (w *world) readHeld() {
+	r := quarantine.NewReader(w.link.options(w.addrs)...)
+	for name := range w.views {
+		res, err := r.Read(context.Background(), quarantine.Query{Project: "p", View: name})
+		w.must(err)
+		w.held[name] = map[coord]*heldEntry{}
+		for _, e := range res.Entries {
+			c := coord{e.Partition, e.Offset}
+			if w.held[name][c] == nil {
+				w.held[name][c] = &heldEntry{}
+			}
+			w.held[name][c].times++
+			if len(e.Reasons) == 0 {
+				w.wrong("%s: the entry of %s has no reason", name, c)
+			}
+		}
+	}
+}
+
+func sorted[K comparable, V any](m map[K]V, cmp func(a, b K) int) []K {
+	return slices.SortedFunc(maps.Keys(m), cmp)
+}
