@@ -37,6 +37,7 @@ type fleet struct {
 	all     []*process // every process there ever was, for the logs of a failure
 	kills   int
 	starts  int
+	story   []string
 }
 
 // newFleet needs the stores' addresses set; it starts nothing yet.
@@ -62,15 +63,29 @@ ingest: {flush_interval: 300ms, max_event_bytes: 16384, session_timeout: 3s%s}
 	return &f
 }
 
-// logs shows the ends of what the last processes said.
+// logs keeps what every process said, for whoever looks into a failure.
 func (f *fleet) logs() {
-	for i, p := range f.all[max(0, len(f.all)-6):] {
-		s := p.logs.String()
-		if len(s) > 6000 {
-			s = "..." + s[len(s)-6000:]
-		}
-		f.t.Logf("process %d, %s:\n%s", i, strings.Join(p.cmd.Args[1:], " "), s)
+	dir, err := os.MkdirTemp("", "weir-failed-")
+	if err != nil {
+		f.t.Log(err)
+		return
 	}
+	for i, p := range f.all {
+		name := fmt.Sprintf("%03d-%s.log", i, strings.ReplaceAll(p.cmd.Args[5], ",", "-"))
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(p.logs.String()), 0o644); err != nil {
+			f.t.Log(err)
+		}
+	}
+	f.t.Logf("what the processes said is in %s; what went wrong, and when:\n%s", dir, strings.Join(f.story, "\n"))
+	for _, p := range f.all[max(0, len(f.all)-4):] {
+		s := p.logs.String()
+		f.t.Logf("the end of %s:\n%s", p.cmd.Args[5], s[max(0, len(s)-2000):])
+	}
+}
+
+// note adds a line to the story that a failure tells.
+func (f *fleet) note(what string, args ...any) {
+	f.story = append(f.story, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(what, args...))
 }
 
 func (f *fleet) spawn(roles string) *process {

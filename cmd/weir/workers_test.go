@@ -127,6 +127,7 @@ func trial(t *testing.T, stores fleet, d *disk, workers, kills int, seed uint64)
 	for _, what := range troubles(rng, kills) {
 		counts[what]++
 		i := rng.IntN(workers)
+		f.note("%s (%d)", what, i)
 		switch what {
 		case "kill a worker":
 			f.kill(f.workers[i])
@@ -156,6 +157,7 @@ func trial(t *testing.T, stores fleet, d *disk, workers, kills int, seed uint64)
 		case "change the suite":
 			least := int64(rng.IntN(60))
 			f.apply(agesManifest(f.project, least))
+			f.note("ages are from %d on", least)
 			views[0].suites = append(views[0].suites, ageFrom(least))
 			pause(1000)
 			f.kill(f.workers[i]) // while the judges change
