@@ -20,7 +20,8 @@ import (
 // names does (Writes of other partitions may be under way); Stage, Settle and
 // Discard run beside later Writes, one commit at a time, in the order of the cuts.
 //
-// Replaying an Origin (the same batch written again after a crash) must change nothing.
+// Replaying an Origin (the same batch written again after a crash, or one that
+// overlaps it) must change nothing. ingest/sinktest tests all of this on any sink.
 type Sink interface {
 	// Name is for logs and metrics: "offline", "online", "drift".
 	Name() string
@@ -40,8 +41,9 @@ type Sink interface {
 	Stage(ctx context.Context, c *feature.Commit) error
 	// Settle tells that c has landed in the table. May be called again after an error.
 	Settle(ctx context.Context, c *feature.Commit) error
-	// Discard tells that c will never land (its base was stale); its rows will
-	// come again through Write where they are not in the table.
+	// Discard tells that c will never land (its base was stale). After an Assign its
+	// rows, and those written after them, come again through Write where they are
+	// not in the table.
 	Discard(c *feature.Commit)
 	// Buffered is the memory, in bytes, of rows written and not yet settled.
 	Buffered() int64
