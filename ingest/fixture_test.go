@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -212,71 +211,6 @@ func (f *fixture) verify(events []event) {
 	}
 	require.Len(f.t, f.table.Rows(), len(rows), "rows in the table more than once")
 	require.Len(f.t, events, len(rows)+len(held))
-}
-
-// TestSimulation runs pipelines against faults at every step: sinks that do not
-// answer, that fail for good, commits whose answer is lost, workers that are
-// stopped and started, rivals on the same group. At the end every event must be
-// in the table once or in quarantine once.
-func TestSimulation(t *testing.T) {
-	seeds := 12
-	if s := os.Getenv("WEIR_SIM_SEEDS"); s != "" {
-		seeds, _ = strconv.Atoi(s)
-	}
-	first := uint64(1)
-	if s := os.Getenv("WEIR_SIM_SEED"); s != "" {
-		first, _ = strconv.ParseUint(s, 10, 64)
-		seeds = 1
-	}
-	for i := range seeds {
-		seed := first + uint64(i)
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			t.Parallel()
-			simulate(t, seed)
-		})
-	}
-}
-
-func simulate(t *testing.T, seed uint64) {
-	t.Logf("run again with WEIR_SIM_SEED=%d", seed)
-	rng := newRand(seed)
-	f := setup(t, 3)
-	faults := sinktest.NewFaults(seed, 0.08)
-	var events []event
-	ends := map[int32]int64{}
-	produce := func() {
-		var some []event
-		for range 20 + rng.IntN(200) {
-			e := f.event(rng, int32(rng.IntN(3)), len(events)+len(some))
-			some = append(some, e)
-		}
-		f.produce(some...)
-		for _, e := range some {
-			ends[e.rec.Partition] = max(ends[e.rec.Partition], e.rec.Offset+1)
-		}
-		events = append(events, some...)
-	}
-	c := f.config()
-	c.BatchRows = 1 + rng.IntN(60)
-	for range 3 + rng.IntN(4) {
-		produce()
-		var stops []func() error
-		for range 1 + rng.IntN(2) {
-			stops = append(stops, f.run(&sinktest.FaultyWriter{Writer: f.table.Open(), F: faults}, c))
-		}
-		if rng.IntN(2) == 0 {
-			produce()
-		}
-		time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond) // chance decides how far they come; any point is right
-		for _, stop := range stops {
-			_ = stop() // injected faults may have ended it earlier
-		}
-	}
-	stop := f.run(f.table.Open(), c)
-	f.committed(ends)
-	require.NoError(t, stop())
-	f.verify(events)
-	t.Logf("%d events, %d commits, faults %v", len(events), f.table.Commits(), faults.Hits)
 }
 
 func (f *fixture) record(value string) *kgo.Record {
