@@ -37,7 +37,7 @@ type server interface {
 
 // mostLines is what one process may log in an outage of some seconds: what began, for each view and
 // store, and not every attempt.
-const mostLines = 25
+const mostLines = 9
 
 // TestWorkersInOutages takes one server after the other away from running
 // workers: they live on, say so without a flood, are ready or not as lookups

@@ -62,6 +62,7 @@ func (d *Dispatcher) Kick() {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	t := time.NewTimer(0)
 	defer t.Stop()
+	away := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -70,9 +71,14 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		case <-d.kick:
 		}
 		n, err := d.Step(ctx)
-		if err != nil && ctx.Err() == nil {
-			d.log.Error("outbox cannot be read", "error", err)
+		switch { // a line when an outage starts and when it ends, not one a look
+		case ctx.Err() != nil:
+		case err != nil && !away:
+			d.log.Error("outbox cannot be read, will try again", "error", err)
+		case err == nil && away:
+			d.log.Info("outbox is read again")
 		}
+		away = err != nil
 		wait := d.cfg.Poll
 		if n > 0 && err == nil {
 			wait = 0 // there may be more
