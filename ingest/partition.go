@@ -95,6 +95,7 @@ func (part *partition) run() {
 				part.mu.unlock()
 				return
 			}
+			part.passGap()
 			recs, cost := part.q.take(p.BatchRows, p.BatchBytes, part.boundary())
 			var err error
 			if recs != nil {
@@ -114,9 +115,7 @@ func (part *partition) run() {
 			if recs == nil {
 				break
 			}
-			if part.q.waiting() <= p.share()/2 {
-				part.resume()
-			}
+			part.resumeBelow(p.share() / 2)
 			if p.buffered() >= p.FlushBytes {
 				p.flushSoon()
 			}
@@ -138,16 +137,17 @@ func (part *partition) guarded(recs []*kgo.Record) (err error) {
 	return part.process(recs)
 }
 
-// pause stops fetching of this partition, resume goes on.
-func (part *partition) pause() {
-	part.q.setPaused(true, func() {
+// pauseAbove stops fetching of this partition if more than limit bytes of it
+// wait, resumeBelow goes on if no more do.
+func (part *partition) pauseAbove(limit int64) {
+	part.q.pauseAbove(limit, func() {
 		part.p.cl.PauseFetchPartitions(map[string][]int32{part.p.Source.Topic: {part.id}})
 		part.p.gaugePaused(part.id, true)
 	})
 }
 
-func (part *partition) resume() {
-	part.q.setPaused(false, func() {
+func (part *partition) resumeBelow(limit int64) {
+	part.q.resumeBelow(limit, func() {
 		part.p.cl.ResumeFetchPartitions(map[string][]int32{part.p.Source.Topic: {part.id}})
 		part.p.gaugePaused(part.id, false)
 	})
@@ -163,6 +163,16 @@ func (part *partition) boundary() int64 {
 		}
 	}
 	return b
+}
+
+// passGap moves next over offsets that the log does not have, where a view joins
+// among them: nothing is taken beyond that, and no record would ever bring next there.
+func (part *partition) passGap() {
+	head, ok := part.q.head()
+	for b := part.boundary(); ok && b <= head; b = part.boundary() {
+		part.next = b
+		part.seen.Store(b)
+	}
 }
 
 // process takes a chunk of records, in offset order, to the sinks.

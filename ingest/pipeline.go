@@ -319,10 +319,10 @@ func (p *Pipeline) poll(ctx context.Context) {
 				return // revoked meanwhile
 			}
 			own(ft.Records)
-			waiting := part.q.put(ft.Records)
+			part.q.put(ft.Records)
 			// One that waits for a sink must not take the memory that the others need.
-			if waiting > p.share() && (part.stuck.Load() || p.mem.records.Load() > p.MemoryLimit/backlogShare) {
-				part.pause()
+			if part.stuck.Load() || p.mem.records.Load() > p.MemoryLimit/backlogShare {
+				part.pauseAbove(p.share())
 			}
 		})
 		p.cl.AllowRebalance()

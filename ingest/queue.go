@@ -22,12 +22,12 @@ type queue struct {
 
 func newQueue(held *atomic.Int64) *queue { return &queue{held: held, wake: make(chan struct{}, 1)} }
 
-// put appends records and reports the bytes waiting.
-func (q *queue) put(recs []*kgo.Record) int64 {
+// put appends records.
+func (q *queue) put(recs []*kgo.Record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return 0
+		return
 	}
 	q.recs = append(q.recs, recs...)
 	var n int64
@@ -37,7 +37,6 @@ func (q *queue) put(recs []*kgo.Record) int64 {
 	q.bytes += n
 	q.held.Add(n)
 	q.signal()
-	return q.bytes
 }
 
 func (q *queue) signal() {
@@ -74,21 +73,35 @@ func (q *queue) take(rows int, max, limit int64) (recs []*kgo.Record, cost int64
 	return recs, total
 }
 
-// waiting returns the bytes that wait.
-func (q *queue) waiting() int64 {
+// head returns the offset of the record that would be taken next.
+func (q *queue) head() (offset int64, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.bytes
+	if len(q.recs) == 0 {
+		return 0, false
+	}
+	return q.recs[0].Offset, true
 }
 
-// setPaused notes whether fetching is paused; where that is a change, change
-// makes it so. It is called under the lock: done after it, a pause that comes behind
-// the resume meant for it would last for ever.
-func (q *queue) setPaused(p bool, change func()) {
+// pauseAbove notes that fetching is paused if more than limit bytes wait, and
+// resumeBelow that it goes on if no more do; where that is a change, change makes it so.
+// Both look and call it under the lock. Done after it, a pause that comes behind the
+// resume meant for it would last for ever; and so would one for records that were
+// taken since somebody looked: only taking records leads to a resume.
+func (q *queue) pauseAbove(limit int64, change func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.paused != p && !q.closed {
-		q.paused = p
+	if !q.paused && !q.closed && q.bytes > limit {
+		q.paused = true
+		change()
+	}
+}
+
+func (q *queue) resumeBelow(limit int64, change func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.paused && !q.closed && q.bytes <= limit {
+		q.paused = false
 		change()
 	}
 }
