@@ -3,6 +3,7 @@ package quarantine_test
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -161,5 +162,66 @@ func TestBrokerLimit(t *testing.T) {
 	require.Len(t, res.Entries, 2)
 	for _, e := range res.Entries {
 		require.Equal(t, big, string(e.Payload))
+	}
+}
+
+// TestManyLarge: many entries that each fit the topic and do not compress are
+// not sent as one batch that does not.
+func TestManyLarge(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	opts := []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}
+	cl, err := kgo.NewClient(append(opts, kgo.ProducerBatchMaxBytes(64<<20))...)
+	require.NoError(t, err)
+	t.Cleanup(cl.Close)
+	w := quarantine.NewWriter(cl)
+	require.NoError(t, w.Ensure(t.Context(), "p", "v", 1<<20, 1))
+	s := w.Session()
+	payload := noise(300 << 10)
+	for i := range 60 {
+		require.NoError(t, s.Write(t.Context(), entry("v", int64(i), payload)))
+	}
+	require.NoError(t, s.Flush(t.Context()))
+	res, err := quarantine.NewReader(opts...).Read(t.Context(), quarantine.Query{Project: "p", View: "v"})
+	require.NoError(t, err)
+	require.Len(t, res.Entries, 60)
+	for _, e := range res.Entries {
+		require.Equal(t, payload, string(e.Payload))
+	}
+}
+
+// TestManySmall: a topic that takes less than it says refuses a batch. It is not
+// the entries in it that were too large, and each has its place at the next attempt.
+func TestManySmall(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	opts := []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}
+	cl, err := kgo.NewClient(append(opts, kgo.ProducerBatchMaxBytes(64<<20), kgo.ProducerLinger(time.Second), kgo.ProducerBatchCompression(kgo.NoCompression()))...)
+	require.NoError(t, err)
+	t.Cleanup(cl.Close)
+	w := quarantine.NewWriter(cl)
+	require.NoError(t, w.Ensure(t.Context(), "p", "v", 1<<20, 1))
+	small := "100000"
+	_, err = kadm.NewClient(cl).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &small}}, quarantine.Topic("p", "v"))
+	require.NoError(t, err)
+	deny(c, kmsg.IncrementalAlterConfigs)
+	deny(c, kmsg.DescribeConfigs)
+	s, payload := w.Session(), noise(40_000)
+	write := func() error {
+		require.NoError(t, w.Ensure(t.Context(), "p", "v", 1<<20, 1))
+		for i := range 4 {
+			require.NoError(t, s.Write(t.Context(), entry("v", int64(i), payload)))
+		}
+		return s.Flush(t.Context())
+	}
+	require.Equal(t, feature.Conflict, feature.KindOf(write()), "one batch")
+	require.NoError(t, write())
+	res, err := quarantine.NewReader(opts...).Read(t.Context(), quarantine.Query{Project: "p", View: "v"})
+	require.NoError(t, err)
+	require.Len(t, res.Entries, 4)
+	for _, e := range res.Entries {
+		require.Equal(t, payload, string(e.Payload))
 	}
 }

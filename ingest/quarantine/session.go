@@ -73,7 +73,12 @@ func (s *Session) Write(ctx context.Context, e *Entry) error {
 		return feature.Errorf(feature.Internal, "quarantine.write", e.ID(), "%w", err)
 	}
 	share := min(underWay, max(leastShare, int64(len(r.Value)+len(e.Key))))
+	leave, err := s.w.enter(ctx, r)
+	if err != nil {
+		return err
+	}
 	if err := s.w.room.Acquire(ctx, share); err != nil {
+		leave()
 		return err
 	}
 	s.sent.Add(share)
@@ -84,8 +89,8 @@ func (s *Session) Write(ctx context.Context, e *Entry) error {
 	s.w.cl.Produce(context.WithoutCancel(ctx), r, func(_ *kgo.Record, err error) {
 		s.sent.Add(-share)
 		s.w.room.Release(share)
-		if err != nil {
-			s.w.failed(topic, size, err)
+		if alone := leave(); err != nil {
+			s.w.failed(topic, size, alone, err)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -43,6 +43,7 @@ type Writer struct {
 	limits  map[string]int64        // guarded by mu; topic -> largest payload; topics that exist
 	ids     map[string]kadm.TopicID // guarded by mu; of topics that were there once
 	refused map[string]int64        // guarded by mu; topic -> smallest payload that was too large all the same
+	lines   map[string]*line        // guarded by mu; by topic
 }
 
 // NewWriter writes through cl, which must allow batches as large as the
@@ -50,7 +51,7 @@ type Writer struct {
 func NewWriter(cl *kgo.Client) *Writer {
 	most, _ := cl.OptValue(kgo.ProducerBatchMaxBytes).(int32)
 	return &Writer{cl: cl, adm: kadm.NewClient(cl), room: semaphore.NewWeighted(underWay), most: int64(most),
-		limits: map[string]int64{}, ids: map[string]kadm.TopicID{}, refused: map[string]int64{}}
+		limits: map[string]int64{}, ids: map[string]kadm.TopicID{}, refused: map[string]int64{}, lines: map[string]*line{}}
 }
 
 // Ensure creates the view's topic if it is not there, and lets it take larger
@@ -94,6 +95,7 @@ func (w *Writer) Ensure(ctx context.Context, project, view string, maxEvent int6
 				if now, _ = w.largest(ctx, topic); now >= most {
 					w.mu.Lock()
 					delete(w.refused, topic) // it was because of that
+					w.line(topic).single = false
 					w.mu.Unlock()
 				}
 			}
@@ -102,6 +104,7 @@ func (w *Writer) Ensure(ctx context.Context, project, view string, maxEvent int6
 	}
 	w.mu.Lock()
 	w.limits[topic] = w.fits(topic, most)
+	w.line(topic).most = most
 	w.mu.Unlock()
 	return nil
 }
@@ -150,15 +153,21 @@ func (w *Writer) largest(ctx context.Context, topic string) (int64, bool) {
 	return 0, false
 }
 
-// failed notes that a topic did not take an entry with a payload of that size.
-func (w *Writer) failed(topic string, payload int64, err error) {
+// failed notes that a topic did not take an entry with a payload of that size;
+// alone tells that it cannot have stood in one batch with others.
+func (w *Writer) failed(topic string, payload int64, alone bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.limits, topic) // it may be gone: Ensure is to look again
-	if errors.Is(err, kerr.MessageTooLarge) {
-		if r, ok := w.refused[topic]; !ok || payload < r {
-			w.refused[topic] = payload
-		}
+	if !errors.Is(err, kerr.MessageTooLarge) {
+		return
+	}
+	if !alone {
+		w.line(topic).single = true // the next time tells which of them it was
+		return
+	}
+	if r, ok := w.refused[topic]; !ok || payload < r {
+		w.refused[topic] = payload
 	}
 }
 
