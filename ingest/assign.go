@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -118,6 +119,16 @@ func (p *Pipeline) adoptView(ctx context.Context, i int, o *Outlets, fresh map[i
 	})
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(table, func(at feature.Position) bool {
+		return fresh[at.Partition] != nil && at.TopicID == p.topicID && at.Next > ends[at.Partition]
+	}) {
+		// The owner before may have committed what came since the ends were listed.
+		now, err := p.listEnds(ctx)
+		if err != nil {
+			return err
+		}
+		maps.Copy(ends, now)
 	}
 	first := &feature.Commit{ID: uuid.NewString(), View: o.View, Partitions: p.partitions()}
 	for id, part := range fresh {

@@ -1,6 +1,8 @@
 package ingest_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,4 +62,48 @@ func TestJoinInGap(t *testing.T) {
 	require.NoError(t, stop())
 	f.verify(events)
 	require.Len(t, table.Rows(), len(f.table.Rows()))
+}
+
+// lateTable is a table into which another worker commits, of records that came
+// since, before it answers where it stands for the first time.
+type lateTable struct {
+	*sinktest.Writer
+	first sync.Once
+	then  func()
+}
+
+func (l *lateTable) Positions(ctx context.Context) ([]feature.Position, error) {
+	l.first.Do(l.then)
+	return l.Writer.Positions(ctx)
+}
+
+// TestTableAheadOfEnds: a worker that still commits while its partition is taken
+// over may bring the table past the log's end as it was a moment ago. Nothing is
+// wrong with the log then, and the partition goes on.
+func TestTableAheadOfEnds(t *testing.T) {
+	f := setup(t, 1)
+	rng := newRand(2)
+	var events []event
+	send := func(n int) {
+		var some []event
+		for range n {
+			some = append(some, f.event(rng, 0, len(events)+len(some)))
+		}
+		f.produce(some...)
+		events = append(events, some...)
+	}
+	send(10)
+	end := func() map[int32]int64 { return map[int32]int64{0: int64(len(events))} }
+	w := &lateTable{Writer: f.table.Open(), then: func() {
+		send(10)
+		stop := f.run(f.table.Open(), f.config(), func(c *ingest.PipelineConfig) { c.Group = "other" })
+		f.committed(end())
+		require.NoError(t, stop())
+	}}
+	stop := f.run(w, f.config())
+	require.Eventually(t, func() bool { return f.reached(map[int32]int64{0: 20}) }, 60*time.Second, 5*time.Millisecond)
+	send(10)
+	f.committed(end())
+	require.NoError(t, stop())
+	f.verify(events)
 }
