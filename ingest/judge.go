@@ -19,8 +19,9 @@ import (
 // that pass are rows of the current view all the same: its columns are decoded
 // beside those of then and picked out at the end.
 type judge struct {
-	view *feature.View
-	pick []int // for each column of the current view, its place in view; nil: they are the same
+	revision int64
+	view     *feature.View
+	pick     []int // for each column of the current view, its place in view; nil: they are the same
 
 	compile sync.Once
 	suite   *expect.Suite // of view; nil where it has none
@@ -99,7 +100,11 @@ func (p *Pipeline) judgeAt(ctx context.Context, now *feature.View, revision int6
 		}
 		return nil, err
 	}
-	return judgeOf(old, now), nil
+	j := judgeOf(old, now)
+	if j != nil {
+		j.revision = revision
+	}
+	return j, nil
 }
 
 func judgeFrom(c Catalogs) Judge {

@@ -216,7 +216,10 @@ func tryDecode(dec *decode.Decoder, recs []*kgo.Record, without map[int64]string
 // deliver takes one view's part of a chunk through its suite to quarantine and sinks.
 func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, recs []*kgo.Record, res decode.Result) error {
 	p, o, v := l.p, l.outlets[i], l.views[i]
-	project, name := v.Meta.Project, v.Meta.Name
+	project, name, revision := v.Meta.Project, v.Meta.Name, p.Revision
+	if j := l.judges[i]; j != nil {
+		revision = j.revision
+	}
 	hold := func(offset int64, reasons []feature.Reason) error {
 		n := sort.Search(len(recs), func(i int) bool { return recs[i].Offset >= offset })
 		r := recs[n]
@@ -224,7 +227,7 @@ func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, recs [
 		l.count(reasons)
 		return holdBack(ctx, p.held, p.Metrics, &quarantine.Entry{
 			Project: project, View: name, Topic: origin.Topic, TopicID: origin.TopicID, Partition: origin.Partition,
-			Offset: offset, Timestamp: r.Timestamp.UnixMicro(), Revision: p.Revision, Key: r.Key, Payload: r.Value, Reasons: reasons,
+			Offset: offset, Timestamp: r.Timestamp.UnixMicro(), Revision: revision, Key: r.Key, Payload: r.Value, Reasons: reasons,
 		})
 	}
 	for _, rej := range res.Rejected {

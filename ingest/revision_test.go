@@ -93,6 +93,7 @@ func TestRevisionAcrossCrash(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, res.Entries, 1)
 			require.Equal(t, int64(2), res.Entries[0].Offset)
+			require.Equal(t, int64(1), res.Entries[0].Revision, "the revision that judged it")
 
 			send(3, 50) // from here on the new suite judges
 			f.committed(map[int32]int64{0: 4})

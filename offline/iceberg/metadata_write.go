@@ -95,7 +95,7 @@ func snapshotsAfter(base *loaded, updates []table.Update, next table.Metadata) (
 	}
 	was, now := base.meta.CurrentSnapshot(), next.CurrentSnapshot()
 	switch {
-	case base.snapshots == nil && was != nil, added > 1:
+	case base.snapshots == nil && len(base.meta.Snapshots()) > 0, added > 1:
 		return encodeSnapshots(next)
 	case added == 0:
 		return base.snapshots, nil
