@@ -135,6 +135,8 @@ type plan struct {
 	cuts    bool // of links
 	workers int
 	parts   int32
+	commit  time.Duration // the last step of a commit takes about this
+	trickle bool          // events come all the while
 }
 
 func newPlan(r *rand.Rand) plan {
@@ -145,6 +147,7 @@ func newPlan(r *rand.Rand) plan {
 		session: []time.Duration{3 * time.Second, 6 * time.Second}[r.IntN(2)],
 		batch:   1 + r.IntN(40), burst: 5 + r.IntN(80), catchUp: []int64{20, 100_000}[r.IntN(2)],
 		steps: 6 + r.IntN(14), changes: r.IntN(2) == 0, cuts: r.IntN(2) == 0, workers: 1 + r.IntN(3), parts: 1 + r.Int32N(4),
+		commit: []time.Duration{0, 0, 0, time.Second}[r.IntN(4)], trickle: r.IntN(4) == 0,
 	}
 }
 
@@ -154,7 +157,7 @@ func simulate(t *testing.T, seed uint64) *world {
 	return live(t, seed, newPlan(rng), rng, func(d *driver) {
 		for range d.w.plan.steps {
 			d.step()
-			time.Sleep(time.Duration(d.rng.Int64N(int64(d.w.plan.session))))
+			d.pass(time.Duration(d.rng.Int64N(int64(d.w.plan.session))))
 		}
 	})
 }
@@ -183,6 +186,19 @@ type driver struct {
 	leaving []*worker // stopping, or dead
 	named   int
 	copies  []*onlineCopy
+}
+
+// pass lets time pass. In some lives events trickle in meanwhile, so that there is
+// always something between two of a worker's steps.
+func (d *driver) pass(t time.Duration) {
+	if !d.w.plan.trickle {
+		time.Sleep(t)
+		return
+	}
+	for end := time.Now().Add(t); time.Now().Before(end); {
+		d.w.produceTo(d.rng, d.rng.Int32N(d.w.parts), 1+d.rng.IntN(3))
+		time.Sleep(time.Duration(d.rng.Int64N(int64(300 * time.Millisecond))))
+	}
 }
 
 // end is when nobody disturbs any more: what is on its way arrives, a clean
@@ -322,7 +338,16 @@ func (d *driver) step() {
 		w.produce(r)
 	}
 	if len(d.workers) == 0 || len(d.workers) < w.plan.workers && r.IntN(3) == 0 {
-		d.start()
+		if w.plan.changes && r.IntN(3) == 0 {
+			w.define(r, false) // while nobody looks, or somebody else
+		}
+		k := d.start()
+		if r.IntN(4) == 0 {
+			k.mu.Lock()
+			k.crash = []string{"table.stage", "table.commit", "append", "table.settle"}[r.IntN(4)]
+			w.note("%s is to die at its first %s", k.name, k.crash)
+			k.mu.Unlock()
+		}
 		return
 	}
 	k := d.some()
@@ -393,6 +418,8 @@ func (d *driver) kafka() {
 			{Keys: []kmsg.Key{kmsg.Produce}, Topic: "weir.p.one.quarantine", Err: kerr.NotEnoughReplicasAfterAppend},
 			{Keys: []kmsg.Key{kmsg.Produce}, Topic: "weir.p.one.quarantine", Err: kerr.MessageTooLarge},
 			{Keys: []kmsg.Key{kmsg.Produce}, Topic: "weir.p.one.quarantine", Err: kerr.RequestTimedOut},
+			{Keys: []kmsg.Key{kmsg.Produce}, Topic: "weir.p.one.quarantine", Err: kerr.PolicyViolation},
+			{Keys: []kmsg.Key{kmsg.Produce}, Topic: "weir.p.one.quarantine", Err: kerr.InvalidRecord},
 			{Keys: []kmsg.Key{kmsg.ListOffsets}, Err: kerr.LeaderNotAvailable},
 			{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.CoordinatorNotAvailable},
 			{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.UnknownMemberID},

@@ -107,6 +107,9 @@ func (k *worker) draw(op string) step {
 	defer k.mu.Unlock()
 	p := &k.w.plan
 	s := step{wait: time.Duration(k.rng.Int64N(int64(p.latency)))}
+	if op == "append" && p.commit > 0 {
+		s.wait += time.Duration(k.rng.Int64N(int64(2 * p.commit)))
+	}
 	if now := time.Now(); now.Before(k.outage) {
 		s.before = feature.Errorf(feature.Unavailable, "simtest."+op, "", "outage")
 		return s

@@ -175,7 +175,7 @@ func (w *world) define(rng *rand.Rand, first bool) {
 		if rng.IntN(2) == 0 {
 			view("two", false)
 		}
-	case !now.views["three"] && rng.IntN(3) == 0:
+	case !now.views["three"] && rng.IntN(2) == 0:
 		suite("three")
 		view("three", rng.IntN(2) == 0)
 	case rng.IntN(3) == 0:
@@ -274,15 +274,15 @@ func (w *world) forget(rng *rand.Rand) {
 	w.mu.Lock()
 	for p := range w.parts {
 		low[p] = w.ends[p]
-		for _, l := range w.ledger {
-			low[p] = min(low[p], l.next(p))
+		for name := range w.rules[w.cat0()].views {
+			if l := w.ledger[name]; l != nil {
+				low[p] = min(low[p], l.next(p))
+			} else {
+				low[p] = 0
+			}
 		}
 	}
-	some := len(w.ledger) > 0
 	w.mu.Unlock()
-	if !some {
-		return
-	}
 	for p := range w.parts {
 		if low[p] > 0 && rng.IntN(2) == 0 {
 			w.note("the log of %d begins at %d", p, low[p])
