@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -40,13 +41,15 @@ type Materialized struct {
 	Resumed                       bool
 }
 
-// Audit audits the views that are asked for, one after the other.
+// Audit audits the views that are asked for, one after the other. Where one
+// cannot be audited, the error comes after the reports of the others.
 func (s *Upkeep) Audit(req *weirv1.AuditRequest, stream weirv1.UpkeepService_AuditServer) error {
 	views, err := s.views(stream.Context(), req.Project, req.View)
 	if err != nil {
 		return err
 	}
 	o := AuditOptions{audit.Options{SkipLog: req.SkipLog, SkipOnline: req.SkipOnline, Most: limit(req.Most, 100)}, req.NoImports}
+	var failed error
 	for _, v := range views {
 		p := &pace{}
 		rep, err := s.Examine(stream.Context(), v, o, func(a audit.Progress) {
@@ -56,13 +59,17 @@ func (s *Upkeep) Audit(req *weirv1.AuditRequest, stream weirv1.UpkeepService_Aud
 			}
 		})
 		if err != nil {
-			return err
+			if stream.Context().Err() != nil {
+				return err
+			}
+			failed = cmp.Or(failed, err) // the others can be audited all the same
+			continue
 		}
 		if err := stream.Send(&weirv1.AuditResponse{Part: &weirv1.AuditResponse_Report{Report: auditReport(rep)}}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return failed
 }
 
 // Materialize writes the online rows of a view again.

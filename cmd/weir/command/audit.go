@@ -29,10 +29,15 @@ The exit code is 1 when anything differs; the differences are named.`,
 			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
 				req.Project = c.project
 				reports, err := e.runAudit(ctx, c, req)
-				if err != nil {
-					return err
+				if err == nil {
+					return e.showAudit(reports, days)
 				}
-				return e.showAudit(reports, days)
+				if e.output != "json" { // which says it all or nothing
+					for _, r := range reports {
+						e.showReport(r, days)
+					}
+				}
+				return err
 			})
 		},
 	}
@@ -46,7 +51,8 @@ The exit code is 1 when anything differs; the differences are named.`,
 	return c
 }
 
-// runAudit collects the reports, one a view.
+// runAudit collects the reports, one a view; with an error, those of the views
+// that could be audited.
 func (e *env) runAudit(ctx context.Context, c *client, req *weirv1.AuditRequest) ([]*weirv1.AuditReport, error) {
 	stream, err := c.upkeep.Audit(ctx, req)
 	if err != nil {
@@ -61,7 +67,7 @@ func (e *env) runAudit(ctx context.Context, c *client, req *weirv1.AuditRequest)
 			return reports, nil
 		}
 		if err != nil {
-			return nil, err
+			return reports, err
 		}
 		if p := m.GetProgress(); p != nil {
 			bar.Describe(p.View + ": " + p.Step)
