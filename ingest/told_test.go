@@ -24,7 +24,7 @@ func TestTold(t *testing.T) {
 	adm := kadm.NewClient(f.cl)
 	id := f.table.Positions()[0].TopicID
 	require.Eventually(t, func() bool {
-		got, err := adm.FetchOffsets(t.Context(), "g")
+		got, err := adm.FetchOffsets(t.Context(), "g."+f.source.Topic)
 		if err != nil {
 			return false
 		}
