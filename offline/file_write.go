@@ -85,7 +85,7 @@ func (e *encoder) write(ctx context.Context, t Table, name string, batches []*fe
 	}()
 	e.out = countingWriter{w: fw}
 	e.pw.Reset(&e.out)
-	src := newSource(e.view, e.cols, batches)
+	src := newSource(e.view, e.cols, batches, len(rows))
 	for lo := 0; lo < len(rows); lo += e.groupBy {
 		if err := ctx.Err(); err != nil {
 			return File{}, err

@@ -26,14 +26,25 @@ type source struct {
 	values  []parquet.Value
 	touched byte // see touch
 
+	rows, fileRows int                // of all batches, of the file
+	starts         []int              // by batch: how many rows are in those before it
+	numbers        map[int]*textCodes // by column; nil: not numbered
+
 	// Of the row group at hand, in order; see gatherSystem.
 	event, known, offset []int64
 	batch                []uint32
 	dead                 []bool
 }
 
-func newSource(view *feature.View, cols []Column, batches []*feature.Batch) *source {
-	return &source{view: view, cols: cols, batches: batches, values: make([]parquet.Value, valuesAtOnce)}
+// newSource hands out rows of the batches, fileRows in all.
+func newSource(view *feature.View, cols []Column, batches []*feature.Batch, fileRows int) *source {
+	s := &source{view: view, cols: cols, batches: batches, values: make([]parquet.Value, valuesAtOnce), fileRows: fileRows,
+		starts: make([]int, len(batches)), numbers: map[int]*textCodes{}}
+	for i, b := range batches {
+		s.starts[i] = s.rows
+		s.rows += b.Len()
+	}
+	return s
 }
 
 // gatherSystem fetches times and coordinates of the rows.
@@ -83,10 +94,12 @@ func (s *source) column(w *parquet.ColumnWriter, ci int, rows []rowRef) error {
 		for i, a := range arrays {
 			texts[i] = textsOf(a)
 		}
+		if c := s.numbered(ci, arrays, texts); c != nil {
+			return c.write(w, rows, s.values)
+		}
 		return put(s, w, ci, rows, arrays, func(refs []rowRef, got [][]byte) {
 			for i, r := range refs {
-				t := &texts[r.batch]
-				got[i] = t.data[t.offsets[r.row]-t.base : t.offsets[r.row+1]-t.base]
+				got[i] = texts[r.batch].at(int(r.row))
 			}
 			s.touch(got)
 		}, bytesValues)
@@ -213,6 +226,9 @@ func textsOf(a arrow.Array) texts {
 	}
 	return t
 }
+
+// at is text number i; it aliases the array's memory.
+func (t *texts) at(i int) []byte { return t.data[t.offsets[i]-t.base : t.offsets[i+1]-t.base] }
 
 func booleanValues(dst []parquet.Value, src []bool, level, ci int) {
 	for i, x := range src {
