@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-ml/weir/registry/feature"
@@ -105,6 +106,9 @@ func (p *Pipeline) flush(ctx context.Context, ended []*partition, revision int64
 	rounds, cut, waiting := p.cut(ended, revision)
 	defer unlockAll(waiting)
 	if len(rounds) == 0 {
+		if p.untold && ended == nil {
+			p.commitGroup(ctx, nil)
+		}
 		return nil
 	}
 	defer func() {
@@ -290,8 +294,12 @@ func (p *Pipeline) landed(r *round, cut []*partition) {
 }
 
 // commitGroup tells the group how far all views are. It is a hint for lag
-// tools and audits only, so a failure is no more than a debug line.
+// tools and audits only, so a failure (a rebalance, say) is made up for later: with
+// the next commit, or while there is none, at the next look.
 func (p *Pipeline) commitGroup(ctx context.Context, cut []*partition) {
+	if p.untold {
+		cut = p.owned()
+	}
 	m := map[int32]kgo.EpochOffset{}
 	for _, part := range cut {
 		low := int64(-1)
@@ -304,8 +312,23 @@ func (p *Pipeline) commitGroup(ctx context.Context, cut []*partition) {
 			m[part.id] = kgo.EpochOffset{Epoch: -1, Offset: low}
 		}
 	}
+	p.untold = false
+	if len(m) == 0 {
+		return
+	}
 	cctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	cctx = kgo.PreCommitFnContext(cctx, p.tell(cut))
-	p.cl.CommitOffsetsSync(cctx, map[string]map[int32]kgo.EpochOffset{p.Source.Topic: m}, nil)
+	p.cl.CommitOffsetsSync(cctx, map[string]map[int32]kgo.EpochOffset{p.Source.Topic: m},
+		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+			p.untold = err != nil
+			if resp == nil {
+				return
+			}
+			for _, t := range resp.Topics {
+				for _, x := range t.Partitions {
+					p.untold = p.untold || x.ErrorCode != 0
+				}
+			}
+		})
 }

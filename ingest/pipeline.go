@@ -80,6 +80,8 @@ type Pipeline struct {
 	// cut: the rows it cut are not in the sinks any more, so a further commit would
 	// move the positions over them. Nothing is committed from then on.
 	over bool
+	// untold is guarded by flushMu. The group could not be told of the last commits.
+	untold bool
 }
 
 // PipelineConfig is what a Pipeline is made of.
