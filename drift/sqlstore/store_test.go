@@ -107,7 +107,7 @@ func TestConnectionsAreCut(t *testing.T) {
 	at := feature.Position{Topic: "t", TopicID: [16]byte{7}}
 	again(func() error { return tap.Assign(ctx, []feature.Position{at}) })
 	tally := drifttest.NewTally(v)
-	for i := range int64(commits) {
+	for i := int64(0); i < commits || failed == 0 && i < failures; i++ { // until a cut has met a call
 		e := drifttest.Event{Time: i * int64(time.Minute/time.Microsecond) * 10, Num: 1, Cat: fmt.Sprint(i % 3)}
 		tally.Add(e.Time, false, []string{"1", "1", e.Cat, "true", "x"})
 		b := drifttest.Batch(v, at.TopicID, 0, i, []drifttest.Event{e})
