@@ -37,7 +37,7 @@ func newLink(n *kfake.VirtualNetwork, seed uint64, slow time.Duration) *link {
 func (l *link) options(addrs []string) []kgo.Opt {
 	return []kgo.Opt{kgo.SeedBrokers(addrs...), kgo.Dialer(l.dial),
 		kgo.RetryBackoffFn(func(tries int) time.Duration { return time.Duration(min(max(tries, 1), 8)) * 60 * time.Millisecond }),
-		kgo.DisableClientMetrics(), kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.DisableClientMetrics(),
 		kgo.MetadataMinAge(200 * time.Millisecond), kgo.MetadataMaxAge(20 * time.Second)}
 }
 

@@ -237,23 +237,38 @@ func copyRows(rows []online.Row) []online.Row {
 	return out
 }
 
-func (s *store) Put(ctx context.Context, rows []online.Row, adv *online.Advance) (r online.Result, err error) {
+// reply is what a request has been answered. The request may arrive after its
+// sender has gone on.
+type reply[T any] struct {
+	mu sync.Mutex
+	v  T
+}
+
+func (r *reply[T]) set(f func(*T)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(&r.v)
+}
+
+func (r *reply[T]) get() T {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.v
+}
+
+func (s *store) Put(ctx context.Context, rows []online.Row, adv *online.Advance) (online.Result, error) {
 	rows = copyRows(rows)
 	if adv != nil {
 		a := *adv
 		adv = &a
 	}
-	var mu sync.Mutex // the call may arrive after its sender has gone on
-	err = s.k.do(ctx, "put", func(ctx context.Context) error {
+	var r reply[online.Result]
+	err := s.k.do(ctx, "put", func(ctx context.Context) error {
 		now, err := s.Store.Put(ctx, rows, adv)
-		mu.Lock()
-		defer mu.Unlock()
-		r.Stored, r.Lost = now.Stored, r.Lost || now.Lost
+		r.set(func(v *online.Result) { v.Stored, v.Lost = now.Stored, v.Lost || now.Lost })
 		return err
 	})
-	mu.Lock()
-	defer mu.Unlock()
-	return r, err
+	return r.get(), err
 }
 
 func (s *store) Marks(ctx context.Context, view string) (m online.Marks, err error) {
@@ -264,19 +279,15 @@ func (s *store) Marks(ctx context.Context, view string) (m online.Marks, err err
 	return m, err
 }
 
-func (s *store) Settle(ctx context.Context, view string, ttl int64, list []online.Settlement, seen []online.Mark) (lost bool, err error) {
+func (s *store) Settle(ctx context.Context, view string, ttl int64, list []online.Settlement, seen []online.Mark) (bool, error) {
 	list, seen = slices.Clone(list), slices.Clone(seen)
-	var mu sync.Mutex
-	err = s.k.do(ctx, "settle", func(ctx context.Context) error {
-		l, err := s.Store.Settle(ctx, view, ttl, list, seen)
-		mu.Lock()
-		defer mu.Unlock()
-		lost = lost || l
+	var lost reply[bool]
+	err := s.k.do(ctx, "settle", func(ctx context.Context) error {
+		now, err := s.Store.Settle(ctx, view, ttl, list, seen)
+		lost.set(func(v *bool) { *v = *v || now })
 		return err
 	})
-	mu.Lock()
-	defer mu.Unlock()
-	return lost, err
+	return lost.get(), err
 }
 
 func (s *store) PutSchema(ctx context.Context, view string, id uint32, text string) error {

@@ -48,7 +48,7 @@ func (w *world) start(name string, faulty bool) *worker {
 	k.met = online.NewMetrics(prometheus.NewRegistry())
 	opts := append(k.link.options(w.addrs), kgo.ClientID(name), kgo.SessionTimeout(w.plan.session), kgo.HeartbeatInterval(w.plan.session/5), kgo.RebalanceTimeout(2*w.plan.session),
 		kgo.FetchMaxWait(500*time.Millisecond))
-	qcl, err := kgo.NewClient(append(opts, kgo.ProducerBatchMaxBytes(16<<20))...)
+	qcl, err := kgo.NewClient(append(opts, kgo.ProducerBatchMaxBytes(16<<20), kgo.ProducerBatchCompression(kgo.NoCompression()))...)
 	w.must(err)
 	c := ingest.DefaultConfig()
 	c.FlushInterval, c.BatchRows, c.MaxEventBytes, c.CatchUp = w.plan.flush, w.plan.batch, maxEvent, w.plan.catchUp
