@@ -53,8 +53,8 @@ func measureFresh(ctx context.Context, r *run) error {
 			return err
 		}
 		l := Line{What: v.what, Value: f.at(0.99), Unit: "ms", Target: v.target, CPU: f.cpu / f.events, CPUUnit: "event",
-			Note: fmt.Sprintf("p50 %s, p99.9 %s, slowest %s ms, of %d events asked for every ms; from when each was due, so a producer that is late counts too (at most %s ms); CPU is the worker's; %s",
-				number(f.at(0.5)), number(f.at(0.999)), number(f.at(1)), len(f.took), number(f.late), k.what)}
+			Note: fmt.Sprintf("p50 %s, p99.9 %s, slowest %s ms, of %d events asked for every ms; from when each was due, so a producer that is late counts too (at most %s ms); the worker's threads waited %s for a core; CPU is the worker's; %s",
+				number(f.at(0.5)), number(f.at(0.999)), number(f.at(1)), len(f.took), number(f.late), duration(f.wait), k.what)}
 		if v.target > 0 && (l.Value > v.target || r.profiles != "") {
 			profile := filepath.Join(r.dir, "fresh.prof")
 			if _, err := r.fresh(ctx, "profiled", profile, k, settings); err != nil {
@@ -71,6 +71,7 @@ type freshness struct {
 	took        []float64 // ms, sorted
 	late        float64   // ms; the worst delay of the producer itself
 	cpu, events float64
+	wait        float64 // seconds the worker's threads waited for a core
 }
 
 func (f *freshness) at(q float64) float64 {
@@ -160,7 +161,7 @@ func (w *watcher) produce(ctx context.Context, broker, topic string, f *freshnes
 	rng := rand.New(rand.NewPCG(7, 8))
 	const step = time.Second / freshRate
 	warm, total := int(freshWarm/step), int((freshWarm+freshCounted)/step)
-	var from float64
+	var from, waited float64
 	for i, began := 0, time.Now(); i < total; {
 		if wait := time.Until(began.Add(time.Duration(i) * step)); wait > 0 {
 			select {
@@ -176,7 +177,7 @@ func (w *watcher) produce(ctx context.Context, broker, topic string, f *freshnes
 				break
 			}
 			if i == warm {
-				from = worker.usedCPU()
+				from, waited = worker.usedCPU(), waitedFor(worker.cmd.Process.Pid)
 			}
 			if i >= warm {
 				f.late = max(f.late, 1000*now.Sub(due).Seconds())
@@ -197,7 +198,7 @@ func (w *watcher) produce(ctx context.Context, broker, topic string, f *freshnes
 	if err := cl.Flush(ctx); err != nil {
 		return err
 	}
-	f.cpu = worker.usedCPU() - from
+	f.cpu, f.wait = worker.usedCPU()-from, waitedFor(worker.cmd.Process.Pid)-waited
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
