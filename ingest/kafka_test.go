@@ -57,6 +57,10 @@ func TestRealKafka(t *testing.T) {
 			f := setupOn(t, k.Addr, topic)
 			_, err := kadm.NewClient(f.cl).CreateTopic(t.Context(), tc.part, 1, conf, topic)
 			require.NoError(t, err)
+			require.Eventually(t, func() bool { // created is not yet known everywhere
+				ts, err := kadm.NewClient(f.cl).ListTopics(t.Context(), topic)
+				return err == nil && ts[topic].Err == nil && len(ts[topic].Partitions) == int(tc.part)
+			}, 30*time.Second, 5*time.Millisecond)
 			f.view.Meta.Name = topic // its quarantine, too, is its own
 			tc.run(t, f)
 		})
@@ -177,12 +181,19 @@ func (e *ender) Commit(ctx context.Context, c *feature.Commit) error {
 // and no lag is left: windows close by that.
 func (f *fixture) atEnd(e *ender) {
 	f.t.Helper()
-	require.Eventually(f.t, func() bool {
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		ends := f.ends() // it may still grow: the markers of a transaction come behind its end
 		e.mu.Lock()
-		defer e.mu.Unlock()
-		return f.reached(ends) && maps.Equal(ends, e.drained) && gauge(f.t, f.reg, "weir_ingest_lag_events") == 0
-	}, 60*time.Second, 5*time.Millisecond)
+		drained := maps.Clone(e.drained)
+		e.mu.Unlock()
+		lag := gauge(f.t, f.reg, "weir_ingest_lag_events")
+		if f.reached(ends) && maps.Equal(ends, drained) && lag == 0 {
+			return
+		}
+		if time.Since(began) > 60*time.Second {
+			require.FailNow(f.t, "not at the end", "the log ends at %v, the table stands at %v, drained at %v, lag %v", ends, f.table.Positions(), drained, lag)
+		}
+	}
 }
 
 // transactions end with one that is aborted: what is left behind the last event is only markers.
