@@ -64,8 +64,9 @@ type Writer struct {
 	parts      map[partKey]*part // guarded by mu; the part by its one writing goroutine
 	knowSchema bool              // guarded by mu: the store has the schema
 
-	mend    sync.Mutex // held while rows are written from the table: never two at once
-	scratch sync.Pool  // *scratch
+	mend    sync.Mutex    // held while rows are written from the table: never two at once
+	scratch sync.Pool     // *scratch
+	room    chan struct{} // a token for each put under way
 
 	stored, superseded, refilled, lost prometheus.Counter
 }
@@ -94,6 +95,7 @@ func NewWriter(view *feature.View, store Store, history History, opt Options) *W
 		rowMaker:   newRowMaker(view, opt.Config, opt.Clock),
 		parts:      map[partKey]*part{},
 		scratch:    sync.Pool{New: func() any { return newScratch() }},
+		room:       make(chan struct{}, mostPuts),
 		stored:     m.rows.WithLabelValues(append(l, "stored")...),
 		superseded: m.rows.WithLabelValues(append(l, "superseded")...),
 		refilled:   m.refilled.WithLabelValues(l...),
@@ -172,10 +174,32 @@ func (w *Writer) Revoke(parts []feature.Position) {
 	}
 }
 
+// mostPuts is how many batches are encoded or under way to the store at a time:
+// more than a store's connections take up, and few enough that hundreds of
+// partitions do not each hold an encoded batch in memory while they wait for one.
+const mostPuts = 32
+
+// borrow gives the memory of one put and what to call when it is done.
+func (w *Writer) borrow(ctx context.Context) (*scratch, func(), error) {
+	select {
+	case w.room <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	s := w.scratch.Get().(*scratch)
+	return s, func() {
+		w.scratch.Put(s)
+		<-w.room
+	}, nil
+}
+
 // put writes the newest row of each key in b.
 func (w *Writer) put(ctx context.Context, b *feature.Batch, adv *Advance) (Result, error) {
-	s := w.scratch.Get().(*scratch)
-	defer w.scratch.Put(s)
+	s, done, err := w.borrow(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer done()
 	if err := w.rows(s, b); err != nil {
 		return Result{}, err
 	}
@@ -192,12 +216,15 @@ func (w *Writer) put(ctx context.Context, b *feature.Batch, adv *Advance) (Resul
 
 // fill is put without comparing, for keys that are absent.
 func (w *Writer) fill(ctx context.Context, b *feature.Batch) error {
-	s := w.scratch.Get().(*scratch)
-	defer w.scratch.Put(s)
+	s, done, err := w.borrow(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := w.rows(s, b); err != nil {
 		return err
 	}
-	err := w.store.Fill(ctx, s.rows)
+	err = w.store.Fill(ctx, s.rows)
 	s.forget()
 	return err
 }
