@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver
 )
@@ -59,8 +61,23 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	return p, p.Start(ctx)
 }
 
-// Start runs a stopped server again: same port, same data.
+// Start runs a stopped server again: same port, same data. The children of one
+// that was killed notice it a moment later, and until then it cannot be.
 func (p *Postgres) Start(ctx context.Context) error {
+	for {
+		err := p.start(ctx)
+		if err == nil || !strings.Contains(err.Error(), "pre-existing shared memory block") {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (p *Postgres) start(ctx context.Context) error {
 	cmd := p.cmd("postgres", "-D", filepath.Join(p.dir, "data"), "-p", strconv.Itoa(p.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=200")
 	proc, err := start(cmd, filepath.Join(filepath.Dir(p.dir), "postgres.log"), syscall.SIGINT)
