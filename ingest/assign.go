@@ -176,12 +176,33 @@ func (p *Pipeline) adoptView(ctx context.Context, i int, o *Outlets, fresh map[i
 			return err
 		}
 	}
-	return nil
+	return p.fence(ctx, i, o, fresh, ends)
 }
 
-// register makes the first commit of partitions that a table does not know yet.
-// It has no rows; it names the revision that judges the first events, and tells
-// the monitors of the partitions.
+// fence makes a commit without rows on partitions where an older revision judges
+// what may have been judged before. An owner who died may have a commit on its way
+// that hands over to another revision: landing after this worker has begun, it
+// would have others judge what this one has shown. Now it finds the table moved.
+func (p *Pipeline) fence(ctx context.Context, i int, o *Outlets, fresh map[int32]*partition, ends map[int32]int64) error {
+	c := &feature.Commit{ID: uuid.NewString(), View: o.View, Partitions: p.partitions()}
+	for id, part := range fresh {
+		pv := &part.views[i]
+		if pv.stopped != nil || pv.judge == nil {
+			continue
+		}
+		to := pv.at
+		to.Commit = c.ID
+		c.Advances = append(c.Advances, feature.Advance{From: pv.at, To: to, Drained: to.Next >= ends[id]})
+		pv.at, pv.drained = to, to.Next >= ends[id]
+	}
+	if len(c.Advances) == 0 {
+		return nil
+	}
+	return p.register(ctx, o, c)
+}
+
+// register makes a commit without rows. The first of a partition names the
+// revision that judges the first events, and tells the monitors of the partition.
 func (p *Pipeline) register(ctx context.Context, o *Outlets, c *feature.Commit) error {
 	for _, s := range o.Sinks {
 		s.Cut(c)

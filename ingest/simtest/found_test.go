@@ -49,3 +49,37 @@ func TestLostWhileStopping(t *testing.T) {
 		time.Sleep(10 * time.Second)
 	})
 }
+
+// TestCommitLandsLate: a worker dies, its last commit still on its way; the next
+// one has judged by the old revision what that commit gives to the new one, when
+// it lands. Nothing may have been shown that the table does not take.
+func TestCommitLandsLate(t *testing.T) {
+	p := quiet(1)
+	p.flush = 5 * time.Second
+	story(t, 3, p, func(d *driver) {
+		w := d.w
+		session := p.session + time.Second
+		next := func() *worker {
+			time.Sleep(session)
+			d.tidy()
+			return d.start()
+		}
+		k := d.start()
+		time.Sleep(2 * time.Second)
+		w.produceTo(d.rng, 0, 10)
+		time.Sleep(5 * time.Second)
+		k.die("with everything committed")
+		w.define(func(d *draft) { d.bounds("one", 40, 60) })
+		w.produceTo(d.rng, 0, 10)
+		k = next()
+		k.mu.Lock()
+		k.send = 20 * time.Second
+		k.mu.Unlock()
+		time.Sleep(6 * time.Second)
+		w.produceTo(d.rng, 0, 30)
+		k = next()
+		time.Sleep(2 * time.Second)
+		k.die("with nothing committed")
+		time.Sleep(20 * time.Second)
+	})
+}

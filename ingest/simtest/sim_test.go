@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -326,20 +327,25 @@ func (d *driver) stop(k *worker) {
 var deaths = []string{"positions", "append", "create", "put", "marks", "settle", "put_schema", "table.assign", "table.write", "table.stage", "table.commit", "table.settle",
 	"online.assign", "online.write", "online.settle"}
 
-func (d *driver) step() {
-	w, r := d.w, d.rng
-	for _, k := range d.workers {
+// tidy takes note of who has died.
+func (d *driver) tidy() {
+	for _, k := range slices.Clone(d.workers) {
 		if k.isDead() {
 			d.drop(k)
 		}
 	}
 	d.evict()
+}
+
+func (d *driver) step() {
+	w, r := d.w, d.rng
+	d.tidy()
 	if r.IntN(3) > 0 {
 		w.produce(r)
 	}
 	if len(d.workers) == 0 || len(d.workers) < w.plan.workers && r.IntN(3) == 0 {
 		if w.plan.changes && r.IntN(3) == 0 {
-			w.define(r, false) // while nobody looks, or somebody else
+			w.define(change(r)) // while nobody looks, or somebody else
 		}
 		k := d.start()
 		if r.IntN(4) == 0 {
@@ -386,7 +392,7 @@ func (d *driver) step() {
 	case 9:
 		if w.plan.changes {
 			w.hit("change")
-			w.define(r, false)
+			w.define(change(r))
 		}
 	case 10:
 		d.lose()

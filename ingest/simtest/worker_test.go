@@ -31,12 +31,13 @@ type worker struct {
 	met    *online.Metrics
 
 	mu     sync.Mutex
-	rng    *rand.Rand // guarded by mu
-	dead   bool       // guarded by mu; nothing it does has an effect any more
-	faulty bool       // guarded by mu
-	ended  time.Time  // guarded by mu; zero while it runs
-	outage time.Time  // guarded by mu; its stores do not answer until then
-	crash  string     // guarded by mu; the step at which it dies
+	rng    *rand.Rand    // guarded by mu
+	dead   bool          // guarded by mu; nothing it does has an effect any more
+	faulty bool          // guarded by mu
+	ended  time.Time     // guarded by mu; zero while it runs
+	outage time.Time     // guarded by mu; its stores do not answer until then
+	crash  string        // guarded by mu; the step at which it dies
+	send   time.Duration // guarded by mu; it dies when it commits, and the commit arrives that much later
 }
 
 func (w *world) start(name string, faulty bool) *worker {
@@ -112,6 +113,10 @@ func (k *worker) draw(op string) step {
 	}
 	if now := time.Now(); now.Before(k.outage) {
 		s.before = feature.Errorf(feature.Unavailable, "simtest."+op, "", "outage")
+		return s
+	}
+	if op == "append" && k.send > 0 {
+		s.dies, s.late, k.send = "after", k.send, 0
 		return s
 	}
 	if k.crash == op && k.faulty {

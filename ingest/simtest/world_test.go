@@ -2,15 +2,12 @@ package simtest
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -91,7 +88,7 @@ func newWorld(t testing.TB, seed uint64, p plan, rng *rand.Rand) *world {
 	w.must(err)
 	w.tables = offlinememory.Open()
 	w.store = onlinememory.New(nil)
-	w.define(rng, true)
+	w.define(begin(rng))
 	return w
 }
 
@@ -137,78 +134,6 @@ func (w *world) hit(what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hits[what]++
-}
-
-// define makes the next catalog revision, or the first.
-func (w *world) define(rng *rand.Rand, first bool) {
-	w.mu.Lock()
-	now := &rules{ages: 120, suite: map[string][]int{}, views: map[string]bool{}}
-	if r := w.rules[w.cat0()]; r != nil {
-		now.ages, now.suite, now.views = r.ages, maps.Clone(r.suite), maps.Clone(r.views)
-	}
-	w.mu.Unlock()
-	var defs []feature.Definition
-	source := func() {
-		defs = append(defs, &feature.Source{Meta: feature.Meta{Project: "p", Name: topic}, Topic: topic,
-			EventTime: feature.TimeField{Field: "at", Format: "unix_us"},
-			Schema:    fmt.Appendf(nil, `{"type":"object","required":["id"],"properties":{"age":{"type":["integer","null"],"maximum":%d}}}`, now.ages)})
-	}
-	suite := func(view string) {
-		now.suite[view] = []int{rng.IntN(20), 60 + rng.IntN(40)}
-		defs = append(defs, &feature.Suite{Meta: feature.Meta{Project: "p", Name: view}, Expectations: []feature.Expectation{{
-			Type: "expect_column_values_to_be_between", Kwargs: map[string]json.RawMessage{"column": json.RawMessage(`"score"`),
-				"min_value": json.RawMessage(strconv.Itoa(now.suite[view][0])), "max_value": json.RawMessage(strconv.Itoa(now.suite[view][1]))}}}})
-	}
-	view := func(name string, online bool) {
-		now.views[name] = true
-		v := &feature.View{Meta: feature.Meta{Project: "p", Name: name}, Source: topic, Entities: []string{"person"}, Online: &online,
-			Features: []feature.Field{{Name: "age", Type: feature.Int64}, {Name: "score", Type: feature.Int64}}}
-		if now.suite[name] != nil {
-			v.Suite = name
-		}
-		defs = append(defs, v)
-	}
-	switch {
-	case first:
-		defs = append(defs, &feature.Entity{Meta: feature.Meta{Project: "p", Name: "person"}, JoinKeys: []feature.Field{{Name: "id", Type: feature.String}}})
-		source()
-		suite("one")
-		view("one", true)
-		if rng.IntN(2) == 0 {
-			view("two", false)
-		}
-	case !now.views["three"] && rng.IntN(2) == 0:
-		suite("three")
-		view("three", rng.IntN(2) == 0)
-	case rng.IntN(3) == 0:
-		now.ages = 40 + rng.Int64N(90)
-		source()
-	case now.views["two"] && now.suite["two"] == nil && rng.IntN(2) == 0:
-		suite("two")
-		view("two", false)
-	default:
-		suite("one")
-	}
-	done, err := w.cat.Apply(context.Background(), registry.Request{Definitions: defs, AllowBreaking: true})
-	w.must(err)
-	if len(done.Faults) > 0 {
-		panic(fmt.Sprint(done.Faults))
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.rules[w.cat0()] = now
-	var names []string
-	for _, d := range defs {
-		names = append(names, string(d.Kind())+" "+d.GetMeta().Name)
-	}
-	w.noteLocked("revision %d: %s; ages to %d, scores %v", w.cat0(), strings.Join(names, ", "), now.ages, now.suite)
-}
-
-// cat0 is the catalog's newest revision.
-func (w *world) cat0() int64 {
-	c, err := w.cat.Current(context.Background())
-	w.must(err)
-	return c.Revision()
 }
 
 // produce appends random events to the log, sometimes in a transaction.
@@ -276,7 +201,7 @@ func (w *world) forget(rng *rand.Rand) {
 	w.mu.Lock()
 	for p := range w.parts {
 		low[p] = w.ends[p]
-		for name := range w.rules[w.cat0()].views {
+		for name := range w.rules[w.revision()].views {
 			if l := w.ledger[name]; l != nil {
 				low[p] = min(low[p], l.next(p))
 			} else {
