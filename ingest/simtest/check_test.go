@@ -37,6 +37,10 @@ func (w *world) checkTable(name string, t offline.Table, rows map[coord]string) 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l := w.ledger[name]
+	if l == nil {
+		w.wrongLocked("%s: no commit at all", name)
+		return
+	}
 	if len(rows) != len(l.rows) {
 		w.wrongLocked("%s: %d rows in the table, %d came with commits", name, len(rows), len(l.rows))
 	}
