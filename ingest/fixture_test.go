@@ -97,7 +97,9 @@ func (f *fixture) produce(events ...event) {
 	for _, e := range events {
 		recs = append(recs, e.rec)
 	}
-	require.NoError(f.t, f.cl.ProduceSync(f.t.Context(), recs...).FirstErr())
+	ctx, cancel := context.WithTimeout(f.t.Context(), 2*time.Minute) // else a broker that is gone is waited for until the whole package times out
+	defer cancel()
+	require.NoError(f.t, f.cl.ProduceSync(ctx, recs...).FirstErr())
 }
 
 // run starts a pipeline on writer w; stop ends it and returns what Run said.

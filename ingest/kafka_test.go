@@ -23,7 +23,7 @@ import (
 var quick = []string{
 	"group.consumer.min.heartbeat.interval.ms=100", "group.consumer.heartbeat.interval.ms=300", "group.min.session.timeout.ms=1000",
 	"group.consumer.min.session.timeout.ms=1000", "group.consumer.session.timeout.ms=6000",
-	"log.initial.task.delay.ms=500", "log.retention.check.interval.ms=500", "log.cleaner.backoff.ms=200", "log.segment.delete.delay.ms=200",
+	"log.initial.task.delay.ms=500", "log.retention.check.interval.ms=500", "log.cleaner.backoff.ms=200",
 }
 
 // TestRealKafka is what kfake cannot prove, on one real broker.

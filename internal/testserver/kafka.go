@@ -37,6 +37,11 @@ func Kafka(t testing.TB) *KafkaServer {
 func OwnKafka(t testing.TB, properties ...string) *KafkaServer {
 	t.Helper()
 	k := nativeKafka(t, t.Cleanup, properties...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("kafka said at the end:\n%s", k.Tail())
+		}
+	})
 	return &KafkaServer{Addr: k.Addr, control: control{k}}
 }
 

@@ -117,16 +117,16 @@ func (p *Process) await(ctx context.Context, ready func(context.Context) error) 
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended at its start: %w; it said:\n%s", filepath.Base(p.cmd.Path), p.err, p.tail())
+			return fmt.Errorf("%s ended at its start: %w; it said:\n%s", filepath.Base(p.cmd.Path), p.err, p.Tail())
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w; it said:\n%s", filepath.Base(p.cmd.Path), err, p.tail())
+			return fmt.Errorf("%s is not ready: %w; it said:\n%s", filepath.Base(p.cmd.Path), err, p.Tail())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// tail is the end of what the child printed.
-func (p *Process) tail() string {
+// Tail is the end of what the child printed.
+func (p *Process) Tail() string {
 	b, _ := os.ReadFile(p.log)
 	b = bytes.TrimSpace(b)
 	const most = 3000
