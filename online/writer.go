@@ -175,9 +175,9 @@ func (w *Writer) Revoke(parts []feature.Position) {
 }
 
 // mostPuts is how many batches are encoded or under way to the store at a time:
-// more than a store's connections take up, and few enough that hundreds of
+// enough to keep a store busy, and few enough that hundreds of
 // partitions do not each hold an encoded batch in memory while they wait for one.
-const mostPuts = 32
+const mostPuts = 16
 
 // borrow gives the memory of one put and what to call when it is done.
 func (w *Writer) borrow(ctx context.Context) (*scratch, func(), error) {
