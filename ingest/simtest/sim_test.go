@@ -111,6 +111,27 @@ func run(t *testing.T, first uint64, seeds int, one bool) {
 	})
 }
 
+// TestSimulationOfIceberg is the same over Iceberg tables in a folder: their
+// commits are not a map's, and take real time.
+func TestSimulationOfIceberg(t *testing.T) {
+	if !tagged(t) {
+		return
+	}
+	seeds := 20
+	if testing.Short() || raceOn {
+		seeds = 5
+	}
+	for i := range seeds {
+		seed := uint64(i) + 1
+		rng := rand.New(rand.NewPCG(seed, 99))
+		p := newPlan(rng)
+		p.iceberg = t.TempDir()
+		if w := live(t, seed, p, rng, life); len(w.faults) > 0 {
+			t.Fatalf("seed %d:\n%s", seed, w.report())
+		}
+	}
+}
+
 // report is what went wrong, and the last of what happened before.
 func (w *world) report() string {
 	w.mu.Lock()
@@ -138,6 +159,7 @@ type plan struct {
 	parts   int32
 	commit  time.Duration // the last step of a commit takes about this
 	trickle bool          // events come all the while
+	iceberg string        // folder of the tables; they are in memory where it is empty
 }
 
 func newPlan(r *rand.Rand) plan {
@@ -155,12 +177,15 @@ func newPlan(r *rand.Rand) plan {
 // simulate runs one seed.
 func simulate(t *testing.T, seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 99))
-	return live(t, seed, newPlan(rng), rng, func(d *driver) {
-		for range d.w.plan.steps {
-			d.step()
-			d.pass(time.Duration(d.rng.Int64N(int64(d.w.plan.session))))
-		}
-	})
+	return live(t, seed, newPlan(rng), rng, life)
+}
+
+// life is one step after the other.
+func life(d *driver) {
+	for range d.w.plan.steps {
+		d.step()
+		d.pass(time.Duration(d.rng.Int64N(int64(d.w.plan.session))))
+	}
 }
 
 // live is one life of a world: what act does, then the end.

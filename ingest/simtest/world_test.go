@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/weir-ml/weir/ingest/quarantine"
 	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/offline/iceberg"
 	offlinememory "github.com/weir-ml/weir/offline/memory"
 	onlinememory "github.com/weir-ml/weir/online/memory"
 	"github.com/weir-ml/weir/registry"
@@ -87,6 +89,10 @@ func newWorld(t testing.TB, seed uint64, p plan, rng *rand.Rand) *world {
 	w.cat, err = registry.Open(context.Background(), memory.New(), registry.Config{PollInterval: time.Hour, ConflictRetries: 5}, registry.Checks{}, nil, nil)
 	w.must(err)
 	w.tables = offlinememory.Open()
+	if p.iceberg != "" {
+		w.tables, err = iceberg.Open(context.Background(), "sqlite:"+filepath.Join(p.iceberg, "tables.db"), filepath.Join(p.iceberg, "tables"), w.log)
+		w.must(err)
+	}
 	w.store = onlinememory.New(nil)
 	w.define(begin(rng))
 	return w
@@ -96,6 +102,7 @@ func (w *world) close() {
 	w.cl.Close()
 	w.tx.Close()
 	_ = w.cat.Close()
+	w.must(w.tables.Close())
 	w.kafka.Close()
 }
 
