@@ -198,7 +198,7 @@ func (w *walk) tally(ctx context.Context, k int) error {
 		if !ok && in { // a stricter schema came later, say
 			t.lent++
 			var err error
-			if ok, hash, day, err = w.elsewhere(ctx, rec, w.defs[k]); err != nil {
+			if _, hash, day, err = w.elsewhere(ctx, rec, w.defs[k]); err != nil {
 				return err
 			}
 		}

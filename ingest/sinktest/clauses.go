@@ -494,7 +494,7 @@ func memoryGivenBack(w *world) {
 	x.stage(c)
 	x.discard(c)
 	x.write(2, 160)
-	c = x.cut(2)
+	x.cut(2)
 	x.adopt(x.locate(all(nil)))
 	x.empty("dropped")
 	x.write(0, 200)

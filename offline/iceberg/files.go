@@ -27,8 +27,6 @@ type files struct {
 	fault func(step, path string) error
 }
 
-func (f *files) fs(context.Context) (icebergio.IO, error) { return f, nil }
-
 func (f *files) may(step, path string) error {
 	if f.fault == nil {
 		return nil
