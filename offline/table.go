@@ -76,6 +76,10 @@ type File struct {
 	// Stats go into the table's metadata for other engines; given to Append,
 	// left nil by Load.
 	Stats []ColumnStats
+	// CreatedAt is when writing the file began, microseconds UTC by the writer's
+	// clock; given to Append and Replace, which refuse files from before the last
+	// sweep of orphans (it may have taken them); 0 from Load.
+	CreatedAt int64
 }
 
 // ColumnStats describes one column of one file.
@@ -88,10 +92,12 @@ type ColumnStats struct {
 	Min, Max []byte
 }
 
-// Version names a state of a table; the zero Version is the newest.
+// Version names a state of a table; the zero Version is the newest. At most one
+// of its fields is set.
 type Version struct {
 	Snapshot int64
 	Tag      string
+	At       int64 // the state at that time, microseconds UTC: the last snapshot that was made the newest then or before
 }
 
 // Table is the rows of one view. All methods may be called in parallel.
@@ -120,7 +126,95 @@ type Table interface {
 	// Tag names a snapshot so that expiry keeps it. The same tag on the same
 	// snapshot again changes nothing; on another one it is a Conflict.
 	Tag(ctx context.Context, name string, snapshot int64) error
+	// Untag takes a tag away; one that is not there is not an error.
+	Untag(ctx context.Context, name string) error
+	Upkeep
 	Close() error
+}
+
+// Upkeep is what keeps a table small and fast over years, and what goes back in
+// its history. All of it may run beside commits of any worker.
+type Upkeep interface {
+	// History lists the snapshots that the table still has, newest first by the
+	// time at which they were made; those that a rollback took off the table too.
+	History(ctx context.Context) ([]Snapshot, error)
+	// Replace names files in the place of others that hold the same rows, as one
+	// compare-and-swap: Conflict, with nothing changed, when one of r.Gone is no
+	// longer in the newest version. Positions stay; commits that land meanwhile
+	// survive. Nil also when this very rewrite (by ID) has landed before.
+	Replace(ctx context.Context, r *Rewrite) error
+	// Rollback makes an older snapshot the newest state again. Rows and positions
+	// go back together, so what came after is read from the log again; workers that
+	// stand further on get a Conflict and reload.
+	Rollback(ctx context.Context, r *Rollback) error
+	// Expire forgets snapshots: those that stopped being the newest before
+	// o.Before. Kept are the newest, o.Keep snapshots before it, and tagged ones.
+	// Files that no kept snapshot names are removed after the commit.
+	Expire(ctx context.Context, o ExpireOptions) (Expired, error)
+	// Sweep removes files in the table's folder that nothing names and that were
+	// written before o.Before, never one of a commit under way: what is that old may
+	// not be committed any more (see File.CreatedAt).
+	Sweep(ctx context.Context, o SweepOptions) (Swept, error)
+}
+
+// Snapshot is one state in a table's history.
+type Snapshot struct {
+	ID          int64
+	Parent      int64 // 0: none, or it has expired
+	CommittedAt int64 // microseconds UTC
+	// Operation is append, replace, overwrite or delete, as Iceberg names them.
+	Operation                string
+	Commit                   string // id of the commit or rewrite of ours that made it; "" for another engine's
+	Tags                     []string
+	Current                  bool // the newest state
+	Reached                  bool // an ancestor of the newest state, or it; false for those that a rollback took off
+	Files                    int64
+	Rows                     int64
+	Bytes                    int64
+	AddedRows, RemovedRows   int64 // against its parent
+	AddedFiles, RemovedFiles int64
+}
+
+// Rewrite replaces files by others with the same rows.
+type Rewrite struct {
+	ID   string // unique, the name of the rewrite in the snapshot's summary
+	Gone []File // as Load gave them
+	New  []File // made with Create
+}
+
+// Rollback goes back to a snapshot.
+type Rollback struct {
+	ID string // unique: becomes the commit of the positions that it sets
+	To int64
+	// Revision is the catalog revision that judges what is read again; 0 for those
+	// that judged it the first time.
+	Revision int64
+}
+
+// ExpireOptions say what may be forgotten.
+type ExpireOptions struct {
+	Before int64 // microseconds UTC
+	Keep   int   // that many snapshots before the newest are kept whatever their age
+	DryRun bool  // count, change nothing
+}
+
+// Expired is what an expiry forgot and removed.
+type Expired struct {
+	Snapshots, Kept int
+	Files           int   // data files, manifests and lists
+	Bytes           int64 // of data files
+}
+
+// SweepOptions say which orphans may go.
+type SweepOptions struct {
+	Before int64 // microseconds UTC
+	DryRun bool
+}
+
+// Swept is what a sweep removed.
+type Swept struct {
+	Files int
+	Bytes int64
 }
 
 // FileWriter writes one data file. Nothing is visible before Commit.

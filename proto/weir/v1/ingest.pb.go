@@ -761,471 +761,6 @@ func (x *IngestStatusResponse) GetViews() []*ViewStatus {
 	return nil
 }
 
-type ListQuarantineRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
-	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
-	Rule          string                 `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`    // all when empty
-	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"` // newest first; 100 when 0
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListQuarantineRequest) Reset() {
-	*x = ListQuarantineRequest{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListQuarantineRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListQuarantineRequest) ProtoMessage() {}
-
-func (x *ListQuarantineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListQuarantineRequest.ProtoReflect.Descriptor instead.
-func (*ListQuarantineRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *ListQuarantineRequest) GetProject() string {
-	if x != nil {
-		return x.Project
-	}
-	return ""
-}
-
-func (x *ListQuarantineRequest) GetView() string {
-	if x != nil {
-		return x.View
-	}
-	return ""
-}
-
-func (x *ListQuarantineRequest) GetRule() string {
-	if x != nil {
-		return x.Rule
-	}
-	return ""
-}
-
-func (x *ListQuarantineRequest) GetLimit() int32 {
-	if x != nil {
-		return x.Limit
-	}
-	return 0
-}
-
-// Reason is one rule that an event failed.
-type Reason struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Rule          string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
-	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
-	Value         string                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"` // shortened
-	Expected      string                 `protobuf:"bytes,4,opt,name=expected,proto3" json:"expected,omitempty"`
-	Severity      string                 `protobuf:"bytes,5,opt,name=severity,proto3" json:"severity,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Reason) Reset() {
-	*x = Reason{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Reason) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Reason) ProtoMessage() {}
-
-func (x *Reason) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Reason.ProtoReflect.Descriptor instead.
-func (*Reason) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *Reason) GetRule() string {
-	if x != nil {
-		return x.Rule
-	}
-	return ""
-}
-
-func (x *Reason) GetPath() string {
-	if x != nil {
-		return x.Path
-	}
-	return ""
-}
-
-func (x *Reason) GetValue() string {
-	if x != nil {
-		return x.Value
-	}
-	return ""
-}
-
-func (x *Reason) GetExpected() string {
-	if x != nil {
-		return x.Expected
-	}
-	return ""
-}
-
-func (x *Reason) GetSeverity() string {
-	if x != nil {
-		return x.Severity
-	}
-	return ""
-}
-
-type QuarantineEntry struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
-	Topic         string                 `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"`
-	TopicId       []byte                 `protobuf:"bytes,4,opt,name=topic_id,json=topicId,proto3" json:"topic_id,omitempty"`            // 16 bytes
-	Partition     int32                  `protobuf:"varint,5,opt,name=partition,proto3" json:"partition,omitempty"`                      // -1 for an import
-	Offset        int64                  `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`                            // row number for an import
-	RecordTime    int64                  `protobuf:"fixed64,7,opt,name=record_time,json=recordTime,proto3" json:"record_time,omitempty"` // microseconds since 1970 UTC
-	JudgedAt      int64                  `protobuf:"fixed64,8,opt,name=judged_at,json=judgedAt,proto3" json:"judged_at,omitempty"`       // microseconds since 1970 UTC; 0 when unknown
-	Revision      int64                  `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`                        // of the catalog that judged it
-	Reasons       []*Reason              `protobuf:"bytes,10,rep,name=reasons,proto3" json:"reasons,omitempty"`
-	Key           []byte                 `protobuf:"bytes,11,opt,name=key,proto3" json:"key,omitempty"`                                     // of the record
-	Payload       []byte                 `protobuf:"bytes,12,opt,name=payload,proto3" json:"payload,omitempty"`                             // as it came
-	PayloadSize   int64                  `protobuf:"varint,13,opt,name=payload_size,json=payloadSize,proto3" json:"payload_size,omitempty"` // also where the payload is left out
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *QuarantineEntry) Reset() {
-	*x = QuarantineEntry{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *QuarantineEntry) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*QuarantineEntry) ProtoMessage() {}
-
-func (x *QuarantineEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use QuarantineEntry.ProtoReflect.Descriptor instead.
-func (*QuarantineEntry) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *QuarantineEntry) GetProject() string {
-	if x != nil {
-		return x.Project
-	}
-	return ""
-}
-
-func (x *QuarantineEntry) GetView() string {
-	if x != nil {
-		return x.View
-	}
-	return ""
-}
-
-func (x *QuarantineEntry) GetTopic() string {
-	if x != nil {
-		return x.Topic
-	}
-	return ""
-}
-
-func (x *QuarantineEntry) GetTopicId() []byte {
-	if x != nil {
-		return x.TopicId
-	}
-	return nil
-}
-
-func (x *QuarantineEntry) GetPartition() int32 {
-	if x != nil {
-		return x.Partition
-	}
-	return 0
-}
-
-func (x *QuarantineEntry) GetOffset() int64 {
-	if x != nil {
-		return x.Offset
-	}
-	return 0
-}
-
-func (x *QuarantineEntry) GetRecordTime() int64 {
-	if x != nil {
-		return x.RecordTime
-	}
-	return 0
-}
-
-func (x *QuarantineEntry) GetJudgedAt() int64 {
-	if x != nil {
-		return x.JudgedAt
-	}
-	return 0
-}
-
-func (x *QuarantineEntry) GetRevision() int64 {
-	if x != nil {
-		return x.Revision
-	}
-	return 0
-}
-
-func (x *QuarantineEntry) GetReasons() []*Reason {
-	if x != nil {
-		return x.Reasons
-	}
-	return nil
-}
-
-func (x *QuarantineEntry) GetKey() []byte {
-	if x != nil {
-		return x.Key
-	}
-	return nil
-}
-
-func (x *QuarantineEntry) GetPayload() []byte {
-	if x != nil {
-		return x.Payload
-	}
-	return nil
-}
-
-func (x *QuarantineEntry) GetPayloadSize() int64 {
-	if x != nil {
-		return x.PayloadSize
-	}
-	return 0
-}
-
-type ListQuarantineResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Entries       []*QuarantineEntry     `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"` // payloads cut at 256 bytes
-	Rules         []*RuleCount           `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`     // over all entries of the view, not only those listed
-	Total         int64                  `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListQuarantineResponse) Reset() {
-	*x = ListQuarantineResponse{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListQuarantineResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListQuarantineResponse) ProtoMessage() {}
-
-func (x *ListQuarantineResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListQuarantineResponse.ProtoReflect.Descriptor instead.
-func (*ListQuarantineResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *ListQuarantineResponse) GetEntries() []*QuarantineEntry {
-	if x != nil {
-		return x.Entries
-	}
-	return nil
-}
-
-func (x *ListQuarantineResponse) GetRules() []*RuleCount {
-	if x != nil {
-		return x.Rules
-	}
-	return nil
-}
-
-func (x *ListQuarantineResponse) GetTotal() int64 {
-	if x != nil {
-		return x.Total
-	}
-	return 0
-}
-
-type ShowQuarantineRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
-	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
-	Topic         string                 `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"` // may be empty where partition and offset tell enough
-	Partition     int32                  `protobuf:"varint,4,opt,name=partition,proto3" json:"partition,omitempty"`
-	Offset        int64                  `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ShowQuarantineRequest) Reset() {
-	*x = ShowQuarantineRequest{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ShowQuarantineRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ShowQuarantineRequest) ProtoMessage() {}
-
-func (x *ShowQuarantineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ShowQuarantineRequest.ProtoReflect.Descriptor instead.
-func (*ShowQuarantineRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *ShowQuarantineRequest) GetProject() string {
-	if x != nil {
-		return x.Project
-	}
-	return ""
-}
-
-func (x *ShowQuarantineRequest) GetView() string {
-	if x != nil {
-		return x.View
-	}
-	return ""
-}
-
-func (x *ShowQuarantineRequest) GetTopic() string {
-	if x != nil {
-		return x.Topic
-	}
-	return ""
-}
-
-func (x *ShowQuarantineRequest) GetPartition() int32 {
-	if x != nil {
-		return x.Partition
-	}
-	return 0
-}
-
-func (x *ShowQuarantineRequest) GetOffset() int64 {
-	if x != nil {
-		return x.Offset
-	}
-	return 0
-}
-
-type ShowQuarantineResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Entry         *QuarantineEntry       `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ShowQuarantineResponse) Reset() {
-	*x = ShowQuarantineResponse{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[15]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ShowQuarantineResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ShowQuarantineResponse) ProtoMessage() {}
-
-func (x *ShowQuarantineResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[15]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ShowQuarantineResponse.ProtoReflect.Descriptor instead.
-func (*ShowQuarantineResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{15}
-}
-
-func (x *ShowQuarantineResponse) GetEntry() *QuarantineEntry {
-	if x != nil {
-		return x.Entry
-	}
-	return nil
-}
-
 var File_weir_v1_ingest_proto protoreflect.FileDescriptor
 
 const file_weir_v1_ingest_proto_rawDesc = "" +
@@ -1292,52 +827,10 @@ const file_weir_v1_ingest_proto_rawDesc = "" +
 	"\vlast_commit\x18\t \x01(\x10R\n" +
 	"lastCommit\"A\n" +
 	"\x14IngestStatusResponse\x12)\n" +
-	"\x05views\x18\x01 \x03(\v2\x13.weir.v1.ViewStatusR\x05views\"o\n" +
-	"\x15ListQuarantineRequest\x12\x18\n" +
-	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
-	"\x04view\x18\x02 \x01(\tR\x04view\x12\x12\n" +
-	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x14\n" +
-	"\x05limit\x18\x04 \x01(\x05R\x05limit\"~\n" +
-	"\x06Reason\x12\x12\n" +
-	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
-	"\x04path\x18\x02 \x01(\tR\x04path\x12\x14\n" +
-	"\x05value\x18\x03 \x01(\tR\x05value\x12\x1a\n" +
-	"\bexpected\x18\x04 \x01(\tR\bexpected\x12\x1a\n" +
-	"\bseverity\x18\x05 \x01(\tR\bseverity\"\xfa\x02\n" +
-	"\x0fQuarantineEntry\x12\x18\n" +
-	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
-	"\x04view\x18\x02 \x01(\tR\x04view\x12\x14\n" +
-	"\x05topic\x18\x03 \x01(\tR\x05topic\x12\x19\n" +
-	"\btopic_id\x18\x04 \x01(\fR\atopicId\x12\x1c\n" +
-	"\tpartition\x18\x05 \x01(\x05R\tpartition\x12\x16\n" +
-	"\x06offset\x18\x06 \x01(\x03R\x06offset\x12\x1f\n" +
-	"\vrecord_time\x18\a \x01(\x10R\n" +
-	"recordTime\x12\x1b\n" +
-	"\tjudged_at\x18\b \x01(\x10R\bjudgedAt\x12\x1a\n" +
-	"\brevision\x18\t \x01(\x03R\brevision\x12)\n" +
-	"\areasons\x18\n" +
-	" \x03(\v2\x0f.weir.v1.ReasonR\areasons\x12\x10\n" +
-	"\x03key\x18\v \x01(\fR\x03key\x12\x18\n" +
-	"\apayload\x18\f \x01(\fR\apayload\x12!\n" +
-	"\fpayload_size\x18\r \x01(\x03R\vpayloadSize\"\x8c\x01\n" +
-	"\x16ListQuarantineResponse\x122\n" +
-	"\aentries\x18\x01 \x03(\v2\x18.weir.v1.QuarantineEntryR\aentries\x12(\n" +
-	"\x05rules\x18\x02 \x03(\v2\x12.weir.v1.RuleCountR\x05rules\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x03R\x05total\"\x91\x01\n" +
-	"\x15ShowQuarantineRequest\x12\x18\n" +
-	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
-	"\x04view\x18\x02 \x01(\tR\x04view\x12\x14\n" +
-	"\x05topic\x18\x03 \x01(\tR\x05topic\x12\x1c\n" +
-	"\tpartition\x18\x04 \x01(\x05R\tpartition\x12\x16\n" +
-	"\x06offset\x18\x05 \x01(\x03R\x06offset\"H\n" +
-	"\x16ShowQuarantineResponse\x12.\n" +
-	"\x05entry\x18\x01 \x01(\v2\x18.weir.v1.QuarantineEntryR\x05entry2\x95\x01\n" +
+	"\x05views\x18\x01 \x03(\v2\x13.weir.v1.ViewStatusR\x05views2\x95\x01\n" +
 	"\rIngestService\x12=\n" +
 	"\x06Import\x12\x16.weir.v1.ImportRequest\x1a\x17.weir.v1.ImportResponse(\x010\x01\x12E\n" +
-	"\x06Status\x12\x1c.weir.v1.IngestStatusRequest\x1a\x1d.weir.v1.IngestStatusResponse2\xa5\x01\n" +
-	"\x11QuarantineService\x12G\n" +
-	"\x04List\x12\x1e.weir.v1.ListQuarantineRequest\x1a\x1f.weir.v1.ListQuarantineResponse\x12G\n" +
-	"\x04Show\x12\x1e.weir.v1.ShowQuarantineRequest\x1a\x1f.weir.v1.ShowQuarantineResponseB.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
+	"\x06Status\x12\x1c.weir.v1.IngestStatusRequest\x1a\x1d.weir.v1.IngestStatusResponseB.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
 
 var (
 	file_weir_v1_ingest_proto_rawDescOnce sync.Once
@@ -1351,51 +844,37 @@ func file_weir_v1_ingest_proto_rawDescGZIP() []byte {
 	return file_weir_v1_ingest_proto_rawDescData
 }
 
-var file_weir_v1_ingest_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_weir_v1_ingest_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_weir_v1_ingest_proto_goTypes = []any{
-	(*ImportHeader)(nil),           // 0: weir.v1.ImportHeader
-	(*ImportRequest)(nil),          // 1: weir.v1.ImportRequest
-	(*ImportProgress)(nil),         // 2: weir.v1.ImportProgress
-	(*ImportResult)(nil),           // 3: weir.v1.ImportResult
-	(*RuleCount)(nil),              // 4: weir.v1.RuleCount
-	(*ImportResponse)(nil),         // 5: weir.v1.ImportResponse
-	(*IngestStatusRequest)(nil),    // 6: weir.v1.IngestStatusRequest
-	(*PartitionStatus)(nil),        // 7: weir.v1.PartitionStatus
-	(*ViewStatus)(nil),             // 8: weir.v1.ViewStatus
-	(*IngestStatusResponse)(nil),   // 9: weir.v1.IngestStatusResponse
-	(*ListQuarantineRequest)(nil),  // 10: weir.v1.ListQuarantineRequest
-	(*Reason)(nil),                 // 11: weir.v1.Reason
-	(*QuarantineEntry)(nil),        // 12: weir.v1.QuarantineEntry
-	(*ListQuarantineResponse)(nil), // 13: weir.v1.ListQuarantineResponse
-	(*ShowQuarantineRequest)(nil),  // 14: weir.v1.ShowQuarantineRequest
-	(*ShowQuarantineResponse)(nil), // 15: weir.v1.ShowQuarantineResponse
-	nil,                            // 16: weir.v1.ImportHeader.OptionsEntry
+	(*ImportHeader)(nil),         // 0: weir.v1.ImportHeader
+	(*ImportRequest)(nil),        // 1: weir.v1.ImportRequest
+	(*ImportProgress)(nil),       // 2: weir.v1.ImportProgress
+	(*ImportResult)(nil),         // 3: weir.v1.ImportResult
+	(*RuleCount)(nil),            // 4: weir.v1.RuleCount
+	(*ImportResponse)(nil),       // 5: weir.v1.ImportResponse
+	(*IngestStatusRequest)(nil),  // 6: weir.v1.IngestStatusRequest
+	(*PartitionStatus)(nil),      // 7: weir.v1.PartitionStatus
+	(*ViewStatus)(nil),           // 8: weir.v1.ViewStatus
+	(*IngestStatusResponse)(nil), // 9: weir.v1.IngestStatusResponse
+	nil,                          // 10: weir.v1.ImportHeader.OptionsEntry
 }
 var file_weir_v1_ingest_proto_depIdxs = []int32{
-	16, // 0: weir.v1.ImportHeader.options:type_name -> weir.v1.ImportHeader.OptionsEntry
+	10, // 0: weir.v1.ImportHeader.options:type_name -> weir.v1.ImportHeader.OptionsEntry
 	0,  // 1: weir.v1.ImportRequest.header:type_name -> weir.v1.ImportHeader
 	4,  // 2: weir.v1.ImportResult.rules:type_name -> weir.v1.RuleCount
 	2,  // 3: weir.v1.ImportResponse.progress:type_name -> weir.v1.ImportProgress
 	3,  // 4: weir.v1.ImportResponse.result:type_name -> weir.v1.ImportResult
 	7,  // 5: weir.v1.ViewStatus.partitions:type_name -> weir.v1.PartitionStatus
 	8,  // 6: weir.v1.IngestStatusResponse.views:type_name -> weir.v1.ViewStatus
-	11, // 7: weir.v1.QuarantineEntry.reasons:type_name -> weir.v1.Reason
-	12, // 8: weir.v1.ListQuarantineResponse.entries:type_name -> weir.v1.QuarantineEntry
-	4,  // 9: weir.v1.ListQuarantineResponse.rules:type_name -> weir.v1.RuleCount
-	12, // 10: weir.v1.ShowQuarantineResponse.entry:type_name -> weir.v1.QuarantineEntry
-	1,  // 11: weir.v1.IngestService.Import:input_type -> weir.v1.ImportRequest
-	6,  // 12: weir.v1.IngestService.Status:input_type -> weir.v1.IngestStatusRequest
-	10, // 13: weir.v1.QuarantineService.List:input_type -> weir.v1.ListQuarantineRequest
-	14, // 14: weir.v1.QuarantineService.Show:input_type -> weir.v1.ShowQuarantineRequest
-	5,  // 15: weir.v1.IngestService.Import:output_type -> weir.v1.ImportResponse
-	9,  // 16: weir.v1.IngestService.Status:output_type -> weir.v1.IngestStatusResponse
-	13, // 17: weir.v1.QuarantineService.List:output_type -> weir.v1.ListQuarantineResponse
-	15, // 18: weir.v1.QuarantineService.Show:output_type -> weir.v1.ShowQuarantineResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	1,  // 7: weir.v1.IngestService.Import:input_type -> weir.v1.ImportRequest
+	6,  // 8: weir.v1.IngestService.Status:input_type -> weir.v1.IngestStatusRequest
+	5,  // 9: weir.v1.IngestService.Import:output_type -> weir.v1.ImportResponse
+	9,  // 10: weir.v1.IngestService.Status:output_type -> weir.v1.IngestStatusResponse
+	9,  // [9:11] is the sub-list for method output_type
+	7,  // [7:9] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_ingest_proto_init() }
@@ -1417,9 +896,9 @@ func file_weir_v1_ingest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_ingest_proto_rawDesc), len(file_weir_v1_ingest_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   11,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   1,
 		},
 		GoTypes:           file_weir_v1_ingest_proto_goTypes,
 		DependencyIndexes: file_weir_v1_ingest_proto_depIdxs,
