@@ -107,6 +107,11 @@ type Table interface {
 	// Columns are the columns that files are written with: join keys, features
 	// in the view's order, system columns. Shared; do not change it.
 	Columns() []Column
+	// AllColumns are the columns of the table as it was last seen (by Load, say),
+	// in the order of its schema: those that the view has lost, or does not have
+	// yet, too. Files that take the place of others are written with all of them.
+	// Type is InvalidType where another engine added a column that Weir has no type for.
+	AllColumns() []Column
 	// Positions is where the newest version stands; cheaper than Load.
 	Positions(ctx context.Context) ([]feature.Position, error)
 	// Load returns the table at v; NotFound when there is no such version.

@@ -35,6 +35,13 @@ func (t *Table) View() *feature.View       { return t.view }
 func (t *Table) Columns() []offline.Column { return t.cols }
 func (t *Table) Close() error              { return nil }
 
+// AllColumns are those of the newest metadata seen.
+func (t *Table) AllColumns() []offline.Column {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return columns(t.last.meta)
+}
+
 // Location is the table's folder as a file URI, for other engines and for upkeep.
 func (t *Table) Location() string { return t.location }
 

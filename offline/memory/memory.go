@@ -4,9 +4,11 @@ package memory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,6 +93,24 @@ type table struct {
 func (t *table) View() *feature.View       { return t.view }
 func (t *table) Columns() []offline.Column { return t.cols }
 func (t *table) Close() error              { return nil }
+
+// AllColumns are in the order in which the table got them, system columns last.
+func (t *table) AllColumns() []offline.Column {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]offline.Column, 0, len(t.cols))
+	for _, c := range t.cols {
+		out = append(out, c)
+	}
+	system := func(c offline.Column) int {
+		if strings.HasPrefix(c.Name, "_") {
+			return 1
+		}
+		return 0
+	}
+	slices.SortFunc(out, func(a, b offline.Column) int { return cmp.Or(system(a)-system(b), a.ID-b.ID) })
+	return out
+}
 
 func (t *table) Positions(context.Context) ([]feature.Position, error) {
 	t.mu.Lock()
