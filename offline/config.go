@@ -22,6 +22,8 @@ type Config struct {
 	RowGroupRows int `koanf:"row_group_rows"`
 	// PageBytes is the size of a page, uncompressed.
 	PageBytes int `koanf:"page_bytes"`
+	// Upkeep says how the tables are kept small.
+	Upkeep UpkeepConfig `koanf:"upkeep"`
 }
 
 var compressions = []string{"zstd", "snappy", "none"}
@@ -33,6 +35,7 @@ func DefaultConfig() Config {
 		Compression:  "zstd",
 		RowGroupRows: 1 << 18,
 		PageBytes:    64 << 10,
+		Upkeep:       DefaultUpkeepConfig(),
 	}
 }
 
@@ -51,5 +54,5 @@ func (c Config) Validate() error {
 	if c.PageBytes < 4<<10 || c.PageBytes > 16<<20 {
 		errs = append(errs, fmt.Errorf("offline.page_bytes: must be from %d to %d (got %d)", 4<<10, 16<<20, c.PageBytes))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Upkeep.Validate())...)
 }

@@ -1,0 +1,77 @@
+package offline
+
+import (
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// keeperMetrics are what upkeep shows of itself and of the tables.
+type keeperMetrics struct {
+	runs                                                *prometheus.CounterVec
+	mergedFiles, mergedBytes, snapshots, files, orphans *prometheus.CounterVec
+	last, tableFiles, tableSnapshots, tableRows, bytes  *prometheus.GaugeVec
+}
+
+func newKeeperMetrics(reg prometheus.Registerer) *keeperMetrics {
+	view := []string{"project", "view"}
+	counter := func(name, help string, more ...string) *prometheus.CounterVec {
+		return register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "weir", Subsystem: "upkeep", Name: name, Help: help}, append(view[:2:2], more...)))
+	}
+	gauge := func(subsystem, name, help string) *prometheus.GaugeVec {
+		return register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Subsystem: subsystem, Name: name, Help: help}, view))
+	}
+	return &keeperMetrics{
+		runs:           counter("runs_total", "Steps of upkeep (compact, expire, sweep) by how they went: ok, conflict (somebody else was first) or error.", "step", "result"),
+		mergedFiles:    counter("files_compacted_total", "Data files that compaction has replaced."),
+		mergedBytes:    counter("bytes_compacted_total", "Bytes of the data files that compaction has replaced."),
+		snapshots:      counter("snapshots_expired_total", "Snapshots of tables that have expired."),
+		files:          counter("files_removed_total", "Files that went with expired snapshots."),
+		orphans:        counter("orphans_removed_total", "Files removed that nothing named."),
+		last:           gauge("upkeep", "last_success_timestamp_seconds", "When a table last had all it needed from this process."),
+		tableFiles:     gauge("table", "files", "Data files of a table's newest state."),
+		tableSnapshots: gauge("table", "snapshots", "Snapshots that a table has."),
+		tableRows:      gauge("table", "rows", "Rows of a table."),
+		bytes:          gauge("table", "bytes", "Bytes of the data files of a table's newest state."),
+	}
+}
+
+func labelsOf(v *feature.View) []string {
+	project, name, _ := strings.Cut(v.ID(), "/")
+	return []string{project, name}
+}
+
+func (m *keeperMetrics) compacted(v *feature.View, x Merged) {
+	m.mergedFiles.WithLabelValues(labelsOf(v)...).Add(float64(x.Gone))
+	m.mergedBytes.WithLabelValues(labelsOf(v)...).Add(float64(x.Bytes))
+}
+
+func (m *keeperMetrics) expired(v *feature.View, x Expired) {
+	m.snapshots.WithLabelValues(labelsOf(v)...).Add(float64(x.Snapshots))
+	m.files.WithLabelValues(labelsOf(v)...).Add(float64(x.Files))
+}
+
+func (m *keeperMetrics) swept(v *feature.View, x Swept) {
+	m.orphans.WithLabelValues(labelsOf(v)...).Add(float64(x.Files))
+}
+
+func (m *keeperMetrics) show(v *feature.View, st *State, snapshots int) {
+	var size int64
+	for _, f := range st.Files {
+		size += f.Bytes
+	}
+	l := labelsOf(v)
+	m.tableFiles.WithLabelValues(l...).Set(float64(len(st.Files)))
+	m.tableSnapshots.WithLabelValues(l...).Set(float64(snapshots))
+	m.tableRows.WithLabelValues(l...).Set(float64(st.Rows))
+	m.bytes.WithLabelValues(l...).Set(float64(size))
+}
+
+func (m *keeperMetrics) hide(view string) {
+	project, name, _ := strings.Cut(view, "/")
+	for _, g := range []*prometheus.GaugeVec{m.last, m.tableFiles, m.tableSnapshots, m.tableRows, m.bytes} {
+		g.DeleteLabelValues(project, name)
+	}
+}
