@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need on Debian: a C compiler (the race detector wants
-# one), redis-server, PostgreSQL, a Java runtime with Maven, and Apache Kafka's
-# jars. Does nothing, quickly, where all of it is there.
+# one), redis-server, PostgreSQL, a Java runtime with Maven, Apache Kafka's
+# jars, and the Versity S3 gateway, which Go builds. Does nothing, quickly, where all of it is there.
 #
 #   scripts/setup-test.sh            what `make test` needs
 #   scripts/setup-test.sh --peers    also uv, for programs of other projects that `make test-peers` compares with
@@ -13,7 +13,10 @@ set -euo pipefail
 
 kafka_version=4.3.1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/weir
+s3_version=1.8.0
 kafka_home=${WEIR_TEST_KAFKA_HOME:-$cache/kafka-$kafka_version}
+
+s3_home=$cache/versitygw-$s3_version
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -96,6 +99,23 @@ fetch_kafka() {
 	rm -rf "$work"
 }
 
+# build_s3 puts the server in place by one rename, like fetch_kafka.
+build_s3() {
+	have "${GO:-go}" || return 1
+	local work
+	mkdir -p "${s3_home%/*}"
+	work=$(mktemp -d "${s3_home%/*}/versitygw.XXXXXX")
+	say "building the Versity S3 gateway $s3_version"
+	if ! GOBIN=$work CGO_ENABLED=0 GOFLAGS= "${GO:-go}" install -trimpath -ldflags '-s -w' "github.com/versity/versitygw/cmd/versitygw@v$s3_version" >"$work/log" 2>&1 </dev/null; then
+		tail -n 20 "$work/log" >&2
+		say "go could not build the Versity S3 gateway $s3_version"
+		rm -rf "$work"
+		return 1
+	fi
+	rm -rf "$s3_home"
+	mv "$work" "$s3_home"
+}
+
 install_uv() {
 	have uv || [ -x "$cache/uv/bin/uv" ] && return 0
 	python3 -c 'import venv, ensurepip' 2>/dev/null || install python3-venv || return 1
@@ -104,7 +124,7 @@ install_uv() {
 	python3 -m venv "$cache/uv" >&2 && "$cache/uv/bin/python" -m pip install -q uv >&2
 }
 
-ready() { have gcc && have redis-server && postgres_there && java_works && jars_there; }
+ready() { have gcc && have redis-server && postgres_there && java_works && jars_there && [ -x "$s3_home/versitygw" ]; }
 
 missing=0
 if ! ready; then
@@ -120,6 +140,7 @@ if ! ready; then
 	jars_there || have mvn || packages+=(maven)
 	if [ "${#packages[@]}" -gt 0 ]; then install "${packages[@]}" 9>&- || missing=1; fi
 	jars_there || fetch_kafka 9>&- || missing=1
+	[ -x "$s3_home/versitygw" ] || build_s3 9>&- || missing=1
 	exec 9>&-
 fi
 if [ "${1:-}" = --peers ]; then install_uv || missing=1; fi

@@ -162,6 +162,7 @@ var bounds = []struct {
 }{
 	{"github.com/redis/go-redis/v9", []string{"online/redis/", "cmd/", "bench/"}, "Redis is behind online.Store"},
 	{"github.com/apache/iceberg-go", []string{"offline/iceberg/", "bench/"}, "Iceberg is behind offline.Table"},
+	{"github.com/aws", []string{"internal/objects/", "internal/testserver/", "bench/"}, "S3 is behind objects.Bucket"},
 	{"github.com/twmb/franz-go/pkg/kfake", []string{"cmd/weir/embedded/"}, "the embedded broker is started by cmd/weir/embedded"},
 	{"github.com/alicebob/miniredis/v2", []string{"cmd/weir/embedded/"}, "the embedded Redis is started by cmd/weir/embedded"},
 	{"github.com/testcontainers/testcontainers-go", []string{"internal/testserver/"}, "tests ask internal/testserver for servers"},

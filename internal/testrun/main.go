@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	servers := flag.Bool("servers", false, "start a Kafka and a PostgreSQL for all packages")
+	servers := flag.Bool("servers", false, "start a Kafka, a PostgreSQL and an S3 server for all packages")
 	require := flag.Bool("require", false, "a skip for an absent server or ../shared is a failure")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -118,6 +118,13 @@ func startServers(ctx context.Context, dir string) (env []string, end func()) {
 			return "", nil, err
 		}
 		return p.URL, p.Kill, err
+	})
+	launch("WEIR_TEST_S3", func(dir string) (string, func(), error) {
+		s, err := native.StartS3(ctx, dir)
+		if s == nil || s.Process == nil {
+			return "", nil, err
+		}
+		return s.URL(), s.Kill, err
 	})
 	wg.Wait()
 	return env, func() {

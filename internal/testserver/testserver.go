@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/weir-ml/weir/internal/testserver/native"
 )
 
 // startWithin bounds the start of a server on a busy machine.
@@ -33,6 +35,7 @@ type shared struct {
 	mu      sync.Mutex
 	active  bool // Main runs, and will clean up
 	kafka   *KafkaServer
+	s3      *native.S3
 	cleanup []func()
 }
 
@@ -130,7 +133,7 @@ func (c *control) Start(t testing.TB) {
 func (c *control) own(t testing.TB) child {
 	t.Helper()
 	if c.child == nil {
-		t.Fatal("other tests may use this server: ask for one with OwnKafka, OwnRedis or OwnPostgres")
+		t.Fatal("other tests may use this server: ask for one with OwnKafka, OwnRedis, OwnPostgres or OwnS3")
 	}
 	return c.child
 }

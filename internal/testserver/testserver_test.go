@@ -118,6 +118,24 @@ func TestPostgresGivesEachItsOwn(t *testing.T) {
 	}
 }
 
+func TestS3GivesEachItsOwn(t *testing.T) {
+	a, b := testserver.S3(t), testserver.S3(t)
+	a.Put(t, "folder/x", []byte("1"))
+	require.Equal(t, []string{"folder/x"}, a.Keys(t, ""))
+	require.Empty(t, b.Keys(t, ""))
+	a.Delete(t, "folder/x")
+	require.Empty(t, a.Keys(t, ""))
+}
+
+func TestOwnS3KeepsItsObjects(t *testing.T) {
+	s := testserver.OwnS3(t)
+	s.Put(t, "x", []byte("1"))
+	s.Kill(t)
+	s.Start(t)
+	require.Equal(t, []string{"x"}, s.Keys(t, ""))
+	require.Zero(t, s.Uploads(t))
+}
+
 // TestChildrenDieWithTheirParent kills a process that has started a server.
 func TestChildrenDieWithTheirParent(t *testing.T) {
 	testserver.OwnRedis(t) // skips where there is none
