@@ -10,13 +10,13 @@ import (
 
 // System columns of every table, after the join keys and the features.
 const (
-	ColEffective = "_effective_time" // timestamp, microseconds UTC: the earlier of the next two
-	ColEvent     = "_event_time"     // timestamp, microseconds UTC
-	ColKnown     = "_known_time"     // timestamp, microseconds UTC
-	ColTopicID   = "_topic_id"       // 16 bytes
-	ColPartition = "_partition"      // int32; -1 for imports
-	ColOffset    = "_offset"         // int64; row number for imports
-	ColTombstone = "_tombstone"      // bool
+	ColEffective = "_effective_time"  // timestamp, microseconds UTC: the earlier of the next two
+	ColEvent     = "_event_time"      // timestamp, microseconds UTC
+	ColKnown     = "_known_time"      // timestamp, microseconds UTC
+	ColTopicID   = "_topic_id"        // 16 bytes
+	ColPartition = "_topic_partition" // int32; -1 for imports. Not _partition: Iceberg keeps that name for itself, and Spark refuses such a table
+	ColOffset    = "_offset"          // int64; row number for imports
+	ColTombstone = "_tombstone"       // bool
 )
 
 // Unknown bounds of a File: nothing can be concluded from them.

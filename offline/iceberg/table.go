@@ -120,6 +120,9 @@ func (t *Table) change(ctx context.Context, op string, fn func(*loaded, *table.T
 
 // evolve adds the columns that the view has gained.
 func (t *Table) evolve(ctx context.Context) error {
+	if err := t.renameOld(ctx); err != nil {
+		return err
+	}
 	missing, err := offline.Evolve(t.view, keyNames(t.last.meta), columns(t.last.meta))
 	if err != nil {
 		return err
