@@ -71,12 +71,15 @@ func (Clock) EnumDescriptor() ([]byte, []int) {
 }
 
 type SnapshotHeader struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
-	Service       string                 `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
-	Clock         Clock                  `protobuf:"varint,3,opt,name=clock,proto3,enum=weir.v1.Clock" json:"clock,omitempty"`
-	TimeColumn    string                 `protobuf:"bytes,4,opt,name=time_column,json=timeColumn,proto3" json:"time_column,omitempty"` // of the spine; "event_timestamp" when empty
-	SpineRows     int64                  `protobuf:"varint,5,opt,name=spine_rows,json=spineRows,proto3" json:"spine_rows,omitempty"`   // for the progress; 0 when unknown
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Project    string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
+	Service    string                 `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Clock      Clock                  `protobuf:"varint,3,opt,name=clock,proto3,enum=weir.v1.Clock" json:"clock,omitempty"`
+	TimeColumn string                 `protobuf:"bytes,4,opt,name=time_column,json=timeColumn,proto3" json:"time_column,omitempty"` // of the spine; "event_timestamp" when empty
+	SpineRows  int64                  `protobuf:"varint,5,opt,name=spine_rows,json=spineRows,proto3" json:"spine_rows,omitempty"`   // for the progress; 0 when unknown
+	// Versions of the tables, the newest where nothing is said: a snapshot's id, a tag
+	// or a time (RFC 3339) for all views, or VIEW=VERSION for one.
+	Versions      []string `protobuf:"bytes,6,rep,name=versions,proto3" json:"versions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -144,6 +147,13 @@ func (x *SnapshotHeader) GetSpineRows() int64 {
 		return x.SpineRows
 	}
 	return 0
+}
+
+func (x *SnapshotHeader) GetVersions() []string {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
 }
 
 type CreateSnapshotRequest struct {
@@ -1060,7 +1070,7 @@ var File_weir_v1_snapshots_proto protoreflect.FileDescriptor
 
 const file_weir_v1_snapshots_proto_rawDesc = "" +
 	"\n" +
-	"\x17weir/v1/snapshots.proto\x12\aweir.v1\x1a\x16weir/v1/features.proto\"\xaa\x01\n" +
+	"\x17weir/v1/snapshots.proto\x12\aweir.v1\x1a\x16weir/v1/features.proto\"\xc6\x01\n" +
 	"\x0eSnapshotHeader\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12$\n" +
@@ -1068,7 +1078,8 @@ const file_weir_v1_snapshots_proto_rawDesc = "" +
 	"\vtime_column\x18\x04 \x01(\tR\n" +
 	"timeColumn\x12\x1d\n" +
 	"\n" +
-	"spine_rows\x18\x05 \x01(\x03R\tspineRows\"j\n" +
+	"spine_rows\x18\x05 \x01(\x03R\tspineRows\x12\x1a\n" +
+	"\bversions\x18\x06 \x03(\tR\bversions\"j\n" +
 	"\x15CreateSnapshotRequest\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x17.weir.v1.SnapshotHeaderH\x00R\x06header\x12\x16\n" +
 	"\x05spine\x18\x02 \x01(\fH\x00R\x05spineB\x06\n" +

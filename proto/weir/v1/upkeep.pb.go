@@ -981,6 +981,588 @@ func (*MaterializeResponse_Progress) isMaterializeResponse_Part() {}
 
 func (*MaterializeResponse_Result) isMaterializeResponse_Part() {}
 
+type CompactRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`              // all when empty
+	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`                    // all when empty
+	DryRun        bool                   `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // say what would be merged, change nothing
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompactRequest) Reset() {
+	*x = CompactRequest{}
+	mi := &file_weir_v1_upkeep_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompactRequest) ProtoMessage() {}
+
+func (x *CompactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_upkeep_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompactRequest.ProtoReflect.Descriptor instead.
+func (*CompactRequest) Descriptor() ([]byte, []int) {
+	return file_weir_v1_upkeep_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *CompactRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *CompactRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *CompactRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type CompactProgress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	View          string                 `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"` // project/view
+	Rows          int64                  `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	Total         int64                  `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"` // 0 when unknown
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompactProgress) Reset() {
+	*x = CompactProgress{}
+	mi := &file_weir_v1_upkeep_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompactProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompactProgress) ProtoMessage() {}
+
+func (x *CompactProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_upkeep_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompactProgress.ProtoReflect.Descriptor instead.
+func (*CompactProgress) Descriptor() ([]byte, []int) {
+	return file_weir_v1_upkeep_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CompactProgress) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *CompactProgress) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *CompactProgress) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type CompactResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
+	Files         int64                  `protobuf:"varint,3,opt,name=files,proto3" json:"files,omitempty"`                          // that were (or would be) replaced
+	Made          int64                  `protobuf:"varint,4,opt,name=made,proto3" json:"made,omitempty"`                            // files in their place; 0 of a dry run
+	Rows          int64                  `protobuf:"varint,5,opt,name=rows,proto3" json:"rows,omitempty"`                            // in them
+	Bytes         int64                  `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`                          // of the files that were replaced
+	BytesMade     int64                  `protobuf:"varint,7,opt,name=bytes_made,json=bytesMade,proto3" json:"bytes_made,omitempty"` // of the files in their place; 0 of a dry run
+	FilesLeft     int64                  `protobuf:"varint,8,opt,name=files_left,json=filesLeft,proto3" json:"files_left,omitempty"` // data files that the table has now
+	Conflicts     int64                  `protobuf:"varint,9,opt,name=conflicts,proto3" json:"conflicts,omitempty"`                  // merges given up because somebody else had changed the files meanwhile
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompactResult) Reset() {
+	*x = CompactResult{}
+	mi := &file_weir_v1_upkeep_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompactResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompactResult) ProtoMessage() {}
+
+func (x *CompactResult) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_upkeep_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompactResult.ProtoReflect.Descriptor instead.
+func (*CompactResult) Descriptor() ([]byte, []int) {
+	return file_weir_v1_upkeep_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CompactResult) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *CompactResult) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *CompactResult) GetFiles() int64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *CompactResult) GetMade() int64 {
+	if x != nil {
+		return x.Made
+	}
+	return 0
+}
+
+func (x *CompactResult) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *CompactResult) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *CompactResult) GetBytesMade() int64 {
+	if x != nil {
+		return x.BytesMade
+	}
+	return 0
+}
+
+func (x *CompactResult) GetFilesLeft() int64 {
+	if x != nil {
+		return x.FilesLeft
+	}
+	return 0
+}
+
+func (x *CompactResult) GetConflicts() int64 {
+	if x != nil {
+		return x.Conflicts
+	}
+	return 0
+}
+
+type CompactResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Part:
+	//
+	//	*CompactResponse_Progress
+	//	*CompactResponse_Result
+	Part          isCompactResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompactResponse) Reset() {
+	*x = CompactResponse{}
+	mi := &file_weir_v1_upkeep_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompactResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompactResponse) ProtoMessage() {}
+
+func (x *CompactResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_upkeep_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompactResponse.ProtoReflect.Descriptor instead.
+func (*CompactResponse) Descriptor() ([]byte, []int) {
+	return file_weir_v1_upkeep_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CompactResponse) GetPart() isCompactResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *CompactResponse) GetProgress() *CompactProgress {
+	if x != nil {
+		if x, ok := x.Part.(*CompactResponse_Progress); ok {
+			return x.Progress
+		}
+	}
+	return nil
+}
+
+func (x *CompactResponse) GetResult() *CompactResult {
+	if x != nil {
+		if x, ok := x.Part.(*CompactResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+type isCompactResponse_Part interface {
+	isCompactResponse_Part()
+}
+
+type CompactResponse_Progress struct {
+	Progress *CompactProgress `protobuf:"bytes,1,opt,name=progress,proto3,oneof"`
+}
+
+type CompactResponse_Result struct {
+	Result *CompactResult `protobuf:"bytes,2,opt,name=result,proto3,oneof"` // once a view
+}
+
+func (*CompactResponse_Progress) isCompactResponse_Part() {}
+
+func (*CompactResponse_Result) isCompactResponse_Part() {}
+
+type ExpireRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Project string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // all when empty
+	View    string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`       // all when empty
+	// Snapshots that stopped being the newest before this go, microseconds UTC; the
+	// setting offline.upkeep.snapshot_age when 0.
+	Before int64 `protobuf:"varint,3,opt,name=before,proto3" json:"before,omitempty"`
+	// Snapshots before the newest that are kept whatever their age; the setting
+	// offline.upkeep.snapshots_kept when absent.
+	Keep *int32 `protobuf:"varint,4,opt,name=keep,proto3,oneof" json:"keep,omitempty"`
+	// Files that nothing names and that are older than the setting
+	// offline.upkeep.orphan_age are removed as well.
+	Orphans       bool `protobuf:"varint,5,opt,name=orphans,proto3" json:"orphans,omitempty"`
+	DryRun        bool `protobuf:"varint,6,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // say what would go, change nothing
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpireRequest) Reset() {
+	*x = ExpireRequest{}
+	mi := &file_weir_v1_upkeep_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpireRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpireRequest) ProtoMessage() {}
+
+func (x *ExpireRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_upkeep_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpireRequest.ProtoReflect.Descriptor instead.
+func (*ExpireRequest) Descriptor() ([]byte, []int) {
+	return file_weir_v1_upkeep_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ExpireRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ExpireRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *ExpireRequest) GetBefore() int64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+func (x *ExpireRequest) GetKeep() int32 {
+	if x != nil && x.Keep != nil {
+		return *x.Keep
+	}
+	return 0
+}
+
+func (x *ExpireRequest) GetOrphans() bool {
+	if x != nil {
+		return x.Orphans
+	}
+	return false
+}
+
+func (x *ExpireRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type ExpireResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
+	Snapshots     int64                  `protobuf:"varint,3,opt,name=snapshots,proto3" json:"snapshots,omitempty"` // forgotten
+	Kept          int64                  `protobuf:"varint,4,opt,name=kept,proto3" json:"kept,omitempty"`           // snapshots that the table has now
+	Files         int64                  `protobuf:"varint,5,opt,name=files,proto3" json:"files,omitempty"`         // removed: data files, manifests and lists
+	Bytes         int64                  `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`         // of data files
+	Orphans       int64                  `protobuf:"varint,7,opt,name=orphans,proto3" json:"orphans,omitempty"`     // files removed that nothing named
+	OrphanBytes   int64                  `protobuf:"varint,8,opt,name=orphan_bytes,json=orphanBytes,proto3" json:"orphan_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpireResult) Reset() {
+	*x = ExpireResult{}
+	mi := &file_weir_v1_upkeep_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpireResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpireResult) ProtoMessage() {}
+
+func (x *ExpireResult) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_upkeep_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpireResult.ProtoReflect.Descriptor instead.
+func (*ExpireResult) Descriptor() ([]byte, []int) {
+	return file_weir_v1_upkeep_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ExpireResult) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ExpireResult) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *ExpireResult) GetSnapshots() int64 {
+	if x != nil {
+		return x.Snapshots
+	}
+	return 0
+}
+
+func (x *ExpireResult) GetKept() int64 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
+func (x *ExpireResult) GetFiles() int64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *ExpireResult) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *ExpireResult) GetOrphans() int64 {
+	if x != nil {
+		return x.Orphans
+	}
+	return 0
+}
+
+func (x *ExpireResult) GetOrphanBytes() int64 {
+	if x != nil {
+		return x.OrphanBytes
+	}
+	return 0
+}
+
+type ExpireResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Part:
+	//
+	//	*ExpireResponse_View
+	//	*ExpireResponse_Result
+	Part          isExpireResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpireResponse) Reset() {
+	*x = ExpireResponse{}
+	mi := &file_weir_v1_upkeep_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpireResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpireResponse) ProtoMessage() {}
+
+func (x *ExpireResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_upkeep_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpireResponse.ProtoReflect.Descriptor instead.
+func (*ExpireResponse) Descriptor() ([]byte, []int) {
+	return file_weir_v1_upkeep_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ExpireResponse) GetPart() isExpireResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ExpireResponse) GetView() string {
+	if x != nil {
+		if x, ok := x.Part.(*ExpireResponse_View); ok {
+			return x.View
+		}
+	}
+	return ""
+}
+
+func (x *ExpireResponse) GetResult() *ExpireResult {
+	if x != nil {
+		if x, ok := x.Part.(*ExpireResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+type isExpireResponse_Part interface {
+	isExpireResponse_Part()
+}
+
+type ExpireResponse_View struct {
+	View string `protobuf:"bytes,1,opt,name=view,proto3,oneof"` // project/view, begun
+}
+
+type ExpireResponse_Result struct {
+	Result *ExpireResult `protobuf:"bytes,2,opt,name=result,proto3,oneof"` // once a view
+}
+
+func (*ExpireResponse_View) isExpireResponse_Part() {}
+
+func (*ExpireResponse_Result) isExpireResponse_Part() {}
+
 var File_weir_v1_upkeep_proto protoreflect.FileDescriptor
 
 const file_weir_v1_upkeep_proto_rawDesc = "" +
@@ -1070,10 +1652,57 @@ const file_weir_v1_upkeep_proto_rawDesc = "" +
 	"\x13MaterializeResponse\x12:\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1c.weir.v1.MaterializeProgressH\x00R\bprogress\x124\n" +
 	"\x06result\x18\x02 \x01(\v2\x1a.weir.v1.MaterializeResultH\x00R\x06resultB\x06\n" +
-	"\x04part2\x95\x01\n" +
+	"\x04part\"W\n" +
+	"\x0eCompactRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
+	"\x04view\x18\x02 \x01(\tR\x04view\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"O\n" +
+	"\x0fCompactProgress\x12\x12\n" +
+	"\x04view\x18\x01 \x01(\tR\x04view\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\x03R\x04rows\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x03R\x05total\"\xed\x01\n" +
+	"\rCompactResult\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
+	"\x04view\x18\x02 \x01(\tR\x04view\x12\x14\n" +
+	"\x05files\x18\x03 \x01(\x03R\x05files\x12\x12\n" +
+	"\x04made\x18\x04 \x01(\x03R\x04made\x12\x12\n" +
+	"\x04rows\x18\x05 \x01(\x03R\x04rows\x12\x14\n" +
+	"\x05bytes\x18\x06 \x01(\x03R\x05bytes\x12\x1d\n" +
+	"\n" +
+	"bytes_made\x18\a \x01(\x03R\tbytesMade\x12\x1d\n" +
+	"\n" +
+	"files_left\x18\b \x01(\x03R\tfilesLeft\x12\x1c\n" +
+	"\tconflicts\x18\t \x01(\x03R\tconflicts\"\x83\x01\n" +
+	"\x0fCompactResponse\x126\n" +
+	"\bprogress\x18\x01 \x01(\v2\x18.weir.v1.CompactProgressH\x00R\bprogress\x120\n" +
+	"\x06result\x18\x02 \x01(\v2\x16.weir.v1.CompactResultH\x00R\x06resultB\x06\n" +
+	"\x04part\"\xaa\x01\n" +
+	"\rExpireRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
+	"\x04view\x18\x02 \x01(\tR\x04view\x12\x16\n" +
+	"\x06before\x18\x03 \x01(\x03R\x06before\x12\x17\n" +
+	"\x04keep\x18\x04 \x01(\x05H\x00R\x04keep\x88\x01\x01\x12\x18\n" +
+	"\aorphans\x18\x05 \x01(\bR\aorphans\x12\x17\n" +
+	"\adry_run\x18\x06 \x01(\bR\x06dryRunB\a\n" +
+	"\x05_keep\"\xd7\x01\n" +
+	"\fExpireResult\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
+	"\x04view\x18\x02 \x01(\tR\x04view\x12\x1c\n" +
+	"\tsnapshots\x18\x03 \x01(\x03R\tsnapshots\x12\x12\n" +
+	"\x04kept\x18\x04 \x01(\x03R\x04kept\x12\x14\n" +
+	"\x05files\x18\x05 \x01(\x03R\x05files\x12\x14\n" +
+	"\x05bytes\x18\x06 \x01(\x03R\x05bytes\x12\x18\n" +
+	"\aorphans\x18\a \x01(\x03R\aorphans\x12!\n" +
+	"\forphan_bytes\x18\b \x01(\x03R\vorphanBytes\"_\n" +
+	"\x0eExpireResponse\x12\x14\n" +
+	"\x04view\x18\x01 \x01(\tH\x00R\x04view\x12/\n" +
+	"\x06result\x18\x02 \x01(\v2\x15.weir.v1.ExpireResultH\x00R\x06resultB\x06\n" +
+	"\x04part2\x92\x02\n" +
 	"\rUpkeepService\x128\n" +
 	"\x05Audit\x12\x15.weir.v1.AuditRequest\x1a\x16.weir.v1.AuditResponse0\x01\x12J\n" +
-	"\vMaterialize\x12\x1b.weir.v1.MaterializeRequest\x1a\x1c.weir.v1.MaterializeResponse0\x01B.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
+	"\vMaterialize\x12\x1b.weir.v1.MaterializeRequest\x1a\x1c.weir.v1.MaterializeResponse0\x01\x12>\n" +
+	"\aCompact\x12\x17.weir.v1.CompactRequest\x1a\x18.weir.v1.CompactResponse0\x01\x12;\n" +
+	"\x06Expire\x12\x16.weir.v1.ExpireRequest\x1a\x17.weir.v1.ExpireResponse0\x01B.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
 
 var (
 	file_weir_v1_upkeep_proto_rawDescOnce sync.Once
@@ -1087,7 +1716,7 @@ func file_weir_v1_upkeep_proto_rawDescGZIP() []byte {
 	return file_weir_v1_upkeep_proto_rawDescData
 }
 
-var file_weir_v1_upkeep_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_weir_v1_upkeep_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_weir_v1_upkeep_proto_goTypes = []any{
 	(*AuditRequest)(nil),        // 0: weir.v1.AuditRequest
 	(*AuditProgress)(nil),       // 1: weir.v1.AuditProgress
@@ -1100,6 +1729,13 @@ var file_weir_v1_upkeep_proto_goTypes = []any{
 	(*MaterializeProgress)(nil), // 8: weir.v1.MaterializeProgress
 	(*MaterializeResult)(nil),   // 9: weir.v1.MaterializeResult
 	(*MaterializeResponse)(nil), // 10: weir.v1.MaterializeResponse
+	(*CompactRequest)(nil),      // 11: weir.v1.CompactRequest
+	(*CompactProgress)(nil),     // 12: weir.v1.CompactProgress
+	(*CompactResult)(nil),       // 13: weir.v1.CompactResult
+	(*CompactResponse)(nil),     // 14: weir.v1.CompactResponse
+	(*ExpireRequest)(nil),       // 15: weir.v1.ExpireRequest
+	(*ExpireResult)(nil),        // 16: weir.v1.ExpireResult
+	(*ExpireResponse)(nil),      // 17: weir.v1.ExpireResponse
 }
 var file_weir_v1_upkeep_proto_depIdxs = []int32{
 	2,  // 0: weir.v1.AuditReport.lines:type_name -> weir.v1.AuditLine
@@ -1109,15 +1745,22 @@ var file_weir_v1_upkeep_proto_depIdxs = []int32{
 	5,  // 4: weir.v1.AuditResponse.report:type_name -> weir.v1.AuditReport
 	8,  // 5: weir.v1.MaterializeResponse.progress:type_name -> weir.v1.MaterializeProgress
 	9,  // 6: weir.v1.MaterializeResponse.result:type_name -> weir.v1.MaterializeResult
-	0,  // 7: weir.v1.UpkeepService.Audit:input_type -> weir.v1.AuditRequest
-	7,  // 8: weir.v1.UpkeepService.Materialize:input_type -> weir.v1.MaterializeRequest
-	6,  // 9: weir.v1.UpkeepService.Audit:output_type -> weir.v1.AuditResponse
-	10, // 10: weir.v1.UpkeepService.Materialize:output_type -> weir.v1.MaterializeResponse
-	9,  // [9:11] is the sub-list for method output_type
-	7,  // [7:9] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	12, // 7: weir.v1.CompactResponse.progress:type_name -> weir.v1.CompactProgress
+	13, // 8: weir.v1.CompactResponse.result:type_name -> weir.v1.CompactResult
+	16, // 9: weir.v1.ExpireResponse.result:type_name -> weir.v1.ExpireResult
+	0,  // 10: weir.v1.UpkeepService.Audit:input_type -> weir.v1.AuditRequest
+	7,  // 11: weir.v1.UpkeepService.Materialize:input_type -> weir.v1.MaterializeRequest
+	11, // 12: weir.v1.UpkeepService.Compact:input_type -> weir.v1.CompactRequest
+	15, // 13: weir.v1.UpkeepService.Expire:input_type -> weir.v1.ExpireRequest
+	6,  // 14: weir.v1.UpkeepService.Audit:output_type -> weir.v1.AuditResponse
+	10, // 15: weir.v1.UpkeepService.Materialize:output_type -> weir.v1.MaterializeResponse
+	14, // 16: weir.v1.UpkeepService.Compact:output_type -> weir.v1.CompactResponse
+	17, // 17: weir.v1.UpkeepService.Expire:output_type -> weir.v1.ExpireResponse
+	14, // [14:18] is the sub-list for method output_type
+	10, // [10:14] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_upkeep_proto_init() }
@@ -1133,13 +1776,22 @@ func file_weir_v1_upkeep_proto_init() {
 		(*MaterializeResponse_Progress)(nil),
 		(*MaterializeResponse_Result)(nil),
 	}
+	file_weir_v1_upkeep_proto_msgTypes[14].OneofWrappers = []any{
+		(*CompactResponse_Progress)(nil),
+		(*CompactResponse_Result)(nil),
+	}
+	file_weir_v1_upkeep_proto_msgTypes[15].OneofWrappers = []any{}
+	file_weir_v1_upkeep_proto_msgTypes[17].OneofWrappers = []any{
+		(*ExpireResponse_View)(nil),
+		(*ExpireResponse_Result)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_upkeep_proto_rawDesc), len(file_weir_v1_upkeep_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

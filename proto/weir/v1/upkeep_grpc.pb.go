@@ -21,13 +21,15 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	UpkeepService_Audit_FullMethodName       = "/weir.v1.UpkeepService/Audit"
 	UpkeepService_Materialize_FullMethodName = "/weir.v1.UpkeepService/Materialize"
+	UpkeepService_Compact_FullMethodName     = "/weir.v1.UpkeepService/Compact"
+	UpkeepService_Expire_FullMethodName      = "/weir.v1.UpkeepService/Expire"
 )
 
 // UpkeepServiceClient is the client API for UpkeepService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// UpkeepService proves that what is stored is right, and mends it.
+// UpkeepService proves that what is stored is right, mends it, and keeps it small.
 type UpkeepServiceClient interface {
 	// Audit holds the log, the table, the quarantine and the online store of each
 	// view against each other. It answers with progress and a report a view; the
@@ -36,6 +38,12 @@ type UpkeepServiceClient interface {
 	// Materialize writes a view's online rows again from its table, while ingestion
 	// goes on. Broken off, it goes on where it was when it is called again.
 	Materialize(ctx context.Context, in *MaterializeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MaterializeResponse], error)
+	// Compact merges small files of tables into sorted ones. It answers with progress and
+	// a result a view; where one table fails, the error comes after the results of the others.
+	Compact(ctx context.Context, in *CompactRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CompactResponse], error)
+	// Expire forgets old snapshots of tables, and removes files that nothing names. It
+	// answers with a result a view; where one table fails, the error comes after the results of the others.
+	Expire(ctx context.Context, in *ExpireRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExpireResponse], error)
 }
 
 type upkeepServiceClient struct {
@@ -84,11 +92,49 @@ func (c *upkeepServiceClient) Materialize(ctx context.Context, in *MaterializeRe
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type UpkeepService_MaterializeClient = grpc.ServerStreamingClient[MaterializeResponse]
 
+func (c *upkeepServiceClient) Compact(ctx context.Context, in *CompactRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CompactResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &UpkeepService_ServiceDesc.Streams[2], UpkeepService_Compact_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CompactRequest, CompactResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type UpkeepService_CompactClient = grpc.ServerStreamingClient[CompactResponse]
+
+func (c *upkeepServiceClient) Expire(ctx context.Context, in *ExpireRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExpireResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &UpkeepService_ServiceDesc.Streams[3], UpkeepService_Expire_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExpireRequest, ExpireResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type UpkeepService_ExpireClient = grpc.ServerStreamingClient[ExpireResponse]
+
 // UpkeepServiceServer is the server API for UpkeepService service.
 // All implementations must embed UnimplementedUpkeepServiceServer
 // for forward compatibility.
 //
-// UpkeepService proves that what is stored is right, and mends it.
+// UpkeepService proves that what is stored is right, mends it, and keeps it small.
 type UpkeepServiceServer interface {
 	// Audit holds the log, the table, the quarantine and the online store of each
 	// view against each other. It answers with progress and a report a view; the
@@ -97,6 +143,12 @@ type UpkeepServiceServer interface {
 	// Materialize writes a view's online rows again from its table, while ingestion
 	// goes on. Broken off, it goes on where it was when it is called again.
 	Materialize(*MaterializeRequest, grpc.ServerStreamingServer[MaterializeResponse]) error
+	// Compact merges small files of tables into sorted ones. It answers with progress and
+	// a result a view; where one table fails, the error comes after the results of the others.
+	Compact(*CompactRequest, grpc.ServerStreamingServer[CompactResponse]) error
+	// Expire forgets old snapshots of tables, and removes files that nothing names. It
+	// answers with a result a view; where one table fails, the error comes after the results of the others.
+	Expire(*ExpireRequest, grpc.ServerStreamingServer[ExpireResponse]) error
 	mustEmbedUnimplementedUpkeepServiceServer()
 }
 
@@ -112,6 +164,12 @@ func (UnimplementedUpkeepServiceServer) Audit(*AuditRequest, grpc.ServerStreamin
 }
 func (UnimplementedUpkeepServiceServer) Materialize(*MaterializeRequest, grpc.ServerStreamingServer[MaterializeResponse]) error {
 	return status.Error(codes.Unimplemented, "method Materialize not implemented")
+}
+func (UnimplementedUpkeepServiceServer) Compact(*CompactRequest, grpc.ServerStreamingServer[CompactResponse]) error {
+	return status.Error(codes.Unimplemented, "method Compact not implemented")
+}
+func (UnimplementedUpkeepServiceServer) Expire(*ExpireRequest, grpc.ServerStreamingServer[ExpireResponse]) error {
+	return status.Error(codes.Unimplemented, "method Expire not implemented")
 }
 func (UnimplementedUpkeepServiceServer) mustEmbedUnimplementedUpkeepServiceServer() {}
 func (UnimplementedUpkeepServiceServer) testEmbeddedByValue()                       {}
@@ -156,6 +214,28 @@ func _UpkeepService_Materialize_Handler(srv interface{}, stream grpc.ServerStrea
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type UpkeepService_MaterializeServer = grpc.ServerStreamingServer[MaterializeResponse]
 
+func _UpkeepService_Compact_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(CompactRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(UpkeepServiceServer).Compact(m, &grpc.GenericServerStream[CompactRequest, CompactResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type UpkeepService_CompactServer = grpc.ServerStreamingServer[CompactResponse]
+
+func _UpkeepService_Expire_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExpireRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(UpkeepServiceServer).Expire(m, &grpc.GenericServerStream[ExpireRequest, ExpireResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type UpkeepService_ExpireServer = grpc.ServerStreamingServer[ExpireResponse]
+
 // UpkeepService_ServiceDesc is the grpc.ServiceDesc for UpkeepService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -172,6 +252,16 @@ var UpkeepService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Materialize",
 			Handler:       _UpkeepService_Materialize_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Compact",
+			Handler:       _UpkeepService_Compact_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Expire",
+			Handler:       _UpkeepService_Expire_Handler,
 			ServerStreams: true,
 		},
 	},
