@@ -3,7 +3,6 @@ package offline
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -50,15 +49,22 @@ func refuse(v *feature.View, why string) error {
 
 // NoVersion is the error of a version that a table does not have.
 func NoVersion(v *feature.View, want Version) error {
-	name := "tag " + want.Tag
-	if want.Tag == "" {
-		name = "snapshot " + strconv.FormatInt(want.Snapshot, 10)
+	name, hint := "snapshot "+want.String(), "it may have expired: versions that must last need a tag"
+	switch {
+	case want.Tag != "":
+		name = "tag " + want.Tag
+	case want.At != 0:
+		name, hint = "version of "+want.String(), "that part of its history has expired; weir table log lists the versions that are left"
 	}
-	return feature.Errorf(feature.NotFound, "offline.load", "view "+v.ID(), "the table has no %s", name).
-		WithHint("it may have expired: versions that must last need a tag")
+	return feature.Errorf(feature.NotFound, "offline.load", "view "+v.ID(), "the table has no %s", name).WithHint(hint)
 }
 
 // StaleError is the Conflict of a commit whose base has moved.
 func StaleError(v *feature.View, c *feature.Commit, why string) error {
 	return feature.Errorf(feature.Conflict, "offline.append", "view "+v.ID()+" commit "+c.ID, "%s", why)
+}
+
+// GoneError is the Conflict of a rewrite whose base has moved.
+func GoneError(v *feature.View, r *Rewrite, path string) error {
+	return feature.Errorf(feature.Conflict, "offline.replace", "view "+v.ID()+" rewrite "+r.ID, "the table does not name %s any more", path)
 }

@@ -97,7 +97,9 @@ type ColumnStats struct {
 type Version struct {
 	Snapshot int64
 	Tag      string
-	At       int64 // the state at that time, microseconds UTC: the last snapshot that was made the newest then or before
+	// At asks for the state at that time, microseconds UTC: of the snapshot that was
+	// the newest then, before rollbacks that came later.
+	At int64
 }
 
 // Table is the rows of one view. All methods may be called in parallel.
@@ -152,6 +154,8 @@ type Upkeep interface {
 	// go back together, so what came after is read from the log again; workers that
 	// stand further on get a Conflict and reload.
 	Rollback(ctx context.Context, r *Rollback) error
+	// Rollbacks are those that Rollback made, oldest first: the last twenty at most.
+	Rollbacks(ctx context.Context) ([]RolledBack, error)
 	// Expire forgets snapshots: those that stopped being the newest before
 	// o.Before. Kept are the newest, o.Keep snapshots before it, and tagged ones.
 	// Files that no kept snapshot names are removed after the commit.
@@ -187,10 +191,11 @@ type Rewrite struct {
 	New  []File // made with Create
 }
 
-// Rollback goes back to a snapshot.
+// Rollback goes back to a snapshot; or forward again, to one that a rollback
+// took off and that has not expired.
 type Rollback struct {
 	ID string // unique: becomes the commit of the positions that it sets
-	To int64
+	To int64  // 0: the table without rows
 	// Revision is the catalog revision that judges what is read again; 0 for those
 	// that judged it the first time.
 	Revision int64

@@ -17,6 +17,9 @@ func (t *Table) History(context.Context) ([]offline.Snapshot, error) {
 }
 func (t *Table) Replace(context.Context, *offline.Rewrite) error   { return t.unsupported("replace") }
 func (t *Table) Rollback(context.Context, *offline.Rollback) error { return t.unsupported("rollback") }
+func (t *Table) Rollbacks(context.Context) ([]offline.RolledBack, error) {
+	return nil, t.unsupported("rollbacks")
+}
 func (t *Table) Expire(context.Context, offline.ExpireOptions) (offline.Expired, error) {
 	return offline.Expired{}, t.unsupported("expire")
 }

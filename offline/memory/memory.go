@@ -31,11 +31,30 @@ type shared struct {
 	cols   map[string]offline.Column // by name, those dropped from the view too
 	keys   []string
 	lastID int
-	files  map[string][]byte
-	states []*offline.State // oldest first; the first is the empty one
-	tags   map[string]int64
-	at     []feature.Position
-	landed map[string]bool // commits that had files, by id
+	files  map[string]stored
+
+	snaps     map[int64]*snap
+	last      int64 // snapshot ids count up
+	current   *snap // nil: none yet
+	log       []offline.Reign
+	tags      map[string]int64
+	at        []feature.Position
+	swept     int64
+	rollbacks []offline.RolledBack
+}
+
+// snap is one snapshot; it does not change.
+type snap struct {
+	state     *offline.State
+	parent    int64 // 0: none
+	operation string
+	id        string // of the commit or rewrite
+	moves     *offline.Moves
+}
+
+type stored struct {
+	bytes   []byte
+	written int64
 }
 
 // Table opens the view's table, making it if need be.
@@ -44,8 +63,7 @@ func (s *Store) Table(_ context.Context, v *feature.View) (offline.Table, error)
 	defer s.mu.Unlock()
 	t := s.tables[v.ID()]
 	if t == nil {
-		t = &shared{cols: map[string]offline.Column{}, files: map[string][]byte{}, tags: map[string]int64{}, landed: map[string]bool{},
-			states: []*offline.State{{}}}
+		t = &shared{cols: map[string]offline.Column{}, files: map[string]stored{}, tags: map[string]int64{}, snaps: map[int64]*snap{}}
 		for _, k := range v.Keys {
 			t.keys = append(t.keys, k.Name)
 		}
@@ -122,22 +140,34 @@ func (t *table) Load(_ context.Context, v offline.Version) (*offline.State, erro
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	want := v.Snapshot
-	if v.Tag != "" {
+	switch {
+	case v.Tag != "":
 		id, ok := t.tags[v.Tag]
 		if !ok {
 			return nil, offline.NoVersion(t.view, v)
 		}
 		want = id
-	} else if want == 0 {
-		newest := *t.states[len(t.states)-1]
+	case v.At != 0:
+		id, ok := t.past().AsOf(v.At)
+		if !ok {
+			return nil, offline.NoVersion(t.view, v)
+		}
+		if want = id; id == 0 {
+			return &offline.State{}, nil
+		}
+	case want == 0:
+		newest := offline.State{}
+		if t.current != nil {
+			newest = *t.current.state
+		}
 		newest.Positions = slices.Clone(t.at)
 		return &newest, nil
 	}
-	i := slices.IndexFunc(t.states, func(s *offline.State) bool { return s.Snapshot == want })
-	if i < 0 {
+	s := t.snaps[want]
+	if s == nil {
 		return nil, offline.NoVersion(t.view, v)
 	}
-	return t.states[i], nil
+	return s.state, nil
 }
 
 func (t *table) Append(ctx context.Context, c *feature.Commit, files []offline.File) error {
@@ -146,30 +176,83 @@ func (t *table) Append(ctx context.Context, c *feature.Commit, files []offline.F
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	made, reached := t.madeBy(c.ID)
 	switch what, why := offline.Decide(t.at, c); {
-	case what == offline.Landed, t.landed[c.ID]:
+	case what == offline.Landed, reached:
 		return nil
+	case made:
+		return offline.StaleError(t.view, c, "it has landed, and a rollback took it off the table")
 	case what == offline.Stale:
 		return offline.StaleError(t.view, c, why)
 	}
+	if err := offline.TooOld(t.view, "memory.append", c.ID, files, t.swept); err != nil {
+		return err
+	}
 	at := offline.Advanced(t.at, c)
 	if len(files) > 0 {
-		last := t.states[len(t.states)-1]
-		next := &offline.State{Snapshot: last.Snapshot + 1, Positions: slices.Clone(at), Rows: last.Rows,
-			Files: slices.Clone(last.Files), CommittedAt: time.Now().UnixMicro()}
-		for _, f := range files {
-			if _, ok := t.files[f.Path]; !ok {
-				return feature.Errorf(feature.Internal, "memory.append", f.Path, "no such file")
-			}
-			f.Stats = nil
-			next.Rows += f.Rows
-			next.Files = append(next.Files, f)
+		if err := t.there("append", files); err != nil {
+			return err
 		}
-		t.states = append(t.states, next)
-		t.landed[c.ID] = true
+		var had []offline.File
+		if t.current != nil {
+			had = t.current.state.Files
+		}
+		t.add(slices.Concat(had, bare(files)), at, &snap{operation: "append", id: c.ID, moves: offline.MovesOf(at, c)})
 	}
 	t.at = at
 	return nil
+}
+
+// madeBy reports whether a snapshot is from commit or rewrite id, and whether the table still stands on it.
+func (t *shared) madeBy(id string) (made, reached bool) {
+	on := t.past().Reached()
+	for _, s := range t.snaps {
+		if s.id == id {
+			made, reached = true, reached || on[s.state.Snapshot]
+		}
+	}
+	return made, reached
+}
+
+func (t *shared) there(op string, files []offline.File) error {
+	for _, f := range files {
+		if _, ok := t.files[f.Path]; !ok {
+			return feature.Errorf(feature.Internal, "memory."+op, f.Path, "no such file")
+		}
+	}
+	return nil
+}
+
+// bare are files as Load gives them.
+func bare(files []offline.File) []offline.File {
+	out := slices.Clone(files)
+	for i := range out {
+		out[i].Stats, out[i].CreatedAt = nil, 0
+	}
+	return out
+}
+
+// add makes a snapshot of these files the newest, after the one before.
+func (t *shared) add(files []offline.File, at []feature.Position, s *snap) {
+	t.last++
+	s.state = &offline.State{Snapshot: t.last, Positions: slices.Clone(at), Files: files, CommittedAt: t.now()}
+	for _, f := range files {
+		s.state.Rows += f.Rows
+	}
+	if t.current != nil && s.operation != emptied {
+		s.parent = t.current.state.Snapshot
+	}
+	t.snaps[t.last], t.current = s, s
+	t.log = append(t.log, offline.Reign{ID: t.last, At: s.state.CommittedAt})
+}
+
+// now never stands still, so that every state has a time of its own.
+func (t *shared) now() int64 {
+	now := time.Now().UnixMicro()
+	if n := len(t.log); n > 0 {
+		now = max(now, t.log[n-1].At+1)
+	}
+	return now
 }
 
 func (t *table) Create(_ context.Context, name string) (offline.FileWriter, error) {
@@ -179,24 +262,11 @@ func (t *table) Create(_ context.Context, name string) (offline.FileWriter, erro
 func (t *table) Open(_ context.Context, path string) (offline.FileReader, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b, ok := t.files[path]
+	f, ok := t.files[path]
 	if !ok {
 		return nil, feature.Errorf(feature.NotFound, "memory.open", path, "no such file")
 	}
-	return reader{bytes.NewReader(b)}, nil
-}
-
-func (t *table) Tag(_ context.Context, name string, snapshot int64) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !slices.ContainsFunc(t.states[1:], func(s *offline.State) bool { return s.Snapshot == snapshot }) {
-		return offline.NoVersion(t.view, offline.Version{Snapshot: snapshot})
-	}
-	if old, ok := t.tags[name]; ok && old != snapshot {
-		return feature.Errorf(feature.Conflict, "memory.tag", name, "it names snapshot %d already", old)
-	}
-	t.tags[name] = snapshot
-	return nil
+	return reader{bytes.NewReader(f.bytes)}, nil
 }
 
 type file struct {
@@ -217,7 +287,7 @@ func (f *file) Commit() (string, error) {
 		return "", fmt.Errorf("memory: %s is there already", path)
 	}
 	f.done = true
-	f.t.files[path] = f.buf.Bytes()
+	f.t.files[path] = stored{f.buf.Bytes(), time.Now().UnixMicro()}
 	return path, nil
 }
 
