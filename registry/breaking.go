@@ -21,11 +21,12 @@ func (p *planner) findBreaking() {
 		before := old.defs[c.Ref()]
 		switch now := c.Definition.(type) {
 		case *feature.Entity:
-			c.Breaking = entityBreaks(before.(*feature.Entity), now, old.users[c.Ref()])
+			p.refuseKeys(c.Ref(), before.(*feature.Entity), now)
 		case *feature.Source:
 			c.Breaking = sourceBreaks(before.(*feature.Source), now, old.users[c.Ref()])
 		case *feature.View:
 			c.Breaking = viewBreaks(before.(*feature.View), now)
+			c.Notes = p.viewNotes(before.(*feature.View), now)
 		case *feature.Service:
 			shifted[c.Ref()] = true
 			if p.faulty[c.Ref()] {
@@ -53,13 +54,6 @@ func (p *planner) findBreaking() {
 			}
 		}
 	}
-}
-
-func entityBreaks(old, now *feature.Entity, users []feature.Ref) []string {
-	if len(users) == 0 || slices.EqualFunc(old.JoinKeys, now.JoinKeys, func(a, b feature.Field) bool { return a.Name == b.Name && a.Type == b.Type }) {
-		return nil
-	}
-	return []string{"the join keys change, so the rows and online values of " + names(users) + " are no longer found"}
 }
 
 func sourceBreaks(old, now *feature.Source, users []feature.Ref) []string {
@@ -94,22 +88,14 @@ func viewBreaks(old, now *feature.View) []string {
 	if old.Source != now.Source {
 		out = append(out, fmt.Sprintf("the source changes from %s to %s, so the table continues on another log", old.Source, now.Source))
 	}
-	if !slices.Equal(old.Entities, now.Entities) {
-		out = append(out, fmt.Sprintf("the entities change from %s to %s, so the rows there are have other keys", strings.Join(old.Entities, ", "), strings.Join(now.Entities, ", ")))
-	} else {
-		for i, k := range old.Keys {
-			if i < len(now.Keys) && k.Name == now.Keys[i].Name && k.Path != now.Keys[i].Path {
-				out = append(out, fmt.Sprintf("join key %s is read from %s instead of %s, so the rows there are have other keys", k.Name, now.Keys[i].Path, k.Path))
-			}
+	for i, k := range old.Keys {
+		if i < len(now.Keys) && k.Name == now.Keys[i].Name && k.Path != now.Keys[i].Path {
+			out = append(out, fmt.Sprintf("join key %s is read from %s instead of %s, so the rows there are have other keys", k.Name, now.Keys[i].Path, k.Path))
 		}
 	}
 	for _, x := range old.Features {
-		i := now.Feature(x.Name)
-		switch {
-		case i < 0:
+		if now.Stored(x.Stored()) < 0 {
 			out = append(out, fmt.Sprintf("feature %s is removed", x.Name))
-		case now.Features[i].Type != x.Type:
-			out = append(out, fmt.Sprintf("feature %s changes its type from %s to %s", x.Name, x.Type, now.Features[i].Type))
 		}
 	}
 	if old.IsOnline() && !now.IsOnline() {
@@ -123,18 +109,20 @@ func viewBreaks(old, now *feature.View) []string {
 func serviceBreaks(old, now *feature.Service) []string {
 	place := map[string]int{}
 	for i, c := range now.Columns {
-		place[columnRef(now, c)] = i
+		place[storedRef(now, c)] = i
 	}
-	var lost, renamed []string
+	var lost, shadowed, renamed []string
 	moved := ""
 	for i, c := range old.Columns {
 		ref := columnRef(old, c)
-		j, ok := place[ref]
+		j, ok := place[storedRef(old, c)]
 		switch {
 		case !ok:
 			lost = append(lost, ref)
+		case now.Columns[j].Name != c.Name && columnRef(now, now.Columns[j]) != ref:
+			renamed = append(renamed, fmt.Sprintf("%s is called %s now, so clients that ask for %s miss it", ref, now.Columns[j].Name, c.Name))
 		case now.Columns[j].Name != c.Name:
-			renamed = append(renamed, fmt.Sprintf("%s, which was called %s, would be called %s", ref, c.Name, now.Columns[j].Name))
+			shadowed = append(shadowed, fmt.Sprintf("%s, which was called %s, would be called %s", ref, c.Name, now.Columns[j].Name))
 		case i != j && moved == "":
 			moved = fmt.Sprintf("its columns change places: %s was number %d and would be number %d; add new features at the end", ref, i+1, j+1)
 		}
@@ -142,8 +130,10 @@ func serviceBreaks(old, now *feature.Service) []string {
 	switch {
 	case len(lost) > 0:
 		return []string{"it no longer has " + strings.Join(lost, ", ")}
+	case len(shadowed) > 0:
+		return []string{"another view has a feature of the same name: " + strings.Join(shadowed, "; ")}
 	case len(renamed) > 0:
-		return []string{"another view has a feature of the same name: " + strings.Join(renamed, "; ")}
+		return renamed
 	case moved != "":
 		return []string{moved}
 	}
@@ -154,6 +144,12 @@ func serviceBreaks(old, now *feature.Service) []string {
 func columnRef(s *feature.Service, c feature.ServiceColumn) string {
 	v := s.Views[c.View]
 	return v.Meta.Name + ":" + v.Features[c.Feature].Name
+}
+
+// storedRef is a column by what its values are kept under, which a rename leaves as it is.
+func storedRef(s *feature.Service, c feature.ServiceColumn) string {
+	v := s.Views[c.View]
+	return v.Meta.Name + ":" + v.Features[c.Feature].Stored()
 }
 
 func names(refs []feature.Ref) string {

@@ -39,6 +39,9 @@ type Change struct {
 	Diffs   []Diff       `json:"diffs,omitempty"`
 	// Breaking says who or what stops working, a sentence each.
 	Breaking []string `json:"breaking,omitempty"`
+	// Notes say what is worth knowing and in the way of nothing: a feature that keeps
+	// its values under another name, or gets a wider type.
+	Notes []string `json:"notes,omitempty"`
 
 	Definition feature.Definition `json:"-"` // as it will be; nil for a deletion
 }

@@ -169,6 +169,9 @@ func show(b *strings.Builder, p *registry.Plan, err error) {
 		for _, x := range c.Breaking {
 			fmt.Fprintf(b, "    breaking: %s\n", x)
 		}
+		for _, x := range c.Notes {
+			fmt.Fprintf(b, "    note: %s\n", x)
+		}
 	}
 	switch {
 	case err != nil:

@@ -35,6 +35,8 @@ type planner struct {
 	bodies  map[feature.Ref][]byte          // of the request
 	broken  map[feature.Ref]bool            // cannot be stored
 	pending []refFault
+	// returned says of views which features come back with old values.
+	returned map[feature.Ref][]string
 }
 
 // prepare makes a plan. An error means that the store did not answer; what is
@@ -46,10 +48,14 @@ func prepare(ctx context.Context, base *state, store Store, checks Checks, req R
 		index: map[feature.Ref]int{}, changed: map[feature.Ref]bool{}, gone: map[feature.Ref]bool{},
 		faulty: map[feature.Ref]bool{}, seen: map[Fault]bool{}, at: map[feature.Ref]map[string]bool{},
 		bodies: map[feature.Ref][]byte{}, broken: map[feature.Ref]bool{},
+		returned: map[feature.Ref][]string{},
 	}
 	project := orElse(req.Project, DefaultProject)
 	wanted := p.accept(req.Definitions, project)
 	p.acceptDeletes(req.Delete, project)
+	if err := p.settleColumns(ctx, wanted); err != nil {
+		return nil, err
+	}
 	if err := p.compare(ctx, wanted); err != nil {
 		return nil, err
 	}

@@ -187,7 +187,20 @@ func (b *builder) serviceHint(s *feature.Service, field string) (view, hint stri
 	if !ok {
 		return vn, suggest.Phrase(vn, b.c.names(feature.KindView, b.ref.Project))
 	}
+	if now := renamedTo(v, fn); now != "" {
+		return vn, now
+	}
 	return vn, suggest.Phrase(fn, featureNames(v))
+}
+
+// renamedTo says what a feature that the view had is called now.
+func renamedTo(v *feature.View, name string) string {
+	for _, f := range v.Features {
+		if f.RenamedFrom == name {
+			return fmt.Sprintf("it is called %s now", f.Name)
+		}
+	}
+	return ""
 }
 
 func (b *builder) monitor(m *feature.Monitor) {
@@ -198,7 +211,7 @@ func (b *builder) monitor(m *feature.Monitor) {
 		for i, x := range m.Features {
 			if v.Feature(x) < 0 {
 				b.fault(fmt.Sprintf("spec.features[%d]", i), "FeatureView %q has no feature %q: %s", m.View, x,
-					orElse(suggest.Phrase(x, names), "it has "+strings.Join(names, ", ")))
+					orElse(orElse(renamedTo(v, x), suggest.Phrase(x, names)), "it has "+strings.Join(names, ", ")))
 			}
 		}
 	}

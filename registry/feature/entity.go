@@ -29,6 +29,9 @@ func (e *Entity) Check() []Fault {
 		if !k.Type.KeyType() {
 			f = append(f, Fault{at + ".type", fmt.Sprintf("%s cannot be a join key: use bool, int32, int64, string, bytes or timestamp", k.Type)})
 		}
+		if k.RenamedFrom != "" || k.Column != "" {
+			f = append(f, Fault{at + ".renamed_from", "a join key cannot be renamed: rows, online keys and spines are found by it; define another entity, and views of it under other names"})
+		}
 		if k.Path != "" {
 			f = append(f, Fault{at + ".path", "a join key's path in the event is set on the view: spec.keys"})
 		}

@@ -91,13 +91,36 @@ func (t Type) Arrow() arrow.DataType {
 	panic("feature: no arrow type for " + t.String())
 }
 
+// Widens reports whether every value of type t is one of type to as well, and a
+// table's column may become that without its files being written again: int32
+// to int64 and float32 to float64, as Iceberg has it. A type widens to itself.
+func (t Type) Widens(to Type) bool {
+	return t == to || t == Int32 && to == Int64 || t == Float32 && to == Float64
+}
+
 // Field is a named, typed column.
 type Field struct {
-	Name        string            `json:"name"`
-	Type        Type              `json:"type"`
-	Path        string            `json:"path,omitempty"` // dotted path in the event; Name when empty
+	Name string `json:"name"`
+	Type Type   `json:"type"`
+	Path string `json:"path,omitempty"` // dotted path in the event; Name when empty
+	// RenamedFrom is the name the feature had until now; its values stay. Once
+	// applied it says nothing any more, and may stay or go.
+	RenamedFrom string `json:"renamed_from,omitempty"`
+	// Column is what the feature's values are kept under, for ever: the first name
+	// that it had, or one that the catalog made up where that was taken. Name when
+	// empty. The catalog sets it; a manifest may only repeat it.
+	Column      string            `json:"column,omitempty"`
 	Description string            `json:"description,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
+}
+
+// Stored is what the field's values are kept under in tables, cells and sketches,
+// whatever the field is called in this version of its view.
+func (f Field) Stored() string {
+	if f.Column != "" {
+		return f.Column
+	}
+	return f.Name
 }
 
 // EventPath is the field's path in the event.

@@ -2,6 +2,7 @@ package feature
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -58,6 +59,16 @@ func (v *View) Feature(name string) int {
 	return -1
 }
 
+// Stored returns the index of the feature whose values are kept under a name, -1 when there is none.
+func (v *View) Stored(column string) int {
+	for i := range v.Features {
+		if v.Features[i].Stored() == column {
+			return i
+		}
+	}
+	return -1
+}
+
 // Columns are the columns of the view's batches: join keys, then features.
 func (v *View) Columns() []Field {
 	c := make([]Field, 0, len(v.Keys)+len(v.Features))
@@ -82,7 +93,7 @@ func (v *View) Check() []Fault {
 	if len(v.Features) == 0 {
 		f = append(f, Fault{"spec.features", "at least one feature is required"})
 	}
-	seen := map[string]bool{}
+	seen, stored := map[string]bool{}, map[string]string{}
 	for i, x := range v.Features {
 		at := fmt.Sprintf("spec.features[%d]", i)
 		f = append(f, CheckName(at+".name", x.Name)...)
@@ -90,12 +101,35 @@ func (v *View) Check() []Fault {
 			f = append(f, Fault{at + ".name", fmt.Sprintf("%q is there twice", x.Name)})
 		}
 		seen[x.Name] = true
+		f = append(f, checkRenamed(at, x)...)
+		if other, dup := stored[x.Stored()]; dup && x.Name != other {
+			f = append(f, Fault{at + ".column", fmt.Sprintf("%q is where feature %s is kept: leave column out, the catalog sets it", x.Stored(), other)})
+		}
+		stored[x.Stored()] = x.Name
 		if x.Type == InvalidType {
 			f = append(f, Fault{at + ".type", "a type is required: " + strings.Join(TypeNames(), ", ")})
 		}
 	}
 	if v.TTL < 0 {
 		f = append(f, Fault{"spec.ttl", "must not be negative; 0 never expires"})
+	}
+	return f
+}
+
+// columnName is a feature's name, or one with the version that made it.
+var columnName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}(@[1-9][0-9]*)?$`)
+
+func checkRenamed(at string, x Field) []Fault {
+	var f []Fault
+	switch {
+	case x.RenamedFrom == "":
+	case x.RenamedFrom == x.Name:
+		f = append(f, Fault{at + ".renamed_from", "that is the name it has: leave renamed_from out"})
+	case x.Path == "":
+		f = append(f, Fault{at + ".path", fmt.Sprintf("a renamed feature must say where events have it: path: %s where they stay as they are, path: %s where they change too", x.RenamedFrom, x.Name)})
+	}
+	if x.Column != "" && !columnName.MatchString(x.Column) {
+		f = append(f, Fault{at + ".column", fmt.Sprintf("%q is not a column: leave it out, the catalog sets it", x.Column)})
 	}
 	return f
 }

@@ -303,9 +303,11 @@ func randomDefinition(rnd *rand.Rand) feature.Definition {
 	case 4:
 		return &feature.Suite{Meta: meta("x"), Expectations: []feature.Expectation{{Type: name("expect_"), Kwargs: map[string]json.RawMessage{}}}}
 	case 5, 6:
-		v := &feature.View{Meta: meta("v"), Source: name("s"), Entities: []string{name("e")}, TTL: feature.Duration(rnd.IntN(3)) * feature.Duration(time.Hour)}
+		v := &feature.View{Meta: meta("v"), Source: name("s"), TTL: feature.Duration(rnd.IntN(3)) * feature.Duration(time.Hour)}
+		n := int(v.Meta.Name[1] - '0') // keys and types of a view are for ever
+		v.Entities = []string{"e" + strconv.Itoa(n)}
 		for i := range 1 + rnd.IntN(3) {
-			v.Features = append(v.Features, feature.Field{Name: "f" + strconv.Itoa(i), Type: feature.Type(1 + rnd.IntN(8))})
+			v.Features = append(v.Features, feature.Field{Name: "f" + strconv.Itoa(i), Type: feature.Type(1 + (3*n+i)%8)})
 		}
 		if rnd.IntN(3) == 0 {
 			v.Suite = name("x")

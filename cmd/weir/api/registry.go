@@ -211,7 +211,7 @@ var actions = map[registry.Action]weirv1.Action{
 func changes(p *registry.Plan) []*weirv1.Change {
 	var out []*weirv1.Change
 	for _, c := range p.Changes {
-		w := &weirv1.Change{Action: actions[c.Action], Kind: string(c.Kind), Project: c.Project, Name: c.Name, Version: int32(c.Version), Breaking: c.Breaking}
+		w := &weirv1.Change{Action: actions[c.Action], Kind: string(c.Kind), Project: c.Project, Name: c.Name, Version: int32(c.Version), Breaking: c.Breaking, Notes: c.Notes}
 		for _, d := range c.Diffs {
 			w.Diff = append(w.Diff, d.String())
 		}
