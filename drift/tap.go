@@ -224,7 +224,8 @@ func (t *Tap) forget(k part) {
 
 // Write implements ingest.Sink.
 func (t *Tap) Write(_ context.Context, b *feature.Batch) error {
-	k := part{b.Origin.TopicID, b.Origin.Partition}
+	covered := b.Covered()
+	k := part{covered.TopicID, covered.Partition}
 	t.mu.Lock()
 	p := t.parts[k]
 	if p == nil {
@@ -240,9 +241,9 @@ func (t *Tap) Write(_ context.Context, b *feature.Batch) error {
 	}
 	from := 0
 	if p.known {
-		from, _ = slices.BinarySearch(b.Offsets, p.next)
+		from = b.From(p.next)
 	}
-	p.next, p.known = max(p.next, b.Origin.Next), true
+	p.next, p.known = max(p.next, covered.Next), true
 	n := b.Len()
 	for i := from; i < n; i++ {
 		// A tombstone's time is when it was sent, which says nothing about how far events have come.

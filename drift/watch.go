@@ -203,6 +203,9 @@ func (w *Watch) progress(ctx context.Context, m *feature.Monitor) (v view, err e
 	var newest *Progress
 	for i := range all {
 		p := &all[i]
+		if p.Partition == feature.ReplayPartition {
+			continue // its rows are late ones: how far the stream has come they do not say
+		}
 		if p.Partition == feature.ImportPartition {
 			v.final[importID(p.TopicID)] = p.Final
 			if p.Final && p.Any && (!v.any || p.MaxEvent > v.ended) {

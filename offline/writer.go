@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,11 +126,12 @@ func (w *Writer) Write(_ context.Context, b *feature.Batch) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	k := partKey{b.Origin.TopicID, b.Origin.Partition}
+	covered := b.Covered()
+	k := partKey{covered.TopicID, covered.Partition}
 	next, known := w.next[k]
 	kept := *b
-	if known && b.Offsets[0] < next {
-		from, _ := slices.BinarySearch(b.Offsets, next)
+	if known && b.Place(0) < next {
+		from := b.From(next)
 		if from == b.Len() {
 			return nil
 		}
@@ -139,7 +139,7 @@ func (w *Writer) Write(_ context.Context, b *feature.Batch) error {
 	} else {
 		kept.Rows.Retain()
 	}
-	w.next[k] = max(next, b.Offsets[b.Len()-1]+1)
+	w.next[k] = max(next, b.Place(b.Len()-1)+1)
 	n := batchBytes(&kept)
 	o := w.open[k]
 	if o == nil {
@@ -158,6 +158,11 @@ func tail(b *feature.Batch, i int) feature.Batch {
 	t.Rows = b.Rows.NewSlice(int64(i), int64(b.Len()))
 	t.Offsets, t.EventTime, t.KnownTime = b.Offsets[i:], b.EventTime[i:], b.KnownTime[i:]
 	t.Origin.First = t.Offsets[0]
+	if b.Replay != nil {
+		o := *b.Replay
+		o.First += int64(i)
+		t.Replay = &o
+	}
 	if b.Tombstone != nil {
 		t.Tombstone = b.Tombstone[i:]
 	}
@@ -256,12 +261,14 @@ func (w *Writer) writeDays(ctx context.Context, c *feature.Commit, k *cut, batch
 			}
 			// The random part: a name is never used twice, whoever stages what again.
 			name := fmt.Sprintf("%s/%s-%06x.parquet", dayName(d.day), fileName(c.ID), rand.N(1<<24))
+			began := time.Now().UnixMicro()
 			f, err := e.write(ctx, w.table, name, batches, set.sorted(d))
 			if err != nil {
 				failed.Store(true)
 				w.encs <- nil
 				return err
 			}
+			f.CreatedAt = began
 			w.encs <- e
 			w.mu.Lock()
 			k.days[d.day] = f

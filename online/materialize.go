@@ -270,7 +270,7 @@ func (m *materializer) settle(ctx context.Context, marks Marks) (lost bool, err 
 // mend makes right what a check finds.
 func (m *materializer) mend(ctx context.Context) error {
 	all := m.done
-	c := newChecker(CheckConfig{View: m.View, Store: m.Store, At: m.pinned.At, Strangers: true, NoImports: m.NoImports,
+	c := newChecker(CheckConfig{View: m.View, Store: m.Store, At: m.pinned.At, Positions: m.Positions, Strangers: true, NoImports: m.NoImports,
 		Newest: func(fn func(*feature.Batch) error) error {
 			for part := range m.pinned.Parts {
 				if err := m.pinned.Newest(ctx, NewestPart{Part: part, Parts: m.pinned.Parts}, fn); err != nil {

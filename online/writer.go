@@ -108,21 +108,25 @@ func viewID(v *feature.View) string { return projectOf(v) + "/" + v.Meta.Name }
 // Name is the sink's name.
 func (w *Writer) Name() string { return "online" }
 
+// Shows tells that rows are served as soon as Write returns.
+func (w *Writer) Shows() bool { return true }
+
 // Write puts a batch and moves the partition's mark over it.
 func (w *Writer) Write(ctx context.Context, b *feature.Batch) error {
 	if err := w.registerSchema(ctx); err != nil {
 		return err
 	}
-	k := partKey{b.Origin.TopicID, b.Origin.Partition}
+	covered := b.Covered()
+	k := partKey{covered.TopicID, covered.Partition}
 	w.mu.Lock()
 	p := w.parts[k]
 	if p == nil {
-		p = &part{written: b.Origin.First}
+		p = &part{written: covered.First}
 		w.parts[k] = p
 	}
-	from := min(p.written, b.Origin.First)
+	from := min(p.written, covered.First)
 	w.mu.Unlock()
-	r, err := w.put(ctx, b, &Advance{View: w.id, TopicID: k.topicID, Partition: k.id, From: from, Next: b.Origin.Next})
+	r, err := w.put(ctx, b, &Advance{View: w.id, TopicID: k.topicID, Partition: k.id, From: from, Next: covered.Next})
 	if err != nil {
 		return err
 	}
@@ -132,7 +136,7 @@ func (w *Writer) Write(ctx context.Context, b *feature.Batch) error {
 			"view", w.id, "topic", b.Origin.Topic, "partition", b.Origin.Partition, "below", from)
 	}
 	w.mu.Lock()
-	p.written = max(p.written, b.Origin.Next)
+	p.written = max(p.written, covered.Next)
 	w.mu.Unlock()
 	return nil
 }

@@ -81,16 +81,19 @@ func (d *Decoder) times(rec Record) (event, known int64, faults []feature.Reason
 		}
 	case d.options.Import:
 		known, knownOK, knownPath = event, eventOK, d.event.field
-	case !inRange(known):
+	case d.options.Known == 0 && !inRange(known):
 		knownOK = false
 		faults = append(faults, feature.Reason{Rule: feature.RuleCreated, Value: fmt.Sprint(known), Expected: "a record timestamp between the years 1 and 9999"})
+	}
+	if d.options.Known != 0 {
+		known = d.options.Known
 	}
 	ahead := feature.Duration(time.Duration(d.future) * time.Microsecond)
 	if eventOK && knownOK && event > known+d.future {
 		faults = append(faults, feature.Reason{Rule: feature.RuleFuture, Path: d.event.field, Value: stamp(event),
 			Expected: fmt.Sprintf("at most %s after the known time %s", ahead, stamp(known))})
 	}
-	if knownOK && known > rec.Timestamp+d.future {
+	if knownOK && d.options.Known == 0 && known > rec.Timestamp+d.future {
 		what := "the record's timestamp"
 		if d.options.Import {
 			what = "the start of the import"

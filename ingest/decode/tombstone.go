@@ -25,7 +25,11 @@ func (d *Decoder) tombstone(rec Record) {
 		for i := v.keys; i < len(v.cols); i++ {
 			v.cols[i].putNull(v.rows)
 		}
-		v.finish(rec.Offset, rec.Timestamp, rec.Timestamp, true)
+		known := rec.Timestamp
+		if d.options.Known != 0 {
+			known = d.options.Known
+		}
+		v.finish(rec.Offset, rec.Timestamp, known, true)
 	}
 }
 

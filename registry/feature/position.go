@@ -16,7 +16,8 @@ type Position struct {
 	// tell staged work that landed from work that did not.
 	Commit string `json:"commit"`
 	// Started is when an import began, in microseconds UTC, so that an import that
-	// is resumed judges its rows by the same clock; 0 on Kafka partitions.
+	// is resumed judges its rows by the same clock; of the replays' partition the
+	// known time of the last one, whose rows stand at Started and above; 0 on Kafka partitions.
 	Started int64 `json:"started,omitempty"`
 }
 
