@@ -4,7 +4,7 @@
 # jars, and the Versity S3 gateway, which Go builds. Does nothing, quickly, where all of it is there.
 #
 #   scripts/setup-test.sh            what `make test` needs
-#   scripts/setup-test.sh --peers    also uv, for programs of other projects that `make test-peers` compares with
+#   scripts/setup-test.sh --peers    also uv, and the jars with which PySpark reads Iceberg tables, for `make test-peers`
 #
 # Nothing is left running, and no PostgreSQL cluster is made. Where something
 # cannot be had this says so and exits with 1; the tests that need it then name
@@ -14,6 +14,7 @@ set -euo pipefail
 kafka_version=4.3.1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/weir
 s3_version=1.8.0
+spark_home=$cache/spark-jars-4.1.4
 kafka_home=${WEIR_TEST_KAFKA_HOME:-$cache/kafka-$kafka_version}
 
 s3_home=$cache/versitygw-$s3_version
@@ -99,6 +100,35 @@ fetch_kafka() {
 	rm -rf "$work"
 }
 
+# fetch_spark is the same for what PySpark needs beside its package.
+fetch_spark() {
+	have mvn || install maven || return 1
+	local work log
+	mkdir -p "$cache"
+	work=$(mktemp -d "$cache/spark.XXXXXX")
+	log=$work/maven.log
+	cat >"$work/pom.xml" <<-POM
+		<project xmlns="http://maven.apache.org/POM/4.0.0">
+		  <modelVersion>4.0.0</modelVersion>
+		  <groupId>weir</groupId><artifactId>spark-for-tests</artifactId><version>1</version><packaging>pom</packaging>
+		  <dependencies>
+		    <dependency><groupId>org.apache.iceberg</groupId><artifactId>iceberg-spark-runtime-4.1_2.13</artifactId><version>1.12.0</version></dependency>
+		    <dependency><groupId>org.xerial</groupId><artifactId>sqlite-jdbc</artifactId><version>3.50.3.0</version></dependency>
+		  </dependencies>
+		</project>
+	POM
+	say "fetching Iceberg for Spark 4.1"
+	if ! (cd "$work" && mvn -q -B dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=libs) >"$log" 2>&1 </dev/null; then
+		tail -n 20 "$log" >&2
+		say "Maven could not fetch Iceberg for Spark"
+		rm -rf "$work"
+		return 1
+	fi
+	rm -rf "$spark_home"
+	mv "$work/libs" "$spark_home"
+	rm -rf "$work"
+}
+
 # build_s3 puts the server in place by one rename, like fetch_kafka.
 build_s3() {
 	have "${GO:-go}" || return 1
@@ -143,5 +173,8 @@ if ! ready; then
 	[ -x "$s3_home/versitygw" ] || build_s3 9>&- || missing=1
 	exec 9>&-
 fi
-if [ "${1:-}" = --peers ]; then install_uv || missing=1; fi
+if [ "${1:-}" = --peers ]; then
+	install_uv || missing=1
+	[ -d "$spark_home" ] || fetch_spark || missing=1
+fi
 exit "$missing"
