@@ -152,7 +152,46 @@ func TestOlderSchema(t *testing.T) {
 	for i := range cols {
 		got = append(got, goValue(&cols[i].Vector))
 	}
-	require.Equal(t, []any{nil, "kept", int64(-7), 0.5, nil, 4.0, nil, nil}, got)
+	require.Equal(t, []any{nil, "kept", int64(-7), 0.5, nil, nil, int32(5), nil}, got)
+}
+
+// A reader that has not heard of a wider type yet reads what fits, rounds fractions
+// as its own definition would have, and never makes another number of one.
+func TestNewerSchema(t *testing.T) {
+	wide := &Schema{ID: 5, Fields: fields("i", feature.Int64, "f", feature.Float64)}
+	narrow := fields("i", feature.Int32, "f", feature.Float32)
+	for _, n := range []int64{0, 1, -1, math.MaxInt32, math.MinInt32, math.MaxInt32 + 1, math.MinInt32 - 1, 1 << 32, math.MinInt64} {
+		v, err := Value(wide, feature.Stamp{}, n, 0.1)
+		require.NoError(t, err)
+		_, cols, err := read(t, wide, narrow, v)
+		if int64(int32(n)) != n {
+			require.ErrorIs(t, err, errCells, "%d", n)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, int32(n), goValue(&cols[0].Vector))
+		require.Equal(t, float32(0.1), goValue(&cols[1].Vector))
+	}
+}
+
+// What a feature is called is not in the cells: renamed it reads as before, and a
+// new feature of its old name is another one.
+func TestRenamedSchema(t *testing.T) {
+	view := func(f ...feature.Field) *feature.View { return &feature.View{Features: f} }
+	before := view(feature.Field{Name: "amount", Type: feature.Float64})
+	total := feature.Field{Name: "total", Type: feature.Float64, Column: "amount"}
+	require.Equal(t, SchemaOf(before), SchemaOf(view(total)), "the values of both are one and the same")
+	fresh := feature.Field{Name: "amount", Type: feature.Float64, Column: "amount@3"}
+	require.NotEqual(t, SchemaOf(before).ID, SchemaOf(view(fresh)).ID)
+	s, err := ParseSchema(SchemaOf(view(fresh)).ID, SchemaOf(view(fresh)).Text())
+	require.NoError(t, err)
+	require.Equal(t, SchemaOf(view(fresh)), s)
+	v, err := Value(SchemaOf(before), feature.Stamp{}, 2.5)
+	require.NoError(t, err)
+	_, cols, err := read(t, SchemaOf(before), []feature.Field{fresh, total}, v)
+	require.NoError(t, err)
+	require.Nil(t, goValue(&cols[0].Vector))
+	require.Equal(t, 2.5, goValue(&cols[1].Vector))
 }
 
 // Damage of any kind is an error or other values, never a panic or a read past the end.

@@ -28,9 +28,10 @@ type pick struct {
 	to   int // column of the block
 }
 
-// project finds the wanted features in a schema. What the schema does not have
-// reads null; so does a feature whose type was changed into one that cannot
-// hold the old values.
+// project finds the wanted features in a schema, by what their values are kept
+// under: a renamed feature is found in the cells from before. What the schema does
+// not have reads null; so does a feature whose type is neither the cells' nor
+// wider, nor narrower: those are of a newer view than the reader's.
 func project(s *Schema, view *feature.View, want []want) *projection {
 	p := &projection{schema: s, bits: (len(s.Fields) + 7) / 8}
 	p.size = p.bits
@@ -41,7 +42,7 @@ func project(s *Schema, view *feature.View, want []want) *projection {
 			p.order = append(p.order, i)
 		}
 		for _, x := range want {
-			if g := view.Features[x.feature]; g.Name == f.Name && widens(f.Type, g.Type) {
+			if g := view.Features[x.feature]; g.Stored() == f.Name && (f.Type.Widens(g.Type) || g.Type.Widens(f.Type)) {
 				k := pick{bit: i, at: p.size, from: f.Type, to: x.column}
 				if w == 0 {
 					k.at = textIndex
@@ -58,19 +59,6 @@ func project(s *Schema, view *feature.View, want []want) *projection {
 
 // want is one feature of a view that a column of the block shows.
 type want struct{ feature, column int }
-
-// widens reports whether every value of type from is one of type to.
-func widens(from, to feature.Type) bool {
-	switch {
-	case from == to:
-		return true
-	case from == feature.Int32:
-		return to == feature.Int64 || to == feature.Float64
-	case from == feature.Float32:
-		return to == feature.Float64
-	}
-	return false
-}
 
 // decode fills one row of the wanted columns. Texts alias cells.
 func (p *projection) decode(cells []byte, cols []feature.BlockColumn, row int) error {
@@ -90,6 +78,10 @@ func (p *projection) decode(cells []byte, cols []feature.BlockColumn, row int) e
 			c.Bools[row] = b[0] != 0
 		case feature.Int32:
 			c.Int32s[row] = int32(binary.LittleEndian.Uint32(b))
+			// The low half of a number that fits is that number.
+			if x := int64(c.Int32s[row]); k.from == feature.Int64 && x != int64(binary.LittleEndian.Uint64(b)) {
+				return fmt.Errorf("%w: feature %s does not fit in %s, which a newer version of the view has widened", errCells, p.schema.Fields[k.bit].Name, c.Type)
+			}
 		case feature.Int64, feature.Timestamp:
 			if k.from == feature.Int32 {
 				c.Int64s[row] = int64(int32(binary.LittleEndian.Uint32(b)))
@@ -97,14 +89,15 @@ func (p *projection) decode(cells []byte, cols []feature.BlockColumn, row int) e
 				c.Int64s[row] = int64(binary.LittleEndian.Uint64(b))
 			}
 		case feature.Float32:
-			c.Float32[row] = math.Float32frombits(binary.LittleEndian.Uint32(b))
+			if k.from == feature.Float64 {
+				c.Float32[row] = float32(math.Float64frombits(binary.LittleEndian.Uint64(b)))
+			} else {
+				c.Float32[row] = math.Float32frombits(binary.LittleEndian.Uint32(b))
+			}
 		case feature.Float64:
-			switch k.from {
-			case feature.Float32:
+			if k.from == feature.Float32 {
 				c.Float64[row] = float64(math.Float32frombits(binary.LittleEndian.Uint32(b)))
-			case feature.Int32:
-				c.Float64[row] = float64(int32(binary.LittleEndian.Uint32(b)))
-			default:
+			} else {
 				c.Float64[row] = math.Float64frombits(binary.LittleEndian.Uint64(b))
 			}
 		}

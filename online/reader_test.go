@@ -190,7 +190,10 @@ func TestRowsOfOlderViews(t *testing.T) {
 	// The old reader still reads both.
 	blk = lookup(t, s, base, onlinetest.Service(old), texts("a", "b"))
 	require.Equal(t, "5 bye text ", row(0))
-	require.Equal(t, "<nil> <nil> other ", row(1)) // int64 does not fit int32
+	require.Equal(t, "6 <nil> other ", row(1)) // it fits in int32
+	write(t, s, now, at(base+2, "b", "other", 1.5, int64(1)<<40))
+	blk = lookup(t, s, base, onlinetest.Service(old), texts("a", "b"))
+	require.Equal(t, []feature.Status{feature.Present, feature.StoreError}, blk.Views[0].Status, "never a wrong number")
 
 	// A schema that cannot be had is a store's fault.
 	f.Fail = func(op string, _ int) onlinetest.Fault {

@@ -9,7 +9,9 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// Schema is the names and types of the features in a value, in order. Its ID
+// Schema is the names and types of the features in a value, in order; the names
+// are what values are kept under (feature.Field.Stored), so a rename leaves cells as
+// they are, and a new feature of an old name is not taken for the old one. Its ID
 // stands in each value, so that a reader of a newer (or older) view knows what
 // the bytes are. The ID is a hash of the content, not the view's version: a
 // changed description leaves it as it is, and a view that was deleted and made
@@ -23,7 +25,7 @@ type Schema struct {
 func SchemaOf(v *feature.View) *Schema {
 	s := &Schema{Fields: make([]feature.Field, len(v.Features))}
 	for i, f := range v.Features {
-		s.Fields[i] = feature.Field{Name: f.Name, Type: f.Type}
+		s.Fields[i] = feature.Field{Name: f.Stored(), Type: f.Type}
 	}
 	s.ID = schemaID(s.Text())
 	return s
