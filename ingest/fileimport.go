@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/weir-ml/weir/ingest/decode"
 	"github.com/weir-ml/weir/ingest/quarantine"
 	"github.com/weir-ml/weir/internal/tabular"
@@ -175,9 +173,11 @@ type importRun struct {
 	o        *Outlets
 	p        *Pipeline // never runs; lends lane its settings
 	l        *lane
-	rows     *tabular.Rows
+	in       *importRows
+	cols     *decode.Columns  // nil where rows come as records
 	at       feature.Position // in the table
 	next     int64            // first row not written to the sinks
+	read     int64            // bytes of the file up to there
 	res      *ImportResult
 	progress func(ImportProgress)
 }
@@ -235,12 +235,12 @@ func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, f
 	if err := r.l.compile(); err != nil {
 		return err
 	}
-	rows, err := tabular.OpenRows(ctx, req.Path, tabular.RowOptions{Format: format, Types: eventTypes(judged), Times: timeFormats(judged.SourceOf),
+	in, err := r.open(ctx, req.Path, judged, tabular.RowOptions{Format: format, Types: eventTypes(judged), Times: timeFormats(judged.SourceOf),
 		Nulls: append(append([]string{}, judged.SourceOf.NullValues...), req.NullValues...)})
 	if err != nil {
 		return err
 	}
-	r.rows = rows
+	r.in = in
 	return nil
 }
 
@@ -280,55 +280,32 @@ func times(s *feature.Source) []feature.TimeField {
 // all reads the file to its end, committing when the sinks hold enough, and
 // once more at the end: that commit is final, which closes the windows.
 func (r *importRun) all(ctx context.Context) error {
-	defer r.rows.Close()
-	var recs []*kgo.Record
-	var bytes int64
-	origin := feature.Origin{Topic: r.at.Topic, TopicID: r.at.TopicID, Partition: feature.ImportPartition}
-	flushRecs := func() error {
-		if len(recs) == 0 {
-			return nil
-		}
-		origin.First, origin.Next = r.next, recs[len(recs)-1].Offset+1
-		if err := r.l.process(ctx, origin, recs); err != nil {
-			return err
-		}
-		r.next, recs, bytes = origin.Next, nil, 0
-		r.report()
-		if r.p.buffered() >= r.p.FlushBytes {
-			return r.flush(ctx, false)
-		}
-		return nil
-	}
+	defer r.in.close()
 	for {
-		row, err := r.rows.Next()
+		p, err := r.in.next()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return err
 		}
-		if row.Number < r.res.Skipped {
-			continue
+		if err := r.take(ctx, p); err != nil {
+			return err
 		}
-		// A malformed row is no event; as it came, it fails to decode and goes to quarantine.
-		rec := &kgo.Record{Value: append([]byte{}, row.Payload...), Offset: row.Number, Timestamp: time.UnixMicro(r.at.Started)}
-		recs, bytes = append(recs, rec), bytes+size(rec)
-		if len(recs) >= r.p.BatchRows || bytes >= r.p.BatchBytes {
-			if err := flushRecs(); err != nil {
+		r.next, r.read = p.next, p.read
+		r.report()
+		if r.p.buffered() >= r.p.FlushBytes {
+			if err := r.flush(ctx, false); err != nil {
 				return err
 			}
 		}
 	}
-	if err := flushRecs(); err != nil {
-		return err
-	}
-	r.res.Bytes = r.res.TotalBytes
+	r.read = r.res.TotalBytes
 	return r.flush(ctx, true)
 }
 
 func (r *importRun) report() {
-	done, _ := r.rows.Progress()
-	r.res.Rows, r.res.Bytes, r.res.Quarantined = r.next, done, r.l.held
+	r.res.Rows, r.res.Bytes, r.res.Quarantined = r.next, r.read, r.l.held
 	if r.progress != nil {
 		r.progress(r.res.ImportProgress)
 	}

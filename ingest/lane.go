@@ -33,6 +33,10 @@ type lane struct {
 	held    int64            // events held back so far, over all views
 	broken  map[string]int64 // how many of them failed each rule; nil: not counted
 	stuck   *atomic.Bool
+
+	// A replay takes what comes out into its own hands; nil elsewhere.
+	hold func(*quarantine.Entry)
+	keep func(*feature.Batch) error
 }
 
 // add makes the lane take the events of o's view; j may be nil.
@@ -121,6 +125,14 @@ func (l *lane) process(ctx context.Context, origin feature.Origin, recs []*kgo.R
 	if err != nil {
 		return err
 	}
+	return l.pass(ctx, origin, results, func(offset int64) *kgo.Record {
+		return recs[sort.Search(len(recs), func(i int) bool { return recs[i].Offset >= offset })]
+	})
+}
+
+// pass brings what was decoded on its way, view by view. event gives an event
+// again, for quarantine.
+func (l *lane) pass(ctx context.Context, origin feature.Origin, results []decode.Result, event func(offset int64) *kgo.Record) error {
 	var columns int64
 	for _, res := range results {
 		columns += batchSize(res.Batch)
@@ -135,7 +147,7 @@ func (l *lane) process(ctx context.Context, origin feature.Origin, recs []*kgo.R
 		}
 	}()
 	for i := range results {
-		if err := l.deliver(ctx, i, origin, recs, results[i]); err != nil {
+		if err := l.deliver(ctx, i, origin, event, results[i]); err != nil {
 			return err
 		}
 	}
@@ -214,21 +226,25 @@ func tryDecode(dec *decode.Decoder, recs []*kgo.Record, without map[int64]string
 }
 
 // deliver takes one view's part of a chunk through its suite to quarantine and sinks.
-func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, recs []*kgo.Record, res decode.Result) error {
+func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, event func(offset int64) *kgo.Record, res decode.Result) error {
 	p, o, v := l.p, l.outlets[i], l.views[i]
 	project, name, revision := v.Meta.Project, v.Meta.Name, p.Revision
 	if j := l.judges[i]; j != nil {
 		revision = j.revision
 	}
 	hold := func(offset int64, reasons []feature.Reason) error {
-		n := sort.Search(len(recs), func(i int) bool { return recs[i].Offset >= offset })
-		r := recs[n]
+		r := event(offset)
 		l.held++
 		l.count(reasons)
-		return holdBack(ctx, p.held, p.Metrics, &quarantine.Entry{
+		e := &quarantine.Entry{
 			Project: project, View: name, Topic: origin.Topic, TopicID: origin.TopicID, Partition: origin.Partition,
 			Offset: offset, Timestamp: r.Timestamp.UnixMicro(), Revision: revision, Key: r.Key, Payload: r.Value, Reasons: reasons,
-		})
+		}
+		if l.hold != nil {
+			l.hold(e)
+			return nil
+		}
+		return holdBack(ctx, p.held, p.Metrics, e)
 	}
 	for _, rej := range res.Rejected {
 		if err := hold(rej.Offset, rej.Reasons); err != nil {
@@ -274,6 +290,9 @@ func holdBack(ctx context.Context, q *quarantine.Session, met *Metrics, e *quara
 func (l *lane) write(ctx context.Context, o *Outlets, b *feature.Batch) error {
 	if b.Len() == 0 {
 		return nil
+	}
+	if l.keep != nil {
+		return l.keep(b)
 	}
 	p, tried := l.p, l.p.tried(o, "write")
 	defer l.stuck.Store(false)

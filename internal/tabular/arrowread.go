@@ -86,6 +86,7 @@ func openParquet(ctx context.Context, src *source, batchRows int) (*arrow.Schema
 	if err != nil {
 		return nil, 0, nil, fileError(src.path, err).WithHint("is it a Parquet file, and whole?")
 	}
+	batchRows = boundedBatch(pf, batchRows)
 	fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: int64(batchRows)}, memory.DefaultAllocator)
 	if err != nil {
 		return nil, 0, nil, fileError(src.path, err)
@@ -105,6 +106,21 @@ func openParquet(ctx context.Context, src *source, batchRows int) (*arrow.Schema
 	}}
 	return rr.Schema(), pf.NumRows(), t, nil
 }
+
+// boundedBatch is how many rows of a file to take at a time, so that wide rows take no more memory than narrow ones.
+func boundedBatch(pf *file.Reader, rows int) int {
+	var size, n int64
+	for i := range pf.NumRowGroups() {
+		g := pf.MetaData().RowGroup(i)
+		size, n = size+g.TotalByteSize(), n+g.NumRows()
+	}
+	if size <= 0 || n <= 0 {
+		return rows
+	}
+	return max(1, min(rows, int(batchBytes*n/size)))
+}
+
+const batchBytes = 16 << 20
 
 // countingReaderAt reads a file at places and counts the bytes for Progress.
 type countingReaderAt struct{ s *source }

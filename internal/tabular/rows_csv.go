@@ -70,6 +70,7 @@ func plan(path string, names []string) ([]step, error) {
 // csvRows makes an event of each CSV record.
 type csvRows struct {
 	path    string
+	names   []string
 	sc      *csvScanner
 	steps   []step
 	numbers []bool // by column: a number may go out unquoted
@@ -87,6 +88,7 @@ func newCSVRows(src *source, o RowOptions) (*csvRows, error) {
 	if c.steps, err = plan(src.path, names); err != nil {
 		return nil, err
 	}
+	c.names = names
 	for _, n := range names {
 		t := o.Types[n]
 		c.numbers = append(c.numbers, t.Numeric() || t == feature.Timestamp)
@@ -111,15 +113,20 @@ func (c *csvRows) next(_ context.Context, r *Row) error {
 		r.Payload, r.Err = c.sc.raw, rowError(c.path, c.sc.line, widthError(len(c.sc.fields), len(c.numbers)))
 		return nil
 	}
-	c.out = c.out[:0]
-	for _, s := range c.steps {
-		c.out = append(c.out, s.text...)
-		if s.column >= 0 {
-			c.out = c.value(c.out, c.sc.fields[s.column], s.column)
-		}
-	}
+	c.out = c.event(c.out[:0], c.sc.fields)
 	r.Payload = c.out
 	return nil
+}
+
+// event makes an object of a record.
+func (c *csvRows) event(dst []byte, fields [][]byte) []byte {
+	for _, s := range c.steps {
+		dst = append(dst, s.text...)
+		if s.column >= 0 {
+			dst = c.value(dst, fields[s.column], s.column)
+		}
+	}
+	return dst
 }
 
 func (c *csvRows) value(dst, f []byte, column int) []byte {
