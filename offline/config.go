@@ -24,6 +24,8 @@ type Config struct {
 	PageBytes int `koanf:"page_bytes"`
 	// Upkeep says how the tables are kept small.
 	Upkeep UpkeepConfig `koanf:"upkeep"`
+	// Compact says which files are merged, and what that may take.
+	Compact CompactConfig `koanf:"compact"`
 }
 
 var compressions = []string{"zstd", "snappy", "none"}
@@ -36,6 +38,7 @@ func DefaultConfig() Config {
 		RowGroupRows: 1 << 18,
 		PageBytes:    64 << 10,
 		Upkeep:       DefaultUpkeepConfig(),
+		Compact:      DefaultCompactConfig(),
 	}
 }
 
@@ -54,5 +57,5 @@ func (c Config) Validate() error {
 	if c.PageBytes < 4<<10 || c.PageBytes > 16<<20 {
 		errs = append(errs, fmt.Errorf("offline.page_bytes: must be from %d to %d (got %d)", 4<<10, 16<<20, c.PageBytes))
 	}
-	return errors.Join(append(errs, c.Upkeep.Validate())...)
+	return errors.Join(append(errs, c.Upkeep.Validate(), c.Compact.Validate())...)
 }
