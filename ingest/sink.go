@@ -49,6 +49,14 @@ type Sink interface {
 	Buffered() int64
 }
 
+// Shower is a Sink whose rows are seen as soon as Write returns, as those of the
+// online store are. A row of the log that was shown and not committed comes again; a replayed
+// one may not. So a replay writes here once its commit has landed.
+type Shower interface {
+	Sink
+	Shows() bool
+}
+
 // Committer is the table side of a flush: the one place where a commit becomes
 // true. offline.Writer is both a Sink and the Committer.
 type Committer interface {

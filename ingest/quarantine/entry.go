@@ -8,9 +8,11 @@
 package quarantine
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -30,6 +32,11 @@ import (
 //	weir.omitted      size of a payload too large to keep; weir.sha256 its hash
 //	weir.key_omitted  size of a key too large to keep
 //	weir.reasons      JSON array of feature.Reason
+//	weir.discarded    JSON of Discard, on an entry that was given up; its payload and key
+//	                  are left out, as those that are too large are
+//
+// Whether an entry was replayed does not stand there: its event's row is in the
+// view's table then, and the table is what counts. See State.
 type Entry struct {
 	Project   string
 	View      string
@@ -46,6 +53,32 @@ type Entry struct {
 	Reasons   []feature.Reason
 
 	KeyOmitted int64 // size of the key when it was too large to keep
+
+	Discarded *Discard // set when somebody gave the event up
+}
+
+// Discard says who gave an event up, when and why.
+type Discard struct {
+	At     int64  `json:"at"` // microseconds UTC
+	By     string `json:"by,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// Discard leaves of the entry what an audit and a reader of the list need: where
+// the event is from, how large it was and its hash, and which rules it failed, without the values.
+func (e *Entry) Discard(d Discard) {
+	if len(e.Payload) > 0 {
+		sum := sha256.Sum256(e.Payload)
+		e.Omitted, e.SHA256, e.Payload = int64(len(e.Payload)), hex.EncodeToString(sum[:]), nil
+	}
+	if len(e.Key) > 0 {
+		e.KeyOmitted, e.Key = int64(len(e.Key)), nil
+	}
+	e.Reasons = slices.Clone(e.Reasons)
+	for i := range e.Reasons {
+		e.Reasons[i].Value = ""
+	}
+	e.Discarded = &d
 }
 
 // Topic is the quarantine topic of a view.
@@ -86,6 +119,13 @@ func (e *Entry) record() (*kgo.Record, error) {
 	case e.Payload == nil:
 		r.Value = []byte{}
 		r.Headers = append(r.Headers, h("weir.null", "1"))
+	}
+	if e.Discarded != nil {
+		b, err := json.Marshal(e.Discarded)
+		if err != nil {
+			return nil, err
+		}
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: "weir.discarded", Value: b})
 	}
 	r.Headers = append(r.Headers, kgo.RecordHeader{Key: "weir.reasons", Value: reasons})
 	return r, nil
@@ -135,6 +175,11 @@ func Parse(r *kgo.Record) (*Entry, error) {
 			e.KeyOmitted = num(h.Value)
 		case "weir.sha256":
 			e.SHA256 = string(h.Value)
+		case "weir.discarded":
+			e.Discarded = &Discard{}
+			if jerr := json.Unmarshal(h.Value, e.Discarded); jerr != nil && err == nil {
+				err = jerr
+			}
 		case "weir.reasons":
 			if jerr := json.Unmarshal(h.Value, &e.Reasons); jerr != nil && err == nil {
 				err = jerr

@@ -1,6 +1,7 @@
 package quarantine
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -72,16 +73,19 @@ func (r *Reader) Read(ctx context.Context, q Query) (*Result, error) {
 	if q.Limit > 0 && len(res.Entries) > q.Limit {
 		res.Entries = res.Entries[len(res.Entries)-q.Limit:]
 	}
-	for k, n := range counts {
-		res.ByRule = append(res.ByRule, RuleCount{Rule: k[0], Path: k[1], Count: n})
-	}
-	slices.SortFunc(res.ByRule, func(a, b RuleCount) int {
-		if a.Count != b.Count {
-			return int(b.Count - a.Count)
-		}
-		return strings.Compare(a.Rule+a.Path, b.Rule+b.Path)
-	})
+	res.ByRule = ruleCounts(counts)
 	return res, nil
+}
+
+// ruleCounts has the rule that most entries failed first.
+func ruleCounts(counts map[[2]string]int64) (out []RuleCount) {
+	for k, n := range counts {
+		out = append(out, RuleCount{Rule: k[0], Path: k[1], Count: n})
+	}
+	slices.SortFunc(out, func(a, b RuleCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Rule+a.Path, b.Rule+b.Path))
+	})
+	return out
 }
 
 // Each calls fn with the entries that a view has at the call, in the order in
@@ -91,6 +95,17 @@ func (r *Reader) Read(ctx context.Context, q Query) (*Result, error) {
 // progress, when not nil, is told how many records have been read and will be.
 // A view without a quarantine topic has no entries.
 func (r *Reader) Each(ctx context.Context, project, view string, progress func(done, total int64), fn func(*Entry) error) error {
+	return r.walk(ctx, project, view, progress, walk{entry: fn})
+}
+
+// walk is what a pass over a quarantine topic finds.
+type walk struct {
+	replay  func(*Replay)                         // each replay, before the entries; may be nil
+	between func(map[[20]byte]*offsets.Set) error // once all entries are known, before they come; may be nil
+	entry   func(*Entry) error
+}
+
+func (r *Reader) walk(ctx context.Context, project, view string, progress func(done, total int64), w walk) error {
 	log, err := kafkalog.Open(ctx, r.opts, Topic(project, view))
 	if err != nil {
 		if feature.KindOf(err) == feature.NotFound {
@@ -107,18 +122,28 @@ func (r *Reader) Each(ctx context.Context, project, view string, progress func(d
 	for _, b := range bounds {
 		p.total += 2 * (b.End - b.Start)
 	}
-	for _, part := range log.Partitions() { // an entry is always in the same one: its key decides
-		b := bounds[part]
-		counts := newest{}
-		if err := p.read(ctx, log, part, b, func(rec *kgo.Record) error {
+	counts := newest{} // an entry is always in the same partition, for its key decides: the last record there counts
+	for _, part := range log.Partitions() {
+		if err := p.read(ctx, log, part, bounds[part], func(rec *kgo.Record) error {
 			if c, ok := coordinatesOf(rec.Key, view); ok {
 				counts.see(c, rec.Offset, rec.Value == nil)
+			} else if w.replay != nil {
+				if x, ok := parseReplay(rec, view); ok {
+					w.replay(x)
+				}
 			}
 			return nil
 		}); err != nil {
 			return err
 		}
-		if err := p.read(ctx, log, part, b, func(rec *kgo.Record) error {
+	}
+	if w.between != nil {
+		if err := w.between(counts.once); err != nil {
+			return err
+		}
+	}
+	for _, part := range log.Partitions() {
+		if err := p.read(ctx, log, part, bounds[part], func(rec *kgo.Record) error {
 			c, ok := coordinatesOf(rec.Key, view)
 			if !ok || rec.Value == nil || !counts.stands(c, rec.Offset) {
 				return nil
@@ -127,7 +152,7 @@ func (r *Reader) Each(ctx context.Context, project, view string, progress func(d
 			if err != nil || e.ID() != string(rec.Key) {
 				return nil // not ours; someone else wrote to the topic
 			}
-			return fn(e)
+			return w.entry(e)
 		}); err != nil {
 			return err
 		}

@@ -72,7 +72,13 @@ func (s *Session) Write(ctx context.Context, e *Entry) error {
 	if err != nil {
 		return feature.Errorf(feature.Internal, "quarantine.write", e.ID(), "%w", err)
 	}
-	share := min(underWay, max(leastShare, int64(len(r.Value)+len(e.Key))))
+	return s.send(ctx, r, size, min(underWay, max(leastShare, int64(len(r.Value)+len(e.Key)))))
+}
+
+// send hands a record to the producer. size is that of its payload and key, share
+// what it takes of the room under way.
+func (s *Session) send(ctx context.Context, r *kgo.Record, size, share int64) error {
+	topic := r.Topic
 	leave, err := s.w.enter(ctx, r)
 	if err != nil {
 		return err
