@@ -21,19 +21,158 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// QuarantineFilter chooses events. Empty fields do not choose.
+type QuarantineFilter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rules         []string               `protobuf:"bytes,1,rep,name=rules,proto3" json:"rules,omitempty"`                   // "max_future", or with its path: "schema.maximum(age)"; any of them
+	Since         int64                  `protobuf:"fixed64,2,opt,name=since,proto3" json:"since,omitempty"`                 // record time, microseconds since 1970 UTC, at or after
+	Until         int64                  `protobuf:"fixed64,3,opt,name=until,proto3" json:"until,omitempty"`                 // and before
+	Partitions    []int32                `protobuf:"varint,4,rep,packed,name=partitions,proto3" json:"partitions,omitempty"` // -1 for imports
+	Events        []*QuarantineEvent     `protobuf:"bytes,5,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantineFilter) Reset() {
+	*x = QuarantineFilter{}
+	mi := &file_weir_v1_quarantine_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantineFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantineFilter) ProtoMessage() {}
+
+func (x *QuarantineFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_quarantine_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantineFilter.ProtoReflect.Descriptor instead.
+func (*QuarantineFilter) Descriptor() ([]byte, []int) {
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *QuarantineFilter) GetRules() []string {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *QuarantineFilter) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *QuarantineFilter) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *QuarantineFilter) GetPartitions() []int32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *QuarantineFilter) GetEvents() []*QuarantineEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+type QuarantineEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Topic         string                 `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"` // may be empty where partition and offset tell enough
+	Partition     int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantineEvent) Reset() {
+	*x = QuarantineEvent{}
+	mi := &file_weir_v1_quarantine_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantineEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantineEvent) ProtoMessage() {}
+
+func (x *QuarantineEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_quarantine_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantineEvent.ProtoReflect.Descriptor instead.
+func (*QuarantineEvent) Descriptor() ([]byte, []int) {
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *QuarantineEvent) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *QuarantineEvent) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *QuarantineEvent) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
 type ListQuarantineRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
 	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
 	Rule          string                 `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`    // all when empty
-	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"` // newest first; 100 when 0
+	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"` // newest first; 100 when 0, at most 10000
+	Filter        *QuarantineFilter      `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	States        []string               `protobuf:"bytes,6,rep,name=states,proto3" json:"states,omitempty"` // "held" (when empty), "replayed", "taken" (in the table after a rollback), "discarded"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListQuarantineRequest) Reset() {
 	*x = ListQuarantineRequest{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[0]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -45,7 +184,7 @@ func (x *ListQuarantineRequest) String() string {
 func (*ListQuarantineRequest) ProtoMessage() {}
 
 func (x *ListQuarantineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[0]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -58,7 +197,7 @@ func (x *ListQuarantineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantineRequest.ProtoReflect.Descriptor instead.
 func (*ListQuarantineRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{0}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ListQuarantineRequest) GetProject() string {
@@ -89,6 +228,20 @@ func (x *ListQuarantineRequest) GetLimit() int32 {
 	return 0
 }
 
+func (x *ListQuarantineRequest) GetFilter() *QuarantineFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ListQuarantineRequest) GetStates() []string {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
 // Reason is one rule that an event failed.
 type Reason struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -103,7 +256,7 @@ type Reason struct {
 
 func (x *Reason) Reset() {
 	*x = Reason{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[1]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -115,7 +268,7 @@ func (x *Reason) String() string {
 func (*Reason) ProtoMessage() {}
 
 func (x *Reason) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[1]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -128,7 +281,7 @@ func (x *Reason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reason.ProtoReflect.Descriptor instead.
 func (*Reason) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{1}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Reason) GetRule() string {
@@ -167,27 +320,31 @@ func (x *Reason) GetSeverity() string {
 }
 
 type QuarantineEntry struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
-	Topic         string                 `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"`
-	TopicId       []byte                 `protobuf:"bytes,4,opt,name=topic_id,json=topicId,proto3" json:"topic_id,omitempty"`            // 16 bytes
-	Partition     int32                  `protobuf:"varint,5,opt,name=partition,proto3" json:"partition,omitempty"`                      // -1 for an import
-	Offset        int64                  `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`                            // row number for an import
-	RecordTime    int64                  `protobuf:"fixed64,7,opt,name=record_time,json=recordTime,proto3" json:"record_time,omitempty"` // microseconds since 1970 UTC
-	JudgedAt      int64                  `protobuf:"fixed64,8,opt,name=judged_at,json=judgedAt,proto3" json:"judged_at,omitempty"`       // microseconds since 1970 UTC; 0 when unknown
-	Revision      int64                  `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`                        // of the catalog that judged it
-	Reasons       []*Reason              `protobuf:"bytes,10,rep,name=reasons,proto3" json:"reasons,omitempty"`
-	Key           []byte                 `protobuf:"bytes,11,opt,name=key,proto3" json:"key,omitempty"`                                     // of the record
-	Payload       []byte                 `protobuf:"bytes,12,opt,name=payload,proto3" json:"payload,omitempty"`                             // as it came
-	PayloadSize   int64                  `protobuf:"varint,13,opt,name=payload_size,json=payloadSize,proto3" json:"payload_size,omitempty"` // also where the payload is left out
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Project        string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	View           string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
+	Topic          string                 `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"`
+	TopicId        []byte                 `protobuf:"bytes,4,opt,name=topic_id,json=topicId,proto3" json:"topic_id,omitempty"`            // 16 bytes
+	Partition      int32                  `protobuf:"varint,5,opt,name=partition,proto3" json:"partition,omitempty"`                      // -1 for an import
+	Offset         int64                  `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`                            // row number for an import
+	RecordTime     int64                  `protobuf:"fixed64,7,opt,name=record_time,json=recordTime,proto3" json:"record_time,omitempty"` // microseconds since 1970 UTC
+	JudgedAt       int64                  `protobuf:"fixed64,8,opt,name=judged_at,json=judgedAt,proto3" json:"judged_at,omitempty"`       // microseconds since 1970 UTC; 0 when unknown
+	Revision       int64                  `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`                        // of the catalog that judged it
+	Reasons        []*Reason              `protobuf:"bytes,10,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	Key            []byte                 `protobuf:"bytes,11,opt,name=key,proto3" json:"key,omitempty"`                                              // of the record
+	Payload        []byte                 `protobuf:"bytes,12,opt,name=payload,proto3" json:"payload,omitempty"`                                      // as it came
+	PayloadSize    int64                  `protobuf:"varint,13,opt,name=payload_size,json=payloadSize,proto3" json:"payload_size,omitempty"`          // also where the payload is left out
+	State          string                 `protobuf:"bytes,14,opt,name=state,proto3" json:"state,omitempty"`                                          // "held", "replayed", "taken" or "discarded"
+	PayloadOmitted bool                   `protobuf:"varint,15,opt,name=payload_omitted,json=payloadOmitted,proto3" json:"payload_omitted,omitempty"` // too large to keep, or discarded
+	PayloadSha256  string                 `protobuf:"bytes,16,opt,name=payload_sha256,json=payloadSha256,proto3" json:"payload_sha256,omitempty"`     // of a payload that was left out, hex
+	Discarded      *QuarantineDiscard     `protobuf:"bytes,17,opt,name=discarded,proto3" json:"discarded,omitempty"`                                  // of a discarded event
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *QuarantineEntry) Reset() {
 	*x = QuarantineEntry{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[2]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -199,7 +356,7 @@ func (x *QuarantineEntry) String() string {
 func (*QuarantineEntry) ProtoMessage() {}
 
 func (x *QuarantineEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[2]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -212,7 +369,7 @@ func (x *QuarantineEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineEntry.ProtoReflect.Descriptor instead.
 func (*QuarantineEntry) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{2}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *QuarantineEntry) GetProject() string {
@@ -306,18 +463,107 @@ func (x *QuarantineEntry) GetPayloadSize() int64 {
 	return 0
 }
 
+func (x *QuarantineEntry) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *QuarantineEntry) GetPayloadOmitted() bool {
+	if x != nil {
+		return x.PayloadOmitted
+	}
+	return false
+}
+
+func (x *QuarantineEntry) GetPayloadSha256() string {
+	if x != nil {
+		return x.PayloadSha256
+	}
+	return ""
+}
+
+func (x *QuarantineEntry) GetDiscarded() *QuarantineDiscard {
+	if x != nil {
+		return x.Discarded
+	}
+	return nil
+}
+
+type QuarantineDiscard struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            int64                  `protobuf:"fixed64,1,opt,name=at,proto3" json:"at,omitempty"` // microseconds since 1970 UTC
+	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantineDiscard) Reset() {
+	*x = QuarantineDiscard{}
+	mi := &file_weir_v1_quarantine_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantineDiscard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantineDiscard) ProtoMessage() {}
+
+func (x *QuarantineDiscard) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_quarantine_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantineDiscard.ProtoReflect.Descriptor instead.
+func (*QuarantineDiscard) Descriptor() ([]byte, []int) {
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *QuarantineDiscard) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *QuarantineDiscard) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *QuarantineDiscard) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type ListQuarantineResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Entries       []*QuarantineEntry     `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"` // payloads cut at 256 bytes
-	Rules         []*RuleCount           `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`     // over all entries of the view, not only those listed
-	Total         int64                  `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	Entries       []*QuarantineEntry     `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`                                                                          // payloads cut at 256 bytes
+	Rules         []*RuleCount           `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`                                                                              // over all entries that match, not only those listed
+	Total         int64                  `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`                                                                             // that match
+	States        map[string]int64       `protobuf:"bytes,4,rep,name=states,proto3" json:"states,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // entries by state, those of states that were not asked for too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListQuarantineResponse) Reset() {
 	*x = ListQuarantineResponse{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[3]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -329,7 +575,7 @@ func (x *ListQuarantineResponse) String() string {
 func (*ListQuarantineResponse) ProtoMessage() {}
 
 func (x *ListQuarantineResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[3]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -342,7 +588,7 @@ func (x *ListQuarantineResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantineResponse.ProtoReflect.Descriptor instead.
 func (*ListQuarantineResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{3}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListQuarantineResponse) GetEntries() []*QuarantineEntry {
@@ -366,6 +612,483 @@ func (x *ListQuarantineResponse) GetTotal() int64 {
 	return 0
 }
 
+func (x *ListQuarantineResponse) GetStates() map[string]int64 {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+type ReplayQuarantineRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
+	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
+	Filter        *QuarantineFilter      `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	Limit         int64                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`                 // at most that many, oldest entries first; all when 0
+	DryRun        bool                   `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // judge and count, change nothing
+	By            string                 `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`                        // who asks
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayQuarantineRequest) Reset() {
+	*x = ReplayQuarantineRequest{}
+	mi := &file_weir_v1_quarantine_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayQuarantineRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayQuarantineRequest) ProtoMessage() {}
+
+func (x *ReplayQuarantineRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_quarantine_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayQuarantineRequest.ProtoReflect.Descriptor instead.
+func (*ReplayQuarantineRequest) Descriptor() ([]byte, []int) {
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ReplayQuarantineRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ReplayQuarantineRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *ReplayQuarantineRequest) GetFilter() *QuarantineFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ReplayQuarantineRequest) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ReplayQuarantineRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *ReplayQuarantineRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+type ReplayQuarantineResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Part:
+	//
+	//	*ReplayQuarantineResponse_Progress
+	//	*ReplayQuarantineResponse_Result
+	Part          isReplayQuarantineResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayQuarantineResponse) Reset() {
+	*x = ReplayQuarantineResponse{}
+	mi := &file_weir_v1_quarantine_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayQuarantineResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayQuarantineResponse) ProtoMessage() {}
+
+func (x *ReplayQuarantineResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_quarantine_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayQuarantineResponse.ProtoReflect.Descriptor instead.
+func (*ReplayQuarantineResponse) Descriptor() ([]byte, []int) {
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReplayQuarantineResponse) GetPart() isReplayQuarantineResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ReplayQuarantineResponse) GetProgress() *ReplayProgress {
+	if x != nil {
+		if x, ok := x.Part.(*ReplayQuarantineResponse_Progress); ok {
+			return x.Progress
+		}
+	}
+	return nil
+}
+
+func (x *ReplayQuarantineResponse) GetResult() *ReplayResult {
+	if x != nil {
+		if x, ok := x.Part.(*ReplayQuarantineResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+type isReplayQuarantineResponse_Part interface {
+	isReplayQuarantineResponse_Part()
+}
+
+type ReplayQuarantineResponse_Progress struct {
+	Progress *ReplayProgress `protobuf:"bytes,1,opt,name=progress,proto3,oneof"`
+}
+
+type ReplayQuarantineResponse_Result struct {
+	Result *ReplayResult `protobuf:"bytes,2,opt,name=result,proto3,oneof"` // the last message
+}
+
+func (*ReplayQuarantineResponse_Progress) isReplayQuarantineResponse_Part() {}
+
+func (*ReplayQuarantineResponse_Result) isReplayQuarantineResponse_Part() {}
+
+type ReplayProgress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Replayed      int64                  `protobuf:"varint,1,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	Held          int64                  `protobuf:"varint,2,opt,name=held,proto3" json:"held,omitempty"`
+	Scanned       int64                  `protobuf:"varint,3,opt,name=scanned,proto3" json:"scanned,omitempty"` // records of the quarantine topic
+	Total         int64                  `protobuf:"varint,4,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayProgress) Reset() {
+	*x = ReplayProgress{}
+	mi := &file_weir_v1_quarantine_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayProgress) ProtoMessage() {}
+
+func (x *ReplayProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_quarantine_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayProgress.ProtoReflect.Descriptor instead.
+func (*ReplayProgress) Descriptor() ([]byte, []int) {
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ReplayProgress) GetReplayed() int64 {
+	if x != nil {
+		return x.Replayed
+	}
+	return 0
+}
+
+func (x *ReplayProgress) GetHeld() int64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *ReplayProgress) GetScanned() int64 {
+	if x != nil {
+		return x.Scanned
+	}
+	return 0
+}
+
+func (x *ReplayProgress) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type ReplayResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Replayed      int64                  `protobuf:"varint,1,opt,name=replayed,proto3" json:"replayed,omitempty"`                     // rows of the table now; in a dry run: that would be
+	Held          int64                  `protobuf:"varint,2,opt,name=held,proto3" json:"held,omitempty"`                             // still bad; each now says what today's rules say
+	Undecided     int64                  `protobuf:"varint,3,opt,name=undecided,proto3" json:"undecided,omitempty"`                   // above the table's position: ingestion may judge them again
+	Lost          int64                  `protobuf:"varint,4,opt,name=lost,proto3" json:"lost,omitempty"`                             // payload was too large to keep, and the source no longer has it
+	Rules         []*RuleCount           `protobuf:"bytes,5,rep,name=rules,proto3" json:"rules,omitempty"`                            // of those that are still bad
+	KnownTime     int64                  `protobuf:"fixed64,6,opt,name=known_time,json=knownTime,proto3" json:"known_time,omitempty"` // of the rows, microseconds since 1970 UTC
+	Revision      int64                  `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`                     // of the catalog that judged
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayResult) Reset() {
+	*x = ReplayResult{}
+	mi := &file_weir_v1_quarantine_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayResult) ProtoMessage() {}
+
+func (x *ReplayResult) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_quarantine_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayResult.ProtoReflect.Descriptor instead.
+func (*ReplayResult) Descriptor() ([]byte, []int) {
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ReplayResult) GetReplayed() int64 {
+	if x != nil {
+		return x.Replayed
+	}
+	return 0
+}
+
+func (x *ReplayResult) GetHeld() int64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *ReplayResult) GetUndecided() int64 {
+	if x != nil {
+		return x.Undecided
+	}
+	return 0
+}
+
+func (x *ReplayResult) GetLost() int64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *ReplayResult) GetRules() []*RuleCount {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *ReplayResult) GetKnownTime() int64 {
+	if x != nil {
+		return x.KnownTime
+	}
+	return 0
+}
+
+func (x *ReplayResult) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+type DiscardQuarantineRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
+	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
+	Filter        *QuarantineFilter      `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	Limit         int64                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`                 // at most that many, oldest entries first; all when 0
+	DryRun        bool                   `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // count, change nothing
+	By            string                 `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`                        // who gives them up
+	Reason        string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`                // why; kept with each
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardQuarantineRequest) Reset() {
+	*x = DiscardQuarantineRequest{}
+	mi := &file_weir_v1_quarantine_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardQuarantineRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardQuarantineRequest) ProtoMessage() {}
+
+func (x *DiscardQuarantineRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_quarantine_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardQuarantineRequest.ProtoReflect.Descriptor instead.
+func (*DiscardQuarantineRequest) Descriptor() ([]byte, []int) {
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DiscardQuarantineRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *DiscardQuarantineRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *DiscardQuarantineRequest) GetFilter() *QuarantineFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *DiscardQuarantineRequest) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *DiscardQuarantineRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *DiscardQuarantineRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *DiscardQuarantineRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type DiscardQuarantineResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Discarded     int64                  `protobuf:"varint,1,opt,name=discarded,proto3" json:"discarded,omitempty"` // so far; the last message has all
+	Undecided     int64                  `protobuf:"varint,2,opt,name=undecided,proto3" json:"undecided,omitempty"` // left as they are: ingestion may judge them again
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardQuarantineResponse) Reset() {
+	*x = DiscardQuarantineResponse{}
+	mi := &file_weir_v1_quarantine_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardQuarantineResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardQuarantineResponse) ProtoMessage() {}
+
+func (x *DiscardQuarantineResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_quarantine_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardQuarantineResponse.ProtoReflect.Descriptor instead.
+func (*DiscardQuarantineResponse) Descriptor() ([]byte, []int) {
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DiscardQuarantineResponse) GetDiscarded() int64 {
+	if x != nil {
+		return x.Discarded
+	}
+	return 0
+}
+
+func (x *DiscardQuarantineResponse) GetUndecided() int64 {
+	if x != nil {
+		return x.Undecided
+	}
+	return 0
+}
+
 type ShowQuarantineRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
@@ -379,7 +1102,7 @@ type ShowQuarantineRequest struct {
 
 func (x *ShowQuarantineRequest) Reset() {
 	*x = ShowQuarantineRequest{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[4]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -391,7 +1114,7 @@ func (x *ShowQuarantineRequest) String() string {
 func (*ShowQuarantineRequest) ProtoMessage() {}
 
 func (x *ShowQuarantineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[4]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -404,7 +1127,7 @@ func (x *ShowQuarantineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowQuarantineRequest.ProtoReflect.Descriptor instead.
 func (*ShowQuarantineRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{4}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ShowQuarantineRequest) GetProject() string {
@@ -451,7 +1174,7 @@ type ShowQuarantineResponse struct {
 
 func (x *ShowQuarantineResponse) Reset() {
 	*x = ShowQuarantineResponse{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[5]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -463,7 +1186,7 @@ func (x *ShowQuarantineResponse) String() string {
 func (*ShowQuarantineResponse) ProtoMessage() {}
 
 func (x *ShowQuarantineResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[5]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -476,7 +1199,7 @@ func (x *ShowQuarantineResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowQuarantineResponse.ProtoReflect.Descriptor instead.
 func (*ShowQuarantineResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{5}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ShowQuarantineResponse) GetEntry() *QuarantineEntry {
@@ -490,18 +1213,32 @@ var File_weir_v1_quarantine_proto protoreflect.FileDescriptor
 
 const file_weir_v1_quarantine_proto_rawDesc = "" +
 	"\n" +
-	"\x18weir/v1/quarantine.proto\x12\aweir.v1\x1a\x14weir/v1/ingest.proto\"o\n" +
+	"\x18weir/v1/quarantine.proto\x12\aweir.v1\x1a\x14weir/v1/ingest.proto\"\xa6\x01\n" +
+	"\x10QuarantineFilter\x12\x14\n" +
+	"\x05rules\x18\x01 \x03(\tR\x05rules\x12\x14\n" +
+	"\x05since\x18\x02 \x01(\x10R\x05since\x12\x14\n" +
+	"\x05until\x18\x03 \x01(\x10R\x05until\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x04 \x03(\x05R\n" +
+	"partitions\x120\n" +
+	"\x06events\x18\x05 \x03(\v2\x18.weir.v1.QuarantineEventR\x06events\"]\n" +
+	"\x0fQuarantineEvent\x12\x14\n" +
+	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\"\xba\x01\n" +
 	"\x15ListQuarantineRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\tR\x04view\x12\x12\n" +
 	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x14\n" +
-	"\x05limit\x18\x04 \x01(\x05R\x05limit\"~\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\x121\n" +
+	"\x06filter\x18\x05 \x01(\v2\x19.weir.v1.QuarantineFilterR\x06filter\x12\x16\n" +
+	"\x06states\x18\x06 \x03(\tR\x06states\"~\n" +
 	"\x06Reason\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12\x1a\n" +
 	"\bexpected\x18\x04 \x01(\tR\bexpected\x12\x1a\n" +
-	"\bseverity\x18\x05 \x01(\tR\bseverity\"\xfa\x02\n" +
+	"\bseverity\x18\x05 \x01(\tR\bseverity\"\x9a\x04\n" +
 	"\x0fQuarantineEntry\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\tR\x04view\x12\x14\n" +
@@ -517,11 +1254,59 @@ const file_weir_v1_quarantine_proto_rawDesc = "" +
 	" \x03(\v2\x0f.weir.v1.ReasonR\areasons\x12\x10\n" +
 	"\x03key\x18\v \x01(\fR\x03key\x12\x18\n" +
 	"\apayload\x18\f \x01(\fR\apayload\x12!\n" +
-	"\fpayload_size\x18\r \x01(\x03R\vpayloadSize\"\x8c\x01\n" +
+	"\fpayload_size\x18\r \x01(\x03R\vpayloadSize\x12\x14\n" +
+	"\x05state\x18\x0e \x01(\tR\x05state\x12'\n" +
+	"\x0fpayload_omitted\x18\x0f \x01(\bR\x0epayloadOmitted\x12%\n" +
+	"\x0epayload_sha256\x18\x10 \x01(\tR\rpayloadSha256\x128\n" +
+	"\tdiscarded\x18\x11 \x01(\v2\x1a.weir.v1.QuarantineDiscardR\tdiscarded\"K\n" +
+	"\x11QuarantineDiscard\x12\x0e\n" +
+	"\x02at\x18\x01 \x01(\x10R\x02at\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x8c\x02\n" +
 	"\x16ListQuarantineResponse\x122\n" +
 	"\aentries\x18\x01 \x03(\v2\x18.weir.v1.QuarantineEntryR\aentries\x12(\n" +
 	"\x05rules\x18\x02 \x03(\v2\x12.weir.v1.RuleCountR\x05rules\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x03R\x05total\"\x91\x01\n" +
+	"\x05total\x18\x03 \x01(\x03R\x05total\x12C\n" +
+	"\x06states\x18\x04 \x03(\v2+.weir.v1.ListQuarantineResponse.StatesEntryR\x06states\x1a9\n" +
+	"\vStatesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xb9\x01\n" +
+	"\x17ReplayQuarantineRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
+	"\x04view\x18\x02 \x01(\tR\x04view\x121\n" +
+	"\x06filter\x18\x03 \x01(\v2\x19.weir.v1.QuarantineFilterR\x06filter\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x03R\x05limit\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\"\x8a\x01\n" +
+	"\x18ReplayQuarantineResponse\x125\n" +
+	"\bprogress\x18\x01 \x01(\v2\x17.weir.v1.ReplayProgressH\x00R\bprogress\x12/\n" +
+	"\x06result\x18\x02 \x01(\v2\x15.weir.v1.ReplayResultH\x00R\x06resultB\x06\n" +
+	"\x04part\"p\n" +
+	"\x0eReplayProgress\x12\x1a\n" +
+	"\breplayed\x18\x01 \x01(\x03R\breplayed\x12\x12\n" +
+	"\x04held\x18\x02 \x01(\x03R\x04held\x12\x18\n" +
+	"\ascanned\x18\x03 \x01(\x03R\ascanned\x12\x14\n" +
+	"\x05total\x18\x04 \x01(\x03R\x05total\"\xd5\x01\n" +
+	"\fReplayResult\x12\x1a\n" +
+	"\breplayed\x18\x01 \x01(\x03R\breplayed\x12\x12\n" +
+	"\x04held\x18\x02 \x01(\x03R\x04held\x12\x1c\n" +
+	"\tundecided\x18\x03 \x01(\x03R\tundecided\x12\x12\n" +
+	"\x04lost\x18\x04 \x01(\x03R\x04lost\x12(\n" +
+	"\x05rules\x18\x05 \x03(\v2\x12.weir.v1.RuleCountR\x05rules\x12\x1d\n" +
+	"\n" +
+	"known_time\x18\x06 \x01(\x10R\tknownTime\x12\x1a\n" +
+	"\brevision\x18\a \x01(\x03R\brevision\"\xd2\x01\n" +
+	"\x18DiscardQuarantineRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
+	"\x04view\x18\x02 \x01(\tR\x04view\x121\n" +
+	"\x06filter\x18\x03 \x01(\v2\x19.weir.v1.QuarantineFilterR\x06filter\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x03R\x05limit\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"W\n" +
+	"\x19DiscardQuarantineResponse\x12\x1c\n" +
+	"\tdiscarded\x18\x01 \x01(\x03R\tdiscarded\x12\x1c\n" +
+	"\tundecided\x18\x02 \x01(\x03R\tundecided\"\x91\x01\n" +
 	"\x15ShowQuarantineRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\tR\x04view\x12\x14\n" +
@@ -529,10 +1314,12 @@ const file_weir_v1_quarantine_proto_rawDesc = "" +
 	"\tpartition\x18\x04 \x01(\x05R\tpartition\x12\x16\n" +
 	"\x06offset\x18\x05 \x01(\x03R\x06offset\"H\n" +
 	"\x16ShowQuarantineResponse\x12.\n" +
-	"\x05entry\x18\x01 \x01(\v2\x18.weir.v1.QuarantineEntryR\x05entry2\xa5\x01\n" +
+	"\x05entry\x18\x01 \x01(\v2\x18.weir.v1.QuarantineEntryR\x05entry2\xca\x02\n" +
 	"\x11QuarantineService\x12G\n" +
 	"\x04List\x12\x1e.weir.v1.ListQuarantineRequest\x1a\x1f.weir.v1.ListQuarantineResponse\x12G\n" +
-	"\x04Show\x12\x1e.weir.v1.ShowQuarantineRequest\x1a\x1f.weir.v1.ShowQuarantineResponseB.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
+	"\x04Show\x12\x1e.weir.v1.ShowQuarantineRequest\x1a\x1f.weir.v1.ShowQuarantineResponse\x12O\n" +
+	"\x06Replay\x12 .weir.v1.ReplayQuarantineRequest\x1a!.weir.v1.ReplayQuarantineResponse0\x01\x12R\n" +
+	"\aDiscard\x12!.weir.v1.DiscardQuarantineRequest\x1a\".weir.v1.DiscardQuarantineResponse0\x01B.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
 
 var (
 	file_weir_v1_quarantine_proto_rawDescOnce sync.Once
@@ -546,30 +1333,53 @@ func file_weir_v1_quarantine_proto_rawDescGZIP() []byte {
 	return file_weir_v1_quarantine_proto_rawDescData
 }
 
-var file_weir_v1_quarantine_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_weir_v1_quarantine_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_weir_v1_quarantine_proto_goTypes = []any{
-	(*ListQuarantineRequest)(nil),  // 0: weir.v1.ListQuarantineRequest
-	(*Reason)(nil),                 // 1: weir.v1.Reason
-	(*QuarantineEntry)(nil),        // 2: weir.v1.QuarantineEntry
-	(*ListQuarantineResponse)(nil), // 3: weir.v1.ListQuarantineResponse
-	(*ShowQuarantineRequest)(nil),  // 4: weir.v1.ShowQuarantineRequest
-	(*ShowQuarantineResponse)(nil), // 5: weir.v1.ShowQuarantineResponse
-	(*RuleCount)(nil),              // 6: weir.v1.RuleCount
+	(*QuarantineFilter)(nil),          // 0: weir.v1.QuarantineFilter
+	(*QuarantineEvent)(nil),           // 1: weir.v1.QuarantineEvent
+	(*ListQuarantineRequest)(nil),     // 2: weir.v1.ListQuarantineRequest
+	(*Reason)(nil),                    // 3: weir.v1.Reason
+	(*QuarantineEntry)(nil),           // 4: weir.v1.QuarantineEntry
+	(*QuarantineDiscard)(nil),         // 5: weir.v1.QuarantineDiscard
+	(*ListQuarantineResponse)(nil),    // 6: weir.v1.ListQuarantineResponse
+	(*ReplayQuarantineRequest)(nil),   // 7: weir.v1.ReplayQuarantineRequest
+	(*ReplayQuarantineResponse)(nil),  // 8: weir.v1.ReplayQuarantineResponse
+	(*ReplayProgress)(nil),            // 9: weir.v1.ReplayProgress
+	(*ReplayResult)(nil),              // 10: weir.v1.ReplayResult
+	(*DiscardQuarantineRequest)(nil),  // 11: weir.v1.DiscardQuarantineRequest
+	(*DiscardQuarantineResponse)(nil), // 12: weir.v1.DiscardQuarantineResponse
+	(*ShowQuarantineRequest)(nil),     // 13: weir.v1.ShowQuarantineRequest
+	(*ShowQuarantineResponse)(nil),    // 14: weir.v1.ShowQuarantineResponse
+	nil,                               // 15: weir.v1.ListQuarantineResponse.StatesEntry
+	(*RuleCount)(nil),                 // 16: weir.v1.RuleCount
 }
 var file_weir_v1_quarantine_proto_depIdxs = []int32{
-	1, // 0: weir.v1.QuarantineEntry.reasons:type_name -> weir.v1.Reason
-	2, // 1: weir.v1.ListQuarantineResponse.entries:type_name -> weir.v1.QuarantineEntry
-	6, // 2: weir.v1.ListQuarantineResponse.rules:type_name -> weir.v1.RuleCount
-	2, // 3: weir.v1.ShowQuarantineResponse.entry:type_name -> weir.v1.QuarantineEntry
-	0, // 4: weir.v1.QuarantineService.List:input_type -> weir.v1.ListQuarantineRequest
-	4, // 5: weir.v1.QuarantineService.Show:input_type -> weir.v1.ShowQuarantineRequest
-	3, // 6: weir.v1.QuarantineService.List:output_type -> weir.v1.ListQuarantineResponse
-	5, // 7: weir.v1.QuarantineService.Show:output_type -> weir.v1.ShowQuarantineResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	1,  // 0: weir.v1.QuarantineFilter.events:type_name -> weir.v1.QuarantineEvent
+	0,  // 1: weir.v1.ListQuarantineRequest.filter:type_name -> weir.v1.QuarantineFilter
+	3,  // 2: weir.v1.QuarantineEntry.reasons:type_name -> weir.v1.Reason
+	5,  // 3: weir.v1.QuarantineEntry.discarded:type_name -> weir.v1.QuarantineDiscard
+	4,  // 4: weir.v1.ListQuarantineResponse.entries:type_name -> weir.v1.QuarantineEntry
+	16, // 5: weir.v1.ListQuarantineResponse.rules:type_name -> weir.v1.RuleCount
+	15, // 6: weir.v1.ListQuarantineResponse.states:type_name -> weir.v1.ListQuarantineResponse.StatesEntry
+	0,  // 7: weir.v1.ReplayQuarantineRequest.filter:type_name -> weir.v1.QuarantineFilter
+	9,  // 8: weir.v1.ReplayQuarantineResponse.progress:type_name -> weir.v1.ReplayProgress
+	10, // 9: weir.v1.ReplayQuarantineResponse.result:type_name -> weir.v1.ReplayResult
+	16, // 10: weir.v1.ReplayResult.rules:type_name -> weir.v1.RuleCount
+	0,  // 11: weir.v1.DiscardQuarantineRequest.filter:type_name -> weir.v1.QuarantineFilter
+	4,  // 12: weir.v1.ShowQuarantineResponse.entry:type_name -> weir.v1.QuarantineEntry
+	2,  // 13: weir.v1.QuarantineService.List:input_type -> weir.v1.ListQuarantineRequest
+	13, // 14: weir.v1.QuarantineService.Show:input_type -> weir.v1.ShowQuarantineRequest
+	7,  // 15: weir.v1.QuarantineService.Replay:input_type -> weir.v1.ReplayQuarantineRequest
+	11, // 16: weir.v1.QuarantineService.Discard:input_type -> weir.v1.DiscardQuarantineRequest
+	6,  // 17: weir.v1.QuarantineService.List:output_type -> weir.v1.ListQuarantineResponse
+	14, // 18: weir.v1.QuarantineService.Show:output_type -> weir.v1.ShowQuarantineResponse
+	8,  // 19: weir.v1.QuarantineService.Replay:output_type -> weir.v1.ReplayQuarantineResponse
+	12, // 20: weir.v1.QuarantineService.Discard:output_type -> weir.v1.DiscardQuarantineResponse
+	17, // [17:21] is the sub-list for method output_type
+	13, // [13:17] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_quarantine_proto_init() }
@@ -578,13 +1388,17 @@ func file_weir_v1_quarantine_proto_init() {
 		return
 	}
 	file_weir_v1_ingest_proto_init()
+	file_weir_v1_quarantine_proto_msgTypes[8].OneofWrappers = []any{
+		(*ReplayQuarantineResponse_Progress)(nil),
+		(*ReplayQuarantineResponse_Result)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_quarantine_proto_rawDesc), len(file_weir_v1_quarantine_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

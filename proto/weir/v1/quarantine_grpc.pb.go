@@ -19,18 +19,25 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	QuarantineService_List_FullMethodName = "/weir.v1.QuarantineService/List"
-	QuarantineService_Show_FullMethodName = "/weir.v1.QuarantineService/Show"
+	QuarantineService_List_FullMethodName    = "/weir.v1.QuarantineService/List"
+	QuarantineService_Show_FullMethodName    = "/weir.v1.QuarantineService/Show"
+	QuarantineService_Replay_FullMethodName  = "/weir.v1.QuarantineService/Replay"
+	QuarantineService_Discard_FullMethodName = "/weir.v1.QuarantineService/Discard"
 )
 
 // QuarantineServiceClient is the client API for QuarantineService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// QuarantineService shows the events that were held back.
+// QuarantineService shows the events that were held back, replays them and gives them up.
 type QuarantineServiceClient interface {
 	List(ctx context.Context, in *ListQuarantineRequest, opts ...grpc.CallOption) (*ListQuarantineResponse, error)
 	Show(ctx context.Context, in *ShowQuarantineRequest, opts ...grpc.CallOption) (*ShowQuarantineResponse, error)
+	// Takes events through today's schema and suite again. May be cancelled at any
+	// moment: what was replayed stays, and the same request goes on with the rest.
+	Replay(ctx context.Context, in *ReplayQuarantineRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReplayQuarantineResponse], error)
+	// Gives events up: of each its coordinates, size and hash stay, and why it was given up.
+	Discard(ctx context.Context, in *DiscardQuarantineRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiscardQuarantineResponse], error)
 }
 
 type quarantineServiceClient struct {
@@ -61,14 +68,57 @@ func (c *quarantineServiceClient) Show(ctx context.Context, in *ShowQuarantineRe
 	return out, nil
 }
 
+func (c *quarantineServiceClient) Replay(ctx context.Context, in *ReplayQuarantineRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReplayQuarantineResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &QuarantineService_ServiceDesc.Streams[0], QuarantineService_Replay_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReplayQuarantineRequest, ReplayQuarantineResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type QuarantineService_ReplayClient = grpc.ServerStreamingClient[ReplayQuarantineResponse]
+
+func (c *quarantineServiceClient) Discard(ctx context.Context, in *DiscardQuarantineRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiscardQuarantineResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &QuarantineService_ServiceDesc.Streams[1], QuarantineService_Discard_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DiscardQuarantineRequest, DiscardQuarantineResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type QuarantineService_DiscardClient = grpc.ServerStreamingClient[DiscardQuarantineResponse]
+
 // QuarantineServiceServer is the server API for QuarantineService service.
 // All implementations must embed UnimplementedQuarantineServiceServer
 // for forward compatibility.
 //
-// QuarantineService shows the events that were held back.
+// QuarantineService shows the events that were held back, replays them and gives them up.
 type QuarantineServiceServer interface {
 	List(context.Context, *ListQuarantineRequest) (*ListQuarantineResponse, error)
 	Show(context.Context, *ShowQuarantineRequest) (*ShowQuarantineResponse, error)
+	// Takes events through today's schema and suite again. May be cancelled at any
+	// moment: what was replayed stays, and the same request goes on with the rest.
+	Replay(*ReplayQuarantineRequest, grpc.ServerStreamingServer[ReplayQuarantineResponse]) error
+	// Gives events up: of each its coordinates, size and hash stay, and why it was given up.
+	Discard(*DiscardQuarantineRequest, grpc.ServerStreamingServer[DiscardQuarantineResponse]) error
 	mustEmbedUnimplementedQuarantineServiceServer()
 }
 
@@ -84,6 +134,12 @@ func (UnimplementedQuarantineServiceServer) List(context.Context, *ListQuarantin
 }
 func (UnimplementedQuarantineServiceServer) Show(context.Context, *ShowQuarantineRequest) (*ShowQuarantineResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Show not implemented")
+}
+func (UnimplementedQuarantineServiceServer) Replay(*ReplayQuarantineRequest, grpc.ServerStreamingServer[ReplayQuarantineResponse]) error {
+	return status.Error(codes.Unimplemented, "method Replay not implemented")
+}
+func (UnimplementedQuarantineServiceServer) Discard(*DiscardQuarantineRequest, grpc.ServerStreamingServer[DiscardQuarantineResponse]) error {
+	return status.Error(codes.Unimplemented, "method Discard not implemented")
 }
 func (UnimplementedQuarantineServiceServer) mustEmbedUnimplementedQuarantineServiceServer() {}
 func (UnimplementedQuarantineServiceServer) testEmbeddedByValue()                           {}
@@ -142,6 +198,28 @@ func _QuarantineService_Show_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _QuarantineService_Replay_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReplayQuarantineRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(QuarantineServiceServer).Replay(m, &grpc.GenericServerStream[ReplayQuarantineRequest, ReplayQuarantineResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type QuarantineService_ReplayServer = grpc.ServerStreamingServer[ReplayQuarantineResponse]
+
+func _QuarantineService_Discard_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DiscardQuarantineRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(QuarantineServiceServer).Discard(m, &grpc.GenericServerStream[DiscardQuarantineRequest, DiscardQuarantineResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type QuarantineService_DiscardServer = grpc.ServerStreamingServer[DiscardQuarantineResponse]
+
 // QuarantineService_ServiceDesc is the grpc.ServiceDesc for QuarantineService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -158,6 +236,17 @@ var QuarantineService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _QuarantineService_Show_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Replay",
+			Handler:       _QuarantineService_Replay_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Discard",
+			Handler:       _QuarantineService_Discard_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "weir/v1/quarantine.proto",
 }

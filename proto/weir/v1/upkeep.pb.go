@@ -191,6 +191,7 @@ type AuditLine struct {
 	TableHash      uint64 `protobuf:"fixed64,9,opt,name=table_hash,json=tableHash,proto3" json:"table_hash,omitempty"`
 	QuarantineHash uint64 `protobuf:"fixed64,10,opt,name=quarantine_hash,json=quarantineHash,proto3" json:"quarantine_hash,omitempty"`
 	Compared       bool   `protobuf:"varint,11,opt,name=compared,proto3" json:"compared,omitempty"` // the log still had every event
+	Replayed       int64  `protobuf:"varint,12,opt,name=replayed,proto3" json:"replayed,omitempty"` // rows that replays brought; their entries count under quarantine
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -300,6 +301,13 @@ func (x *AuditLine) GetCompared() bool {
 		return x.Compared
 	}
 	return false
+}
+
+func (x *AuditLine) GetReplayed() int64 {
+	if x != nil {
+		return x.Replayed
+	}
+	return 0
 }
 
 type AuditOnline struct {
@@ -1581,7 +1589,7 @@ const file_weir_v1_upkeep_proto_rawDesc = "" +
 	"\x04view\x18\x01 \x01(\tR\x04view\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x12\n" +
 	"\x04done\x18\x03 \x01(\x03R\x04done\x12\x14\n" +
-	"\x05total\x18\x04 \x01(\x03R\x05total\"\xb3\x02\n" +
+	"\x05total\x18\x04 \x01(\x03R\x05total\"\xcf\x02\n" +
 	"\tAuditLine\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x19\n" +
 	"\btopic_id\x18\x02 \x01(\fR\atopicId\x12\x1c\n" +
@@ -1597,7 +1605,8 @@ const file_weir_v1_upkeep_proto_rawDesc = "" +
 	"table_hash\x18\t \x01(\x06R\ttableHash\x12'\n" +
 	"\x0fquarantine_hash\x18\n" +
 	" \x01(\x06R\x0equarantineHash\x12\x1a\n" +
-	"\bcompared\x18\v \x01(\bR\bcompared\"\xa5\x01\n" +
+	"\bcompared\x18\v \x01(\bR\bcompared\x12\x1a\n" +
+	"\breplayed\x18\f \x01(\x03R\breplayed\"\xa5\x01\n" +
 	"\vAuditOnline\x12\x12\n" +
 	"\x04keys\x18\x01 \x01(\x03R\x04keys\x12\x14\n" +
 	"\x05equal\x18\x02 \x01(\x03R\x05equal\x12\x18\n" +
