@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -52,6 +53,9 @@ func (s *Snapshots) Create(stream weirv1.SnapshotService_CreateServer) error {
 		return err
 	}
 	defer closeAll()
+	if err := atVersions(svc, h.Versions, &req); err != nil {
+		return err
+	}
 	spine, err := ipc.NewReader(&spineBytes{recv: func() ([]byte, error) {
 		m, err := stream.Recv()
 		if err != nil {
@@ -109,6 +113,38 @@ func (s *Snapshots) open(ctx context.Context, svc *feature.Service, req *offline
 		req.Tables = append(req.Tables, offline.TableAt{Table: t})
 	}
 	return closeAll, nil
+}
+
+// atVersions pins the tables to the versions that are asked for: VERSION for all
+// views, or VIEW=VERSION for one.
+func atVersions(svc *feature.Service, versions []string, req *offline.CreateRequest) error {
+	var all string
+	by := map[string]string{}
+	for _, text := range versions {
+		view, version, one := strings.Cut(text, "=")
+		switch _, twice := by[view]; {
+		case !one && all == "":
+			all = text
+		case !one || twice:
+			return feature.Errorf(feature.Invalid, "snapshot.create", "version "+text, "a second version for the same views")
+		case !slices.ContainsFunc(svc.Views, func(v *feature.View) bool { return v.Meta.Name == view }):
+			return feature.Errorf(feature.NotFound, "snapshot.create", "version "+text, "service %s has no features of view %s", svc.Meta.Name, view)
+		default:
+			by[view] = version
+		}
+	}
+	for i, v := range svc.Views {
+		text, ok := by[v.Meta.Name]
+		if !ok {
+			text = all
+		}
+		version, err := offline.ParseVersion(text)
+		if err != nil {
+			return err
+		}
+		req.Tables[i].Version = version
+	}
+	return nil
 }
 
 // List lists snapshots, newest first.

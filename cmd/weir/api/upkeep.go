@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-ml/weir/ingest/audit"
+	"github.com/weir-ml/weir/offline"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
@@ -18,6 +19,9 @@ type Upkeep struct {
 	Registry *registry.Registry
 	Examine  func(context.Context, *feature.View, AuditOptions, func(audit.Progress)) (*audit.Report, error)
 	Rebuild  func(context.Context, *feature.View, MaterializeOptions, func(done, total int64)) (Materialized, error)
+	Merge    func(ctx context.Context, v *feature.View, dryRun bool, progress func(done, total int64)) (Compacted, error)
+	Tables   offline.Store
+	Settings offline.UpkeepConfig
 }
 
 // AuditOptions say what is audited.
@@ -44,13 +48,8 @@ type Materialized struct {
 // Audit audits the views that are asked for, one after the other. Where one
 // cannot be audited, the error comes after the reports of the others.
 func (s *Upkeep) Audit(req *weirv1.AuditRequest, stream weirv1.UpkeepService_AuditServer) error {
-	views, err := s.views(stream.Context(), req.Project, req.View)
-	if err != nil {
-		return err
-	}
 	o := AuditOptions{audit.Options{SkipLog: req.SkipLog, SkipOnline: req.SkipOnline, Most: limit(req.Most, 100)}, req.NoImports}
-	var failed error
-	for _, v := range views {
+	return s.each(stream.Context(), req.Project, req.View, func(v *feature.View) error {
 		p := &pace{}
 		rep, err := s.Examine(stream.Context(), v, o, func(a audit.Progress) {
 			if p.due(a.Step) {
@@ -59,17 +58,10 @@ func (s *Upkeep) Audit(req *weirv1.AuditRequest, stream weirv1.UpkeepService_Aud
 			}
 		})
 		if err != nil {
-			if stream.Context().Err() != nil {
-				return err
-			}
-			failed = cmp.Or(failed, err) // the others can be audited all the same
-			continue
-		}
-		if err := stream.Send(&weirv1.AuditResponse{Part: &weirv1.AuditResponse_Report{Report: auditReport(rep)}}); err != nil {
 			return err
 		}
-	}
-	return failed
+		return stream.Send(&weirv1.AuditResponse{Part: &weirv1.AuditResponse_Report{Report: auditReport(rep)}})
+	})
 }
 
 // Materialize writes the online rows of a view again.
@@ -96,6 +88,25 @@ func (s *Upkeep) Materialize(req *weirv1.MaterializeRequest, stream weirv1.Upkee
 	}
 	return stream.Send(&weirv1.MaterializeResponse{Part: &weirv1.MaterializeResponse_Result{Result: &weirv1.MaterializeResult{
 		Rows: res.Rows, Stored: res.Stored, Removed: res.Removed, Mended: res.Mended, Resumed: res.Resumed}}})
+}
+
+// each does something to the views that are asked for, one after the other. Where it
+// fails for one, the others have their turn all the same, and the first error comes last.
+func (s *Upkeep) each(ctx context.Context, project, view string, f func(*feature.View) error) error {
+	views, err := s.views(ctx, project, view)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, v := range views {
+		if err := f(v); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			failed = cmp.Or(failed, err)
+		}
+	}
+	return failed
 }
 
 // views are those of a project, or one.

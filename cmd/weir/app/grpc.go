@@ -32,8 +32,8 @@ func (a *App) startServers() (service, error) {
 	weirv1.RegisterFeatureServiceServer(g, serving.NewLookups(s, a.registry, func(svc *feature.Service) (serving.Plan, error) { return reader.Compile(svc) }))
 	weirv1.RegisterRegistryServiceServer(g, &api.Definitions{Registry: a.registry})
 	weirv1.RegisterSnapshotServiceServer(g, &api.Snapshots{Registry: a.registry, Tables: a.tables, Records: a.definition, Maker: offline.NewSnapshots(a.definition, a.log, nil)})
-	weirv1.RegisterQuarantineServiceServer(g, &api.Quarantine{Registry: a.registry, Reader: quarantine.NewReader(a.kafka...)})
 	weirv1.RegisterUpkeepServiceServer(g, a.upkeep())
+	weirv1.RegisterTableServiceServer(g, &api.Tables{Registry: a.registry, Tables: a.tables, Topic: a.topicLog})
 	weirv1.RegisterEventServiceServer(g, &api.Events{Reader: drift.NewReader(a.drift), Outbox: a.drift})
 	return service{"grpc", func(ctx context.Context) error {
 		a.registerLate(g)
@@ -47,5 +47,6 @@ func (a *App) registerLate(g grpc.ServiceRegistrar) {
 	api.SweepSpool(spool)
 	weirv1.RegisterIngestServiceServer(g, &api.Ingest{Registry: a.registry, Tables: a.tables, Supervisor: a.supervisor, Importer: a.importer,
 		Held: a.ingestMetrics.Held, Newest: a.ingestMetrics.Newest, Spool: spool})
+	weirv1.RegisterQuarantineServiceServer(g, &api.Quarantine{Registry: a.registry, Reader: quarantine.NewReader(a.kafka...), Rows: a.rowsWithin, Replayer: a.replayer})
 	weirv1.RegisterMonitorServiceServer(g, &api.Monitors{Registry: a.registry, Reader: drift.NewReader(a.drift), Watch: a.watch})
 }

@@ -26,7 +26,8 @@ var roles = []role{
 	{name: "ingest", about: "reads Kafka, checks, writes tables and online store; imports", start: (*App).startIngest, needs: []string{"registry"}},
 	{name: "serving", about: "answers lookups and makes snapshots over gRPC", needs: []string{"registry"}, start: (*App).startServers},
 	{name: "drift", about: "judges windows, sends events", start: (*App).startDrift, needs: []string{"registry"}},
-	{name: RoleAll, about: "everything", needs: []string{"registry", "ingest", "serving", "drift"}},
+	{name: "upkeep", about: "keeps tables small: compaction, expiry, orphans", start: (*App).startUpkeep, needs: []string{"registry"}},
+	{name: RoleAll, about: "everything", needs: []string{"registry", "ingest", "serving", "drift", "upkeep"}},
 }
 
 // RoleNames lists the roles for help texts.

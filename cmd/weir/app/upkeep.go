@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-ml/weir/cmd/weir/api"
 	"github.com/weir-ml/weir/ingest/audit"
+	"github.com/weir-ml/weir/internal/kafkalog"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/registry/feature"
@@ -14,7 +15,49 @@ import (
 
 // upkeep is what proves and mends: audits, and online rows written again.
 func (a *App) upkeep() *api.Upkeep {
-	return &api.Upkeep{Registry: a.registry, Examine: a.examine, Rebuild: a.rebuild}
+	return &api.Upkeep{Registry: a.registry, Examine: a.examine, Rebuild: a.rebuild, Merge: a.merge, Tables: a.tables, Settings: a.cfg.Offline.Upkeep}
+}
+
+// startUpkeep keeps the tables small.
+func (a *App) startUpkeep() (service, error) {
+	k, err := offline.NewKeeper(offline.KeeperOptions{
+		Tables: a.tables, Config: a.cfg.Offline.Upkeep, Log: a.log, Metrics: a.metrics,
+		Views: func(ctx context.Context) ([]*feature.View, error) {
+			cat, err := a.registry.Current(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return cat.Views(), nil
+		},
+	})
+	if err != nil {
+		return service{}, err
+	}
+	return service{"upkeep", k.Run}, nil
+}
+
+// merge compacts a view's table.
+func (a *App) merge(ctx context.Context, v *feature.View, dryRun bool, progress func(done, total int64)) (api.Compacted, error) {
+	return api.Compacted{}, feature.Errorf(feature.Unsupported, "table.compact", "view "+v.ID(), "not supported yet")
+}
+
+// topicLog tells what the log of a topic still has.
+func (a *App) topicLog(ctx context.Context, name string) (*api.TopicLog, error) {
+	l, err := kafkalog.Open(ctx, a.kafka, name)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	bounds, err := l.Bounds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	compacted, err := l.Compacted(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	// A broker that does not tell is believed to keep what it has.
+	return &api.TopicLog{ID: l.ID, Bounds: bounds, Compacted: compacted && err == nil}, nil
 }
 
 func (a *App) examine(ctx context.Context, v *feature.View, o api.AuditOptions, progress func(audit.Progress)) (*audit.Report, error) {

@@ -30,6 +30,7 @@ type client struct {
 	monitors   weirv1.MonitorServiceClient
 	events     weirv1.EventServiceClient
 	upkeep     weirv1.UpkeepServiceClient
+	tables     weirv1.TableServiceClient
 }
 
 func (e *env) dial() (*client, error) {
@@ -52,6 +53,7 @@ func connect(addr, project string) (*client, error) {
 		snapshots: weirv1.NewSnapshotServiceClient(conn), ingest: weirv1.NewIngestServiceClient(conn),
 		quarantine: weirv1.NewQuarantineServiceClient(conn), monitors: weirv1.NewMonitorServiceClient(conn),
 		events: weirv1.NewEventServiceClient(conn), upkeep: weirv1.NewUpkeepServiceClient(conn),
+		tables: weirv1.NewTableServiceClient(conn),
 	}, nil
 }
 

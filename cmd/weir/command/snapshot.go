@@ -22,6 +22,7 @@ func (e *env) snapshot() *cobra.Command {
 // snapshotArgs is what makes a snapshot.
 type snapshotArgs struct {
 	service, spine, out, clock, timeColumn string
+	versions                               []string
 }
 
 func (e *env) snapshotCreate() *cobra.Command {
@@ -34,7 +35,7 @@ columns), and writes one row for each of its rows, in its order, with the values
 service's features that were known at the row's time.
 
 --time event asks for what had happened by the row's time instead, for history that was
-loaded later.`,
+loaded later. --version reads the tables as they were.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.service == "" || a.spine == "" || a.out == "" {
@@ -59,6 +60,7 @@ loaded later.`,
 	f.StringVar(&a.spine, "spine", "", "file with the rows to train on")
 	f.StringVar(&a.out, "out", "", "file to write: .parquet, .csv or .jsonl")
 	f.StringVar(&a.clock, "time", "known", "which time counts: known or event")
+	f.StringArrayVar(&a.versions, "version", nil, "read this version of the tables (SNAPSHOT, TAG or TIME), or VIEW=VERSION for one; may be repeated")
 	f.StringVar(&a.timeColumn, "time-column", "event_timestamp", "the spine's column with the row's time")
 	return c
 }
@@ -82,7 +84,7 @@ func (e *env) createSnapshot(ctx context.Context, c *client, a snapshotArgs) (*w
 	if err != nil {
 		return nil, err
 	}
-	h := &weirv1.SnapshotHeader{Project: c.project, Service: a.service, Clock: clock, TimeColumn: a.timeColumn}
+	h := &weirv1.SnapshotHeader{Project: c.project, Service: a.service, Clock: clock, TimeColumn: a.timeColumn, Versions: a.versions}
 	if err := stream.Send(&weirv1.CreateSnapshotRequest{Part: &weirv1.CreateSnapshotRequest_Header{Header: h}}); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
