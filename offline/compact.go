@@ -59,10 +59,14 @@ func Compact(ctx context.Context, t Table, o CompactOptions) (Compacted, error) 
 	if err := o.Config.Validate(); err != nil {
 		return Compacted{}, &feature.Error{Kind: feature.Invalid, Op: opCompact, What: "view " + t.View().ID(), Err: err}
 	}
+	return compact(ctx, t, o, o.Config.Compact.Memory/int64(o.Config.Compact.Merges)/2, windowRows)
+}
+
+func compact(ctx context.Context, t Table, o CompactOptions, memory, window int64) (Compacted, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &compactor{table: t, opt: o, log: o.Log.With("view", t.View().ID()), days: map[int32]bool{}, unsorted: map[string]bool{}, left: map[string]bool{}}
+	c := &compactor{table: t, opt: o, memory: memory, window: window, log: o.Log.With("view", t.View().ID()), days: map[int32]bool{}, unsorted: map[string]bool{}, left: map[string]bool{}}
 	err := c.run(ctx)
 	c.done.Days = len(c.days)
 	if ctx.Err() != nil {
@@ -73,9 +77,10 @@ func Compact(ctx context.Context, t Table, o CompactOptions) (Compacted, error) 
 
 // compactor is one call of Compact.
 type compactor struct {
-	table Table
-	opt   CompactOptions
-	log   *slog.Logger
+	table          Table
+	opt            CompactOptions
+	log            *slog.Logger
+	memory, window int64 // of each merger
 
 	mu       sync.Mutex
 	done     Compacted
@@ -87,7 +92,6 @@ type compactor struct {
 }
 
 func (c *compactor) run(ctx context.Context) error {
-	memory := c.opt.Config.Compact.Memory / int64(c.opt.Config.Compact.Merges) / 2
 	var mergers []*merger
 	for round := range compactRounds {
 		st, err := c.table.Load(ctx, Version{})
@@ -102,7 +106,7 @@ func (c *compactor) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		plan := planCompaction(c.files(st), c.opt.Config.Compact, shape.rowBytes(), memory)
+		plan := planCompaction(c.files(st), c.opt.Config.Compact, shape.rowBytes(), c.memory)
 		if c.opt.DryRun {
 			for _, p := range plan {
 				c.count(p, nil)
@@ -116,7 +120,7 @@ func (c *compactor) run(ctx context.Context) error {
 			c.progress.OfRows += p.rows
 		}
 		was := c.done.Merges + c.done.Conflicts + len(c.unsorted) + len(c.left)
-		if mergers, err = c.round(ctx, plan, st, shape, mergers, memory); err != nil {
+		if mergers, err = c.round(ctx, plan, st, shape, mergers); err != nil {
 			return errors.Join(append(c.errs, err)...)
 		}
 		if was == c.done.Merges+c.done.Conflicts+len(c.unsorted)+len(c.left) {
@@ -140,7 +144,7 @@ func (c *compactor) files(st *State) []File {
 }
 
 // round does what was planned, as many merges at once as may be.
-func (c *compactor) round(ctx context.Context, plan []compaction, st *State, shape *mergeShape, idle []*merger, memory int64) ([]*merger, error) {
+func (c *compactor) round(ctx context.Context, plan []compaction, st *State, shape *mergeShape, idle []*merger) ([]*merger, error) {
 	g, gctx := errgroup.WithContext(ctx)
 	n := c.opt.Config.Compact.Merges
 	g.SetLimit(n)
@@ -150,7 +154,7 @@ func (c *compactor) round(ctx context.Context, plan []compaction, st *State, sha
 			free <- idle[i]
 			continue
 		}
-		m := newMerger(c.table, shape, c.opt.Config, memory)
+		m := newMerger(c.table, shape, c.opt.Config, c.memory, c.window)
 		m.progress = c.progressed
 		free <- m
 	}

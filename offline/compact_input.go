@@ -275,15 +275,16 @@ func (m *merger) stream(ctx context.Context, r *rowReader, f File) (*mergeInput,
 
 // refill moves the window of a streamed input on; n is 0 at the end.
 func (m *merger) refill(ctx context.Context, in *mergeInput) error {
+	before := in.n
 	in.at, in.n = 0, 0
 	if in.held != nil || in.window == in.reader.rows() {
 		return nil
 	}
 	lo := in.window
-	hi := min(lo+windowRows, in.reader.rows())
+	hi := min(lo+m.window, in.reader.rows())
 	var last sortKeys // the row before the window
 	if lo > 0 {
-		last = in.sort.row(windowRows - 1)
+		last = in.sort.row(before - 1)
 	}
 	s := m.shape
 	for ci, c := range s.cols {
@@ -296,9 +297,7 @@ func (m *merger) refill(ctx context.Context, in *mergeInput) error {
 	in.window, in.n = hi, int(hi-lo)
 	in.sort.set(s, in.keyed, in.n)
 	m.in.add(in.sort.eff, in.sort.known, in.sort.offset, in.sort.partition)
-	if lo > 0 {
-		last.keys.skipCommon(0)
-	}
+	last.keys.skipCommon(0)
 	if !in.sort.sorted(in.n) || lo > 0 && last.compare(0, &in.sort, 0) > 0 {
 		return &unsortedError{in.file.Path}
 	}

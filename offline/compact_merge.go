@@ -11,6 +11,7 @@ type merger struct {
 	shape  *mergeShape
 	cfg    Config
 	memory int64 // for inputs that are held
+	window int64 // rows of the others whose keys and times are decoded at once
 	group  int   // rows of a row group
 	enc    *fileEncoder
 	dicts  []*textDict // by column; nil: not numbered
@@ -36,8 +37,8 @@ type merger struct {
 // lost marks the head of an input that is at its end; a row may have this prefix too.
 const lost = 1<<64 - 1
 
-func newMerger(t Table, shape *mergeShape, cfg Config, memory int64) *merger {
-	m := &merger{table: t, shape: shape, cfg: cfg, memory: memory, enc: newFileEncoder(t.View(), shape.cols, cfg)}
+func newMerger(t Table, shape *mergeShape, cfg Config, memory, window int64) *merger {
+	m := &merger{table: t, shape: shape, cfg: cfg, memory: memory, window: window, enc: newFileEncoder(t.View(), shape.cols, cfg)}
 	m.reset()
 	return m
 }

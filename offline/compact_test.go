@@ -1,0 +1,283 @@
+package offline_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/parquet-go/parquet-go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/offline"
+	memstore "github.com/weir-ml/weir/offline/memory"
+	"github.com/weir-ml/weir/offline/offlinetest"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// history is a table whose files were written by several versions of its view
+// and by other engines, with the rows that are in it.
+type history struct {
+	t      *testing.T
+	r      *rand.Rand
+	full   *feature.View // all features that ever were
+	store  *memstore.Store
+	tables []offline.Table // by version of the view; the first has all features
+	lines  []string
+	next   int64
+	at     feature.Position
+}
+
+func compactSeed(t *testing.T) uint64 {
+	seed := rand.Uint64()
+	if s := os.Getenv("WEIR_TEST_SEED"); s != "" {
+		var err error
+		seed, err = strconv.ParseUint(s, 10, 64)
+		require.NoError(t, err)
+	}
+	t.Logf("WEIR_TEST_SEED=%d", seed)
+	return seed
+}
+
+// newHistory makes a table with random join keys.
+func newHistory(t *testing.T, r *rand.Rand) *history {
+	h := &history{t: t, r: r, store: memstore.Open(), full: offlinetest.View("stats", field("late", feature.String), field("later", feature.Float64))}
+	types := []feature.Type{feature.String, feature.Int64, feature.Int32, feature.Bool, feature.Bytes, feature.Timestamp}
+	r.Shuffle(len(types), func(i, j int) { types[i], types[j] = types[j], types[i] })
+	h.full.Keys = nil
+	for i, k := range types[:1+r.IntN(3)] {
+		h.full.Keys = append(h.full.Keys, field(fmt.Sprintf("key_%d", i), k))
+	}
+	early := *h.full
+	early.Features = early.Features[:len(early.Features)-2]
+	lost := *h.full
+	lost.Features = lost.Features[2:]
+	// Opened in the order of the versions, so that the columns get their ids in it.
+	older := h.open(&early)
+	h.tables = []offline.Table{h.open(h.full), older, h.open(&lost)}
+	return h
+}
+
+func (h *history) open(v *feature.View) offline.Table {
+	tb, err := h.store.Table(context.Background(), v)
+	require.NoError(h.t, err)
+	return tb
+}
+
+// batch makes rows of the full view, of which those features are null that the
+// version does not have. Times fall together often.
+func (h *history) batch(n int, version *feature.View, days int) *feature.Batch {
+	g := &offlinetest.Gen{R: h.r, View: h.full, Keys: 1 + h.r.IntN(2000), Days: days}
+	b := g.Batch(0, h.next, n, h.r.IntN(2) == 0)
+	h.next = b.Origin.Next
+	for i := range b.EventTime {
+		b.EventTime[i] -= b.EventTime[i] % 3600_000000
+		b.KnownTime[i] -= b.KnownTime[i] % 3600_000000
+	}
+	h.t.Cleanup(b.Rows.Release)
+	cols := slices.Clone(b.Rows.Columns())
+	for i, c := range h.full.Columns() {
+		if c.Name == "f_float64" { // nothing that a float32 does not hold
+			b := array.NewFloat64Builder(memory.DefaultAllocator)
+			for row := range n {
+				if x := cellAny(cols[i], row); x == nil {
+					b.AppendNull()
+				} else {
+					b.Append(float64(float32(x.(float64))))
+				}
+			}
+			cols[i] = b.NewArray()
+		}
+		if !has(version, c) {
+			cols[i] = array.MakeArrayOfNull(memory.DefaultAllocator, c.Type.Arrow(), n)
+		}
+	}
+	b.Rows = array.NewRecordBatch(h.full.Schema(), cols, int64(n))
+	h.lines = append(h.lines, offlinetest.Lines(b)...)
+	return b
+}
+
+func has(v *feature.View, c feature.Field) bool {
+	return slices.ContainsFunc(v.Columns(), func(x feature.Field) bool { return x.Name == c.Name })
+}
+
+// commit appends rows as ingestion does, through a version of the view.
+func (h *history) commit(n, version, days int) {
+	tb := h.tables[version]
+	b := h.batch(n, tb.View(), days)
+	var cols []arrow.Array
+	for i, c := range h.full.Columns() {
+		if has(tb.View(), c) {
+			cols = append(cols, b.Rows.Column(i))
+		}
+	}
+	mine := *b
+	mine.View = tb.View()
+	mine.Rows = array.NewRecordBatch(tb.View().Schema(), cols, int64(n))
+	w, err := offline.NewWriter(tb, offline.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	require.NoError(h.t, err)
+	defer w.Close()
+	to := offlinetest.At(0, b.Origin.Next, "")
+	c := offlinetest.Move(tb.View(), fmt.Sprint("c", b.Origin.First), h.at, to)
+	require.NoError(h.t, offlinetest.Flush(context.Background(), w, c, &mine))
+	h.at = c.Advances[0].To
+}
+
+// foreign appends a file as another engine might write it: in any order, with
+// or without bounds, of columns as they were before they were widened.
+func (h *history) foreign(n int, bounds bool) {
+	full := h.tables[0]
+	b := h.batch(n, full.View(), 1)
+	cols := slices.Clone(full.Columns())
+	narrow := h.r.IntN(2) == 0
+	for i, c := range cols {
+		if narrow && c.Name == "f_float64" {
+			cols[i].Type = feature.Float32
+		}
+	}
+	var out []parquet.Row
+	for i := range n {
+		s := b.Stamp(i)
+		var row parquet.Row
+		for ci, c := range cols {
+			var x any
+			switch c.Name {
+			case offline.ColEffective:
+				x = s.Effective()
+			case offline.ColEvent:
+				x = s.Event
+			case offline.ColKnown:
+				x = s.Known
+			case offline.ColTopicID:
+				x = b.Origin.TopicID[:]
+			case offline.ColPartition:
+				x = s.Partition
+			case offline.ColOffset:
+				x = s.Offset
+			case offline.ColTombstone:
+				x = b.Deleted(i)
+			default:
+				x = cellAny(b.Rows.Column(ci), i)
+			}
+			v, level := plainValue(x, c), 0
+			if x != nil && !c.Required {
+				level = 1
+			}
+			row = append(row, v.Level(0, level, ci))
+		}
+		out = append(out, row)
+	}
+	fw, err := full.Create(context.Background(), fmt.Sprintf("foreign-%d.parquet", b.Origin.First))
+	require.NoError(h.t, err)
+	pw := parquet.NewWriter(fw, offline.ParquetSchema("v", cols), parquet.MaxRowsPerRowGroup(int64(1+h.r.IntN(3000))), parquet.PageBufferSize(512), parquet.DictionaryMaxBytes(64))
+	_, err = pw.WriteRows(out)
+	require.NoError(h.t, err)
+	require.NoError(h.t, pw.Close())
+	f := offline.File{Rows: int64(n), MinEffective: offline.UnknownMin, MaxEffective: offline.UnknownMax, MinKnown: offline.UnknownMin, MaxKnown: offline.UnknownMax,
+		MinEvent: offline.UnknownMin, MaxEvent: offline.UnknownMax, MinOffset: offline.UnknownMin, MaxOffset: offline.UnknownMax, MinPartition: offline.UnknownMin, MaxPartition: offline.UnknownMax}
+	if bounds {
+		f.MinEffective, f.MaxEffective = b.Stamp(0).Effective(), b.Stamp(0).Effective()
+		for i := range n {
+			f.MinEffective, f.MaxEffective = min(f.MinEffective, b.Stamp(i).Effective()), max(f.MaxEffective, b.Stamp(i).Effective())
+		}
+	}
+	f.Path, err = fw.Commit()
+	require.NoError(h.t, err)
+	r, err := full.Open(context.Background(), f.Path)
+	require.NoError(h.t, err)
+	f.Bytes = r.Size()
+	require.NoError(h.t, r.Close())
+	appendFiles(h.t, full, []offline.File{f})
+}
+
+func plainValue(x any, c offline.Column) parquet.Value {
+	switch x := x.(type) {
+	case nil:
+		return parquet.NullValue()
+	case bool:
+		return parquet.BooleanValue(x)
+	case int32:
+		return parquet.Int32Value(x)
+	case int64:
+		return parquet.Int64Value(x)
+	case float32:
+		return parquet.FloatValue(x)
+	case float64:
+		if c.Type == feature.Float32 {
+			return parquet.FloatValue(float32(x))
+		}
+		return parquet.DoubleValue(x)
+	case string:
+		return parquet.ByteArrayValue([]byte(x))
+	case []byte:
+		if c.Fixed > 0 {
+			return parquet.FixedLenByteArrayValue(x)
+		}
+		return parquet.ByteArrayValue(x)
+	}
+	panic(x)
+}
+
+func (h *history) state() *offline.State {
+	st, err := h.tables[0].Load(context.Background(), offline.Version{})
+	require.NoError(h.t, err)
+	return st
+}
+
+// small are settings under which a few thousand rows make several files.
+func small(r *rand.Rand) offline.Config {
+	c := offline.DefaultConfig()
+	c.RowGroupRows = 1024 + r.IntN(4000)
+	c.PageBytes = 4 << 10
+	c.Compact.FileRows = int64(1024 + r.IntN(20_000))
+	c.Compact.MinFiles = 2 + r.IntN(4)
+	c.Compact.MaxFiles = 10 + r.IntN(20)
+	c.Compact.Merges = 1 + r.IntN(2)
+	return c
+}
+
+// The rows of a table are the same before and after, whoever wrote its files and
+// whatever they lack; read by another reader, which checks order and bounds too.
+func TestCompactKeepsEveryRow(t *testing.T) {
+	seed := compactSeed(t)
+	for round := range 12 {
+		t.Run(fmt.Sprint(round), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, uint64(round)))
+			h := newHistory(t, r)
+			for range 6 + r.IntN(30) {
+				switch r.IntN(8) {
+				case 0:
+					h.foreign(1+r.IntN(3000), r.IntN(2) == 0)
+				case 1:
+					h.commit(1+r.IntN(4000), r.IntN(3), 1)
+				default:
+					h.commit(1+r.IntN(300), r.IntN(3), 1+r.IntN(3))
+				}
+			}
+			before := h.state()
+			// Some inputs are held in memory, some are read as they are merged.
+			done, err := offline.CompactIn(context.Background(), h.tables[r.IntN(3)], offline.CompactOptions{Config: small(r)}, int64(r.IntN(1<<20)), int64(1+r.IntN(500)))
+			require.NoError(t, err)
+			after := h.state()
+			offlinetest.SameRows(t, h.lines, offlinetest.Read(t, h.tables[0], after))
+			require.Equal(t, before.Positions, after.Positions)
+			require.Equal(t, [2]int{len(before.Files), len(after.Files)}, [2]int{done.FilesBefore, done.FilesAfter})
+			require.Zero(t, done.Conflicts)
+			for _, f := range after.Files {
+				require.True(t, f.Sorted)
+			}
+			again, err := offline.Compact(context.Background(), h.tables[0], offline.CompactOptions{Config: small(r), DryRun: true})
+			require.NoError(t, err)
+			require.Equal(t, len(after.Files), again.FilesAfter)
+			t.Logf("%+v", done)
+		})
+	}
+}
