@@ -20,6 +20,8 @@ type ScanOptions struct {
 	Columns []string
 	// Rows with EventFrom <= event time < EventTo, microseconds UTC; no limit when EventTo is 0.
 	EventFrom, EventTo int64
+	// Rows with KnownFrom <= known time < KnownTo, microseconds UTC; no limit when KnownTo is 0.
+	KnownFrom, KnownTo int64
 	// Since, when not empty, keeps only rows of these partitions at or after Next.
 	Since []feature.Position
 	// Within, when not empty, keeps only rows whose offsets are in one of these.
@@ -47,6 +49,9 @@ func (o *ScanOptions) wants() func(string) bool {
 // mayHold tells whether a file may have rows that are wanted.
 func (o *ScanOptions) mayHold(f File) bool {
 	if o.EventTo != 0 && (f.MaxEvent < o.EventFrom || f.MinEvent >= o.EventTo) {
+		return false
+	}
+	if o.KnownTo != 0 && (f.MaxKnown < o.KnownFrom || f.MinKnown >= o.KnownTo) {
 		return false
 	}
 	has := func(p int32) bool { return f.MinPartition <= int64(p) && int64(p) <= f.MaxPartition }
@@ -180,17 +185,23 @@ func topicNames(st *State) map[[16]byte]string {
 
 // filter returns the wanted rows of a row group, ascending; nil for all.
 func (o *ScanOptions) filter(ctx context.Context, t Table, g *groupReader, keep func(partKey, int64) bool) ([]int32, error) {
-	if o.EventTo == 0 && keep == nil {
+	if o.EventTo == 0 && o.KnownTo == 0 && keep == nil {
 		return nil, nil
 	}
 	sys := columnsByName(t.Columns())
 	rows := upTo[int32](g.rows)
-	if o.EventTo != 0 {
-		v, err := g.column(ctx, sys[ColEvent], nil, nil)
+	for _, x := range []struct {
+		column   string
+		from, to int64
+	}{{ColEvent, o.EventFrom, o.EventTo}, {ColKnown, o.KnownFrom, o.KnownTo}} {
+		if x.to == 0 {
+			continue
+		}
+		v, err := g.column(ctx, sys[x.column], nil, nil)
 		if err != nil {
 			return nil, err
 		}
-		rows = slices.DeleteFunc(rows, func(i int32) bool { return v.Int64s[i] < o.EventFrom || v.Int64s[i] >= o.EventTo })
+		rows = slices.DeleteFunc(rows, func(i int32) bool { return v.Int64s[i] < x.from || v.Int64s[i] >= x.to })
 	}
 	if keep != nil && len(rows) > 0 {
 		var v [3]*feature.Vector

@@ -4,31 +4,53 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/quarantine"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// Quarantine is weir.v1.QuarantineService.
+// Quarantine is weir.v1.QuarantineService. Replayer is nil where the process
+// does not run the role ingest.
 type Quarantine struct {
 	weirv1.UnimplementedQuarantineServiceServer
 	Registry *registry.Registry
 	Reader   *quarantine.Reader
+	Rows     quarantine.Rows
+	Replayer *ingest.Replayer
 }
 
-// listed is how much of a payload a list shows.
-const listed = 256
+const (
+	listed     = 256 // how much of a payload a list shows
+	mostListed = 10_000
+)
 
 // List lists the events of a view that were held back, newest first.
 func (s *Quarantine) List(ctx context.Context, req *weirv1.ListQuarantineRequest) (*weirv1.ListQuarantineResponse, error) {
-	res, err := s.read(ctx, req.Project, req.View, quarantine.Query{Rule: req.Rule, Limit: limit(req.Limit, 100)})
+	v, err := s.view(ctx, req.Project, req.View)
 	if err != nil {
 		return nil, err
 	}
-	resp := &weirv1.ListQuarantineResponse{Total: res.Total}
+	f := filterOf(req.Filter)
+	if req.Rule != "" {
+		f.Rules = append(f.Rules, req.Rule)
+	}
+	for _, name := range req.States {
+		if !slices.Contains(quarantine.States(), quarantine.State(name)) {
+			return nil, feature.Errorf(feature.Invalid, "quarantine.list", "state "+name, "there is no such state").WithHint("use held, replayed, taken or discarded")
+		}
+		f.States = append(f.States, quarantine.State(name))
+	}
+	res, err := s.Reader.List(ctx, v, f, s.Rows, min(limit(req.Limit, 100), mostListed))
+	if err != nil {
+		return nil, err
+	}
+	resp := &weirv1.ListQuarantineResponse{Total: res.Total, States: map[string]int64{}}
+	for state, n := range res.ByState {
+		resp.States[string(state)] = n
+	}
 	counts := map[string]int64{}
 	for _, c := range res.ByRule {
 		name := c.Rule
@@ -37,11 +59,9 @@ func (s *Quarantine) List(ctx context.Context, req *weirv1.ListQuarantineRequest
 		}
 		counts[name] += c.Count
 	}
-	for _, name := range sortedByCount(counts) {
-		resp.Rules = append(resp.Rules, &weirv1.RuleCount{Rule: name, Rows: counts[name]})
-	}
+	resp.Rules = ruleCounts(counts)
 	for _, e := range slices.Backward(res.Entries) {
-		out := entry(e)
+		out := entry(e.Entry, e.State)
 		if len(out.Payload) > listed {
 			out.Payload = out.Payload[:listed]
 		}
@@ -50,52 +70,92 @@ func (s *Quarantine) List(ctx context.Context, req *weirv1.ListQuarantineRequest
 	return resp, nil
 }
 
-// Show returns one event, with its payload as it came.
+// Show returns one event, with its payload as it came, whatever has become of it.
 func (s *Quarantine) Show(ctx context.Context, req *weirv1.ShowQuarantineRequest) (*weirv1.ShowQuarantineResponse, error) {
-	res, err := s.read(ctx, req.Project, req.View, quarantine.Query{})
+	v, err := s.view(ctx, req.Project, req.View)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range res.Entries {
-		if e.Partition == req.Partition && e.Offset == req.Offset && (req.Topic == "" || req.Topic == e.Topic) {
-			return &weirv1.ShowQuarantineResponse{Entry: entry(e)}, nil
-		}
+	f := quarantine.Filter{Events: []quarantine.Event{{Topic: req.Topic, Partition: req.Partition, Offset: req.Offset}}, States: quarantine.States()}
+	res, err := s.Reader.List(ctx, v, f, s.Rows, 1)
+	if err != nil {
+		return nil, err
 	}
-	return nil, feature.Errorf(feature.NotFound, "quarantine.show", req.View+" "+strconv.Itoa(int(req.Partition))+"/"+strconv.FormatInt(req.Offset, 10), "no such event is held back").
-		WithHint("weir quarantine list --view %s shows those that are", req.View)
+	if len(res.Entries) == 0 {
+		return nil, feature.Errorf(feature.NotFound, "quarantine.show", req.View+" "+strconv.Itoa(int(req.Partition))+"/"+strconv.FormatInt(req.Offset, 10), "no such event is held back").
+			WithHint("weir quarantine list --view %s shows those that are", req.View)
+	}
+	return &weirv1.ShowQuarantineResponse{Entry: entry(res.Entries[0].Entry, res.Entries[0].State)}, nil
 }
 
-func (s *Quarantine) read(ctx context.Context, proj, view string, q quarantine.Query) (*quarantine.Result, error) {
+// Replay takes events through today's schema and suite again.
+func (s *Quarantine) Replay(req *weirv1.ReplayQuarantineRequest, stream weirv1.QuarantineService_ReplayServer) error {
+	if s.Replayer == nil {
+		return errNoIngest
+	}
+	p := &pace{}
+	res, err := s.Replayer.Replay(stream.Context(), ingest.ReplayRequest{Project: project(req.Project), View: req.View, Filter: filterOf(req.Filter),
+		Limit: req.Limit, DryRun: req.DryRun, By: req.By}, func(now ingest.ReplayProgress) {
+		if p.due("") {
+			_ = stream.Send(&weirv1.ReplayQuarantineResponse{Part: &weirv1.ReplayQuarantineResponse_Progress{Progress: &weirv1.ReplayProgress{
+				Replayed: now.Replayed, Held: now.Held, Scanned: now.Scanned, Total: now.Total}}})
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return stream.Send(&weirv1.ReplayQuarantineResponse{Part: &weirv1.ReplayQuarantineResponse_Result{Result: &weirv1.ReplayResult{
+		Replayed: res.Replayed, Held: res.Held, Undecided: res.Undecided, Lost: res.Lost, Rules: ruleCounts(res.Rules), KnownTime: res.Known, Revision: res.Revision}}})
+}
+
+// Discard gives events up.
+func (s *Quarantine) Discard(req *weirv1.DiscardQuarantineRequest, stream weirv1.QuarantineService_DiscardServer) error {
+	if s.Replayer == nil {
+		return errNoIngest
+	}
+	if req.Reason == "" && !req.DryRun {
+		return feature.Errorf(feature.Invalid, "quarantine.discard", "view "+req.View, "no reason is given").WithHint("say why: --reason TEXT")
+	}
+	p := &pace{}
+	res, err := s.Replayer.Discard(stream.Context(), ingest.ReplayRequest{Project: project(req.Project), View: req.View, Filter: filterOf(req.Filter),
+		Limit: req.Limit, DryRun: req.DryRun, By: req.By, Reason: req.Reason}, func(done int64) {
+		if p.due("") {
+			_ = stream.Send(&weirv1.DiscardQuarantineResponse{Discarded: done})
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return stream.Send(&weirv1.DiscardQuarantineResponse{Discarded: res.Discarded, Undecided: res.Undecided})
+}
+
+func (s *Quarantine) view(ctx context.Context, proj, view string) (*feature.View, error) {
 	cat, err := s.Registry.Current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	q.Project, q.View = project(proj), view
-	if _, err := cat.View(q.Project, view); err != nil {
-		return nil, err
-	}
-	return s.Reader.Read(ctx, q)
+	return cat.View(project(proj), view)
 }
 
-func sortedByCount(m map[string]int64) []string {
-	names := make([]string, 0, len(m))
-	for n := range m {
-		names = append(names, n)
+func filterOf(f *weirv1.QuarantineFilter) quarantine.Filter {
+	if f == nil {
+		return quarantine.Filter{}
 	}
-	slices.SortFunc(names, func(a, b string) int {
-		if m[a] != m[b] {
-			return int(max(-1, min(1, m[b]-m[a])))
-		}
-		return strings.Compare(a, b)
-	})
-	return names
+	out := quarantine.Filter{Rules: f.Rules, Since: f.Since, Until: f.Until, Partitions: f.Partitions}
+	for _, e := range f.Events {
+		out.Events = append(out.Events, quarantine.Event{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset})
+	}
+	return out
 }
 
-func entry(e *quarantine.Entry) *weirv1.QuarantineEntry {
+func entry(e *quarantine.Entry, state quarantine.State) *weirv1.QuarantineEntry {
 	out := &weirv1.QuarantineEntry{Project: e.Project, View: e.View, Topic: e.Topic, TopicId: e.TopicID[:], Partition: e.Partition, Offset: e.Offset,
-		RecordTime: e.Timestamp, Revision: e.Revision, Key: e.Key, Payload: e.Payload, PayloadSize: int64(len(e.Payload))}
+		RecordTime: e.Timestamp, Revision: e.Revision, Key: e.Key, Payload: e.Payload, PayloadSize: int64(len(e.Payload)), State: string(state)}
 	if e.Omitted > 0 {
-		out.PayloadSize = e.Omitted
+		out.PayloadSize, out.PayloadOmitted, out.PayloadSha256 = e.Omitted, true, e.SHA256
+	}
+	if d := e.Discarded; d != nil {
+		out.Discarded = &weirv1.QuarantineDiscard{At: d.At, By: d.By, Reason: d.Reason}
 	}
 	for _, r := range e.Reasons {
 		out.Reasons = append(out.Reasons, &weirv1.Reason{Rule: r.Rule, Path: r.Path, Value: r.Value, Expected: r.Expected, Severity: string(r.Severity)})

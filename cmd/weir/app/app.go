@@ -58,6 +58,7 @@ type App struct {
 	dispatch   *outbox.Dispatcher
 	supervisor *ingest.Supervisor
 	importer   *ingest.Importer
+	replayer   *ingest.Replayer
 	grpcAddr   string
 
 	ready    chan struct{}
@@ -244,6 +245,7 @@ func (a *App) startIngest() (service, error) {
 		Replicas: replicas, Protocol: a.cfg.Kafka.GroupProtocol, CreateTopic: create, Log: a.log, Metrics: a.ingestMetrics})
 	a.importer = ingest.NewImporter(ingest.ImportConfig{
 		Config: a.cfg.Ingest, Catalogs: a.registry, Open: a.openOutlets, Quarantine: a.held, Replicas: replicas, Log: a.log, Metrics: a.ingestMetrics})
+	a.replayer = a.newReplayer(replicas)
 	return service{"ingest", a.supervisor.Run}, nil
 }
 

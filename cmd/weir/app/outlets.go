@@ -20,6 +20,7 @@ var (
 	_ ingest.Sink      = (*drift.Tap)(nil)
 	_ online.History   = history{}
 	_ drift.History    = history{}
+	_ ingest.Shower    = (*online.Writer)(nil)
 	_ ingest.Catalogs  = (*registry.Registry)(nil)
 	_ offline.Profiler = (*drift.Profiler)(nil)
 )
@@ -55,6 +56,12 @@ func (h history) Positions(ctx context.Context, v *feature.View) ([]feature.Posi
 func (h history) Since(ctx context.Context, v *feature.View, since []feature.Position, fn func(*feature.Batch) error) error {
 	if len(since) == 0 {
 		return nil
+	}
+	if rest, known := sinceReplays(since); len(rest) < len(since) {
+		if err := h.scan(ctx, v, known, fn); err != nil || len(rest) == 0 {
+			return err
+		}
+		since = rest
 	}
 	t, err := h.tables.Table(ctx, v)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -14,17 +15,30 @@ import (
 )
 
 func (e *env) quarantine() *cobra.Command {
-	c := &cobra.Command{Use: "quarantine", Short: "The events that were held back, and why"}
-	var view, rule string
+	c := &cobra.Command{Use: "quarantine", Short: "The events that were held back: see them, replay them, give them up"}
+	c.AddCommand(e.listQuarantine(), e.showQuarantined(), e.replayQuarantine(), e.discardQuarantine())
+	return c
+}
+
+func (e *env) listQuarantine() *cobra.Command {
+	var f quarantineFilter
 	var limit int32
-	list := &cobra.Command{
-		Use: "list --view V", Short: "List events held back, with the rules that failed", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if view == "" {
-				return fmt.Errorf("give --view")
+	var states []string
+	c := &cobra.Command{
+		Use: "list --view V [PARTITION/OFFSET...]", Short: "List events held back, with the rules that failed",
+		Long: `Lists the events of a view that were held back, newest first. An event whose row has come
+into the table since then is not held back any more: --state replayed shows those that a replay
+brought, taken those that were read again after a rollback, discarded those that were given up.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			chosen, err := f.of(args)
+			if err != nil {
+				return err
+			}
+			if slices.Contains(states, "all") {
+				states = []string{"held", "replayed", "taken", "discarded"}
 			}
 			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
-				r, err := c.quarantine.List(ctx, &weirv1.ListQuarantineRequest{Project: c.project, View: view, Rule: rule, Limit: limit})
+				r, err := c.quarantine.List(ctx, &weirv1.ListQuarantineRequest{Project: c.project, View: f.view, Filter: chosen, States: states, Limit: limit})
 				if err != nil {
 					return err
 				}
@@ -32,24 +46,26 @@ func (e *env) quarantine() *cobra.Command {
 			})
 		},
 	}
-	list.Flags().StringVar(&view, "view", "", "feature view")
-	list.Flags().StringVar(&rule, "rule", "", "only events that failed this rule")
-	list.Flags().Int32Var(&limit, "limit", 20, "newest this many")
-	show := &cobra.Command{
+	f.flags(c)
+	c.Flags().Int32Var(&limit, "limit", 20, "newest this many")
+	c.Flags().StringSliceVar(&states, "state", nil, "held (the default), replayed, taken, discarded or all")
+	return c
+}
+
+func (e *env) showQuarantined() *cobra.Command {
+	var view string
+	c := &cobra.Command{
 		Use: "show --view V [TOPIC/]PARTITION/OFFSET", Short: "Show one event held back, with its payload as it came", Args: exactly(1, "PARTITION/OFFSET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			parts := strings.Split(args[0], "/")
-			if len(parts) < 2 || view == "" {
-				return fmt.Errorf("give --view and PARTITION/OFFSET, like 0/1234")
+			if view == "" {
+				return fmt.Errorf("give --view")
 			}
-			p, err1 := strconv.ParseInt(parts[len(parts)-2], 10, 32)
-			o, err2 := strconv.ParseInt(parts[len(parts)-1], 10, 64)
-			if err1 != nil || err2 != nil {
-				return fmt.Errorf("%s: write it as PARTITION/OFFSET, like 0/1234", args[0])
+			at, err := parseEvent(args[0])
+			if err != nil {
+				return err
 			}
 			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
-				r, err := c.quarantine.Show(ctx, &weirv1.ShowQuarantineRequest{Project: c.project, View: view,
-					Topic: strings.Join(parts[:len(parts)-2], "/"), Partition: int32(p), Offset: o})
+				r, err := c.quarantine.Show(ctx, &weirv1.ShowQuarantineRequest{Project: c.project, View: view, Topic: at.Topic, Partition: at.Partition, Offset: at.Offset})
 				if err != nil {
 					return err
 				}
@@ -57,8 +73,7 @@ func (e *env) quarantine() *cobra.Command {
 			})
 		},
 	}
-	show.Flags().StringVar(&view, "view", "", "feature view")
-	c.AddCommand(list, show)
+	c.Flags().StringVar(&view, "view", "", "feature view")
 	return c
 }
 
@@ -98,11 +113,24 @@ type jsonEntry struct {
 	Revision  int64        `json:"revision"`
 	Reasons   []jsonReason `json:"reasons"`
 	Payload   string       `json:"payload"`
+	State     string       `json:"state"`
+	Omitted   bool         `json:"payload_omitted"` // too large to keep, or discarded
+	Size      int64        `json:"payload_size"`
+	Discarded *jsonDiscard `json:"discarded,omitempty"`
+}
+
+type jsonDiscard struct {
+	At     string `json:"at"`
+	By     string `json:"by"`
+	Reason string `json:"reason"`
 }
 
 func entryJSON(q *weirv1.QuarantineEntry) jsonEntry {
 	j := jsonEntry{View: q.View, Topic: q.Topic, TopicID: hex.EncodeToString(q.TopicId), Partition: q.Partition, Offset: q.Offset,
-		Time: when(q.RecordTime), Revision: q.Revision, Payload: printable(q.Payload)}
+		Time: when(q.RecordTime), Revision: q.Revision, Payload: printable(q.Payload), State: q.State, Omitted: q.PayloadOmitted, Size: q.PayloadSize}
+	if d := q.Discarded; d != nil {
+		j.Discarded = &jsonDiscard{when(d.At), d.By, d.Reason}
+	}
 	for _, r := range q.Reasons {
 		j.Reasons = append(j.Reasons, jsonReason{r.Rule, r.Path, r.Value, r.Expected, r.Severity})
 	}
@@ -114,8 +142,12 @@ func (e *env) showQuarantine(r *weirv1.ListQuarantineResponse) error {
 		out := struct {
 			Total   int64            `json:"total"`
 			Rules   map[string]int64 `json:"rules"`
+			States  map[string]int64 `json:"states"`
 			Entries []jsonEntry      `json:"entries"`
-		}{r.Total, map[string]int64{}, []jsonEntry{}}
+		}{r.Total, map[string]int64{}, map[string]int64{}, []jsonEntry{}}
+		for state, n := range r.States {
+			out.States[state] = n
+		}
 		for _, x := range r.Rules {
 			out.Rules[x.Rule] = x.Rows
 		}
@@ -128,14 +160,18 @@ func (e *env) showQuarantine(r *weirv1.ListQuarantineResponse) error {
 	for _, x := range r.Rules {
 		t.AppendRow([]any{x.Rule, count(x.Rows)})
 	}
-	t.AppendFooter([]any{"events held back", count(r.Total)})
+	t.AppendFooter([]any{"events", count(r.Total)})
 	t.Render()
 	fmt.Fprintln(e.out)
-	t = newTable(e.out, "partition/offset", "time", "why", "payload")
+	t = newTable(e.out, "partition/offset", "time", "why", "payload", "state")
 	for _, q := range r.Entries {
-		t.AppendRow([]any{fmt.Sprintf("%d/%d", q.Partition, q.Offset), when(q.RecordTime), reasons(q.Reasons), short(printable(q.Payload), 60)})
+		t.AppendRow([]any{fmt.Sprintf("%d/%d", q.Partition, q.Offset), when(q.RecordTime), reasons(q.Reasons), short(payload(q), 60), q.State})
 	}
 	t.Render()
+	if n := r.States["discarded"] + r.States["replayed"] + r.States["taken"]; n > 0 {
+		fmt.Fprintf(e.out, "\nof all that were ever held back: %s held, %s replayed, %s discarded, %s in the table after a rollback\n",
+			count(r.States["held"]), count(r.States["replayed"]), count(r.States["discarded"]), count(r.States["taken"]))
+	}
 	return nil
 }
 
@@ -151,9 +187,24 @@ func (e *env) showEntry(q *weirv1.QuarantineEntry) error {
 	t.AppendRow([]any{"record key", printable(q.Key)})
 	t.AppendRow([]any{"why", reasons(q.Reasons)})
 	t.AppendRow([]any{"bytes", count(q.PayloadSize)})
+	t.AppendRow([]any{"state", q.State})
+	if d := q.Discarded; d != nil {
+		t.AppendRow([]any{"discarded", when(d.At) + " by " + d.By + ": " + d.Reason})
+	}
 	t.Render()
-	fmt.Fprintf(e.out, "\n%s\n", printable(q.Payload))
+	fmt.Fprintf(e.out, "\n%s\n", payload(q))
 	return nil
+}
+
+// payload is an event's, or why it is not there.
+func payload(q *weirv1.QuarantineEntry) string {
+	switch {
+	case q.Discarded != nil:
+		return "(discarded)"
+	case q.PayloadOmitted:
+		return "(too large to keep; sha256 " + q.PayloadSha256 + ")"
+	}
+	return printable(q.Payload)
 }
 
 // printable shows bytes that may be anything.
