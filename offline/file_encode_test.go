@@ -2,62 +2,249 @@ package offline
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/parquet-go/parquet-go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// One file of two row groups, read by a reader of rows.
-func TestFileEncoderByHand(t *testing.T) {
-	v := &feature.View{Keys: []feature.Field{{Name: "id", Type: feature.Int64}}, Features: []feature.Field{{Name: "s", Type: feature.String}}}
-	v.Meta.Name = "v"
-	cols := ViewColumns(v)
-	for i := range cols {
-		cols[i].ID = i + 1
+// TestFileEncoder: random files hold, for three readers, the very bits that were
+// written, and say of themselves what is so.
+func TestFileEncoder(t *testing.T) {
+	seed := rand.Uint64()
+	views, files := 16, 4
+	if testing.Short() {
+		views = 6
 	}
-	e := newFileEncoder(v, cols, DefaultConfig())
-	for range 2 { // the second file is as the first
-		var out bytes.Buffer
-		e.start(&out)
-		for g := range int64(2) {
-			times := []int64{10, 20 + g}
-			require.NoError(t, e.group(2, func(ci int) (*columnData, error) {
-				switch cols[ci].Name {
-				case "id":
-					return &columnData{int64s: []int64{g, g}}, nil
-				case "s":
-					return &columnData{text: []byte("xyz"), ends: []uint32{3, 3}, valid: []byte{1, 0}}, nil
-				case ColTopicID:
-					return &columnData{codes: []uint32{0, 0}, dict: [][]byte{make([]byte, 16)}}, nil
-				case ColPartition:
-					return &columnData{int32s: []int32{7, 7}}, nil
-				case ColTombstone:
-					return &columnData{bools: []bool{false, true}}, nil
+	for i := range views {
+		r := rand.New(rand.NewPCG(seed, uint64(i)))
+		s := randomSheet(r)
+		cfg := DefaultConfig()
+		cfg.Compression = compressions[r.IntN(3)]
+		cfg.PageBytes = []int{1 << 10, 4 << 10, 64 << 10}[r.IntN(3)]
+		e := newFileEncoder(s.view, s.cols, cfg)
+		for k := range files {
+			t.Run(fmt.Sprintf("seed %d view %d file %d", seed, i, k), func(t *testing.T) {
+				s.fill(r, 1+r.IntN(12000))
+				var out bytes.Buffer
+				e.start(&out)
+				if r.IntN(4) == 0 { // a file that was given up leaves no trace
+					require.NoError(t, e.group(1, func(ci int) (*columnData, error) { return dataOf(r, s.cols[ci], randomCells(r, s.cols[ci], 1)), nil }))
+					failed := errors.New("no column")
+					require.ErrorIs(t, e.group(1, func(int) (*columnData, error) { return nil, failed }), failed)
+					out.Reset()
+					e.start(&out)
 				}
-				return &columnData{int64s: times}, nil
-			}))
+				for _, g := range s.groups {
+					require.NoError(t, e.group(g.rows, func(ci int) (*columnData, error) { return g.data[ci], nil }))
+				}
+				f, err := e.finish()
+				require.NoError(t, err)
+				require.EqualValues(t, out.Len(), f.Bytes)
+				require.EqualValues(t, s.rows(), f.Rows)
+				require.True(t, f.Sorted)
+				s.checkOurs(t, r, out.Bytes())
+				s.checkRows(t, out.Bytes())
+				s.checkArrow(t, out.Bytes())
+				s.checkIndex(t, out.Bytes())
+				s.checkStats(t, f)
+			})
 		}
-		f, err := e.finish()
-		require.NoError(t, err)
-		require.EqualValues(t, 4, f.Rows)
-		require.EqualValues(t, out.Len(), f.Bytes)
-		require.True(t, f.Sorted)
-		require.EqualValues(t, [4]int64{10, 21, 7, 7}, [4]int64{f.MinKnown, f.MaxKnown, f.MinPartition, f.MaxPartition})
-		pf, err := parquet.OpenFile(bytes.NewReader(out.Bytes()), f.Bytes)
-		require.NoError(t, err)
-		var got []string
-		for _, rg := range pf.RowGroups() {
-			rows := make([]parquet.Row, 3)
-			r := rg.Rows()
-			n, _ := r.ReadRows(rows)
-			for _, row := range rows[:n] {
-				got = append(got, row[0].String()+" "+row[1].String()+" "+row[2].String()+" "+row[8].String())
-			}
-			require.NoError(t, r.Close())
-		}
-		require.Equal(t, []string{"0 xyz 10 false", "0 <null> 20 true", "1 xyz 10 false", "1 <null> 21 true"}, got)
 	}
 }
+
+// same compares one cell; nil is null.
+func (s *sheet) same(t *testing.T, group, ci, row int, got []byte) {
+	want := s.groups[group].cells[ci][row]
+	if (want == nil) != (got == nil) || !bytes.Equal(want, got) {
+		t.Fatalf("row group %d, column %d (%s), row %d: %x became %x", group, ci, s.cols[ci].Type, row, want, got)
+	}
+}
+
+// bytesTable is a table whose one file is these bytes.
+type bytesTable struct {
+	Table
+	*bytes.Reader
+}
+
+func (b bytesTable) Open(context.Context, string) (FileReader, error) { return b, nil }
+func (bytesTable) Close() error                                       { return nil }
+
+// checkOurs reads with the reader of joins, whole columns and picked rows.
+func (s *sheet) checkOurs(t *testing.T, r *rand.Rand, raw []byte) {
+	d, err := openData(context.Background(), bytesTable{Reader: bytes.NewReader(raw)}, "f")
+	require.NoError(t, err)
+	require.Len(t, d.pf.RowGroups(), len(s.groups))
+	for g, group := range s.groups {
+		reader := groupReader{file: d, group: g, rows: group.rows}
+		for ci, c := range s.cols {
+			v, err := reader.column(context.Background(), c, nil, nil)
+			require.NoError(t, err)
+			for i := range group.rows {
+				s.same(t, g, ci, i, vectorCell(v, i))
+			}
+			var some []int32
+			for i := r.IntN(group.rows); i < group.rows; i += 1 + r.IntN(1+group.rows/3) {
+				some = append(some, int32(i))
+			}
+			v, err = reader.column(context.Background(), c, some, nil)
+			require.NoError(t, err)
+			for k, i := range some {
+				s.same(t, g, ci, int(i), vectorCell(v, k))
+			}
+		}
+	}
+}
+
+func vectorCell(v *feature.Vector, i int) []byte {
+	if !v.Valid[i] {
+		return nil
+	}
+	switch v.Type {
+	case feature.Bool:
+		if v.Bools[i] {
+			return []byte{1}
+		}
+		return []byte{0}
+	case feature.Int32:
+		return binary.LittleEndian.AppendUint32(nil, uint32(v.Int32s[i]))
+	case feature.Float32:
+		return binary.LittleEndian.AppendUint32(nil, math.Float32bits(v.Float32[i]))
+	case feature.Float64:
+		return binary.LittleEndian.AppendUint64(nil, math.Float64bits(v.Float64[i]))
+	case feature.String, feature.Bytes:
+		return append([]byte{}, v.Bytes[i]...)
+	}
+	return binary.LittleEndian.AppendUint64(nil, uint64(v.Int64s[i]))
+}
+
+// checkRows reads with parquet-go's reader of rows.
+func (s *sheet) checkRows(t *testing.T, raw []byte) {
+	pf, err := parquet.OpenFile(bytes.NewReader(raw), int64(len(raw)))
+	require.NoError(t, err)
+	for i, c := range s.cols {
+		require.Equal(t, c.ID, pf.Root().Columns()[i].ID())
+		require.Equal(t, c.Name, pf.Root().Columns()[i].Name())
+	}
+	for g, group := range s.groups {
+		rows := pf.RowGroups()[g].Rows()
+		buf := make([]parquet.Row, 100)
+		for at := 0; at < group.rows; {
+			n, err := rows.ReadRows(buf)
+			for _, row := range buf[:n] {
+				for ci, v := range row {
+					var cell []byte
+					if !v.IsNull() {
+						cell = v.AppendBytes([]byte{})
+					}
+					s.same(t, g, ci, at, cell)
+				}
+				at++
+			}
+			if n == 0 {
+				require.NoError(t, err)
+			}
+		}
+		require.NoError(t, rows.Close())
+	}
+}
+
+// checkArrow reads with arrow's reader, which shares no code with the writer.
+func (s *sheet) checkArrow(t *testing.T, raw []byte) {
+	pf, err := file.NewParquetReader(bytes.NewReader(raw))
+	require.NoError(t, err)
+	defer pf.Close()
+	require.Equal(t, "weir version 1(build )", pf.MetaData().GetCreatedBy())
+	fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{}, memory.DefaultAllocator)
+	require.NoError(t, err)
+	all := make([]int, len(s.cols))
+	for i := range all {
+		all[i] = i
+	}
+	for g, group := range s.groups {
+		tab, err := fr.RowGroup(g).ReadTable(context.Background(), all)
+		require.NoError(t, err)
+		require.EqualValues(t, group.rows, tab.NumRows())
+		for ci := range s.cols {
+			row := 0
+			for _, a := range tab.Column(ci).Data().Chunks() {
+				for i := range a.Len() {
+					s.same(t, g, ci, row, arrowCell(a, i))
+					row++
+				}
+			}
+			require.Equal(t, group.rows, row)
+		}
+		tab.Release()
+	}
+}
+
+func arrowCell(a arrow.Array, i int) []byte {
+	if a.IsNull(i) {
+		return nil
+	}
+	switch a := a.(type) {
+	case *array.Boolean:
+		if a.Value(i) {
+			return []byte{1}
+		}
+		return []byte{0}
+	case *array.Int32:
+		return binary.LittleEndian.AppendUint32(nil, uint32(a.Value(i)))
+	case *array.Int64:
+		return binary.LittleEndian.AppendUint64(nil, uint64(a.Value(i)))
+	case *array.Timestamp:
+		return binary.LittleEndian.AppendUint64(nil, uint64(a.Value(i)))
+	case *array.Float32:
+		return binary.LittleEndian.AppendUint32(nil, math.Float32bits(a.Value(i)))
+	case *array.Float64:
+		return binary.LittleEndian.AppendUint64(nil, math.Float64bits(a.Value(i)))
+	case *array.String:
+		return append([]byte{}, a.Value(i)...)
+	case *array.Binary:
+		return append([]byte{}, a.Value(i)...)
+	case *array.FixedSizeBinary:
+		return append([]byte{}, a.Value(i)...)
+	}
+	panic(fmt.Sprintf("no cell of %T", a))
+}
+
+// TestFileEncoderRefuses: columns that do not fit are errors, not panics, and
+// those of the writer below come through.
+func TestFileEncoderRefuses(t *testing.T) {
+	v := &feature.View{Keys: []feature.Field{{Name: "id", Type: feature.String}}, Features: []feature.Field{{Name: "x", Type: feature.Float64}}}
+	e := newFileEncoder(v, columnsWithIDs(v), DefaultConfig())
+	for want, d := range map[string]*columnData{
+		"1 values for 2 rows":              {text: []byte("a"), ends: []uint32{1}},
+		"row 1 is null and may not be":     {text: []byte("a"), ends: []uint32{1, 1}, valid: []byte{1, 0}},
+		"row 1 is text 1 of 1":             {codes: []uint32{0, 1}, dict: [][]byte{nil}},
+		"text 1 ends at 5, the texts at 1": {text: []byte("a"), ends: []uint32{1, 5}},
+	} {
+		e.start(io.Discard)
+		err := e.group(2, func(int) (*columnData, error) { return d, nil })
+		require.ErrorContains(t, err, want)
+		require.Equal(t, feature.Internal, feature.KindOf(err))
+	}
+	full := errors.New("disk full")
+	e.start(writerFunc(func([]byte) (int, error) { return 0, full }))
+	_, err := e.finish()
+	require.ErrorIs(t, err, full)
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }

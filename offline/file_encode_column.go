@@ -1,0 +1,224 @@
+package offline
+
+import (
+	"math/bits"
+
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// columnEncoder is one column of the files that an encoder writes.
+type columnEncoder struct {
+	col   Column
+	index int
+	plan  columnPlan
+
+	// The chunk at hand.
+	chunk      *format.ColumnChunk
+	rows       int64  // in pages so far
+	packed     bool   // some page is compressed
+	pack       packer // whether the next one is
+	locations  []format.PageLocation
+	nullPages  []bool
+	nullCounts []int64
+	mins, maxs [][]byte
+	memory     []byte // of mins and maxs
+	min, max   []byte // of the chunk
+	some       bool   // min and max are set
+	bounded    bool   // every page with values has bounds
+	hasDict    bool
+	dataPages  int32
+	data       format.Encoding
+	path       [1]string
+}
+
+// columnPlan is what has been learnt of a column: it is tried out on the first
+// page of a chunk, and then trusted for a number of rows, for the trial costs as
+// much as several pages.
+type columnPlan struct {
+	delta  bool // integers as differences, else plain
+	dict   bool // integers as places in a dictionary
+	trust  int  // rows until the next trial
+	noDict int  // rows until a dictionary is tried again
+	loose  int  // rows for which compression is not worth trying
+}
+
+func newColumnEncoder(c Column, index int) columnEncoder {
+	return columnEncoder{col: c, index: index}
+}
+
+// text tells whether the values are bytes.
+func (c *columnEncoder) text() bool {
+	return c.col.Type == feature.String || c.col.Type == feature.Bytes
+}
+
+func (c *columnEncoder) physical() format.Type {
+	switch {
+	case c.col.Fixed > 0:
+		return format.FixedLenByteArray
+	case c.col.Type == feature.Bool:
+		return format.Boolean
+	case c.col.Type == feature.Int32:
+		return format.Int32
+	case c.col.Type == feature.Int64, c.col.Type == feature.Timestamp:
+		return format.Int64
+	case c.col.Type == feature.Float32:
+		return format.Float
+	case c.col.Type == feature.Float64:
+		return format.Double
+	}
+	return format.ByteArray
+}
+
+// check refuses columns that do not fit; what it lets through cannot fail later.
+func (c *columnEncoder) check(d *columnData, rows int) error {
+	n := 0
+	switch {
+	case c.text() && d.dict != nil:
+		n = len(d.codes)
+	case c.text():
+		n = len(d.ends)
+	case c.col.Type == feature.Bool:
+		n = len(d.bools)
+	case c.col.Type == feature.Int32:
+		n = len(d.int32s)
+	case c.col.Type == feature.Float32:
+		n = len(d.floats)
+	case c.col.Type == feature.Float64:
+		n = len(d.doubles)
+	default:
+		n = len(d.int64s)
+	}
+	if n < rows || d.valid != nil && len(d.valid) < rows {
+		return c.bad("%d values for %d rows", n, rows)
+	}
+	if c.text() && d.dict == nil {
+		if err := c.checkTexts(d, rows); err != nil {
+			return err
+		}
+	}
+	if c.col.Required && d.valid != nil {
+		for i, v := range d.valid[:rows] {
+			if v == 0 {
+				return c.bad("row %d is null and may not be", i)
+			}
+		}
+	}
+	if d.dict != nil {
+		for i, k := range d.codes[:rows] {
+			if int(k) >= len(d.dict) && (d.valid == nil || d.valid[i] == 1) {
+				return c.bad("row %d is text %d of %d", i, k, len(d.dict))
+			}
+		}
+	}
+	return nil
+}
+
+func (c *columnEncoder) bad(what string, args ...any) error {
+	return feature.Errorf(feature.Internal, "offline.encode", "column "+c.col.Name, what, args...)
+}
+
+func (c *columnEncoder) checkTexts(d *columnData, rows int) error {
+	last := uint32(0)
+	for i, end := range d.ends[:rows] {
+		if end < last || int64(end) > int64(len(d.text)) {
+			return c.bad("text %d ends at %d, the texts at %d", i, end, len(d.text))
+		}
+		last = end
+	}
+	return nil
+}
+
+// begin starts a chunk.
+func (c *columnEncoder) begin(chunk *format.ColumnChunk) {
+	c.chunk, c.rows, c.pack = chunk, 0, packer{}
+	c.locations, c.nullPages, c.nullCounts = c.locations[:0], c.nullPages[:0], c.nullCounts[:0]
+	c.mins, c.maxs, c.memory = c.mins[:0], c.maxs[:0], c.memory[:0]
+	c.some, c.bounded, c.hasDict, c.dataPages = false, true, false, 0
+	chunk.MetaData = format.ColumnMetaData{Type: c.physical(), PathInSchema: c.path[:]}
+}
+
+// end completes the chunk's part of the footer. Its slices are copied: the
+// column's own are the next chunk's.
+func (c *columnEncoder) end(e *fileEncoder) {
+	m := &c.chunk.MetaData
+	if e.codec != nil {
+		m.Codec = e.codec.CompressionCodec()
+	}
+	if c.some {
+		m.Statistics.MinValue, m.Statistics.MaxValue = e.keep(c.min), e.keep(c.max)
+	}
+	enc := make([]format.Encoding, 0, 3)
+	if c.hasDict {
+		enc = append(enc, format.Plain)
+		m.EncodingStats = append(m.EncodingStats, format.PageEncodingStats{PageType: format.DictionaryPage, Encoding: format.Plain, Count: 1})
+	}
+	if !c.col.Required {
+		enc = append(enc, format.RLE)
+	}
+	m.Encoding = append(enc, c.data)
+	m.EncodingStats = append(m.EncodingStats, format.PageEncodingStats{PageType: format.DataPageV2, Encoding: c.data, Count: c.dataPages})
+}
+
+// column writes the chunk of one column.
+func (e *fileEncoder) column(c *columnEncoder, d *columnData, rows int) error {
+	valid := d.valid
+	if valid != nil {
+		valid = valid[:rows]
+	}
+	switch c.physical() {
+	case format.Boolean:
+		return e.booleans(c, d.bools[:rows], valid)
+	case format.Int32:
+		return writeNumbers(e, &e.narrow, c, view[uint32](d.int32s[:rows]), valid)
+	case format.Float:
+		return writeNumbers(e, &e.narrow, c, view[uint32](d.floats[:rows]), valid)
+	case format.Int64:
+		return writeNumbers(e, &e.wide, c, view[uint64](d.int64s[:rows]), valid)
+	case format.Double:
+		return writeNumbers(e, &e.wide, c, view[uint64](d.doubles[:rows]), valid)
+	}
+	return e.textColumn(c, d, rows, valid)
+}
+
+// booleans writes a column of booleans, a bit each.
+func (e *fileEncoder) booleans(c *columnEncoder, src []bool, valid []byte) error {
+	const step = 1 << 16
+	c.data = format.Plain
+	for lo := 0; lo < len(src); lo += step {
+		hi := min(lo+step, len(src))
+		part, present := view[byte](src[lo:hi]), slice(valid, lo, hi)
+		if present != nil {
+			e.held = dense(e.held, part, present)
+			part = e.held
+		}
+		e.body = packBits(e.body[:0], part)
+		ones := 0
+		for _, b := range e.body {
+			ones += bits.OnesCount8(b)
+		}
+		least, most := []byte{1}, []byte{0}
+		if ones < len(part) {
+			least[0] = 0
+		}
+		if ones > 0 {
+			most[0] = 1
+		}
+		if err := e.page(c, hi-lo, len(part), present, e.body, least, most); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// slice is part of valid, nil when all of it is valid anyway.
+func slice(valid []byte, lo, hi int) []byte {
+	if valid == nil {
+		return nil
+	}
+	return valid[lo:hi]
+}
+
+// pageRows is how many rows a page of values of that size has.
+func (e *fileEncoder) pageRows(size int) int { return max(e.pageBytes/size, 64) }

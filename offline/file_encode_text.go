@@ -1,0 +1,215 @@
+package offline
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/maphash"
+	"math/bits"
+
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// textMemory is what encoding texts needs.
+type textMemory struct {
+	seed   maphash.Seed
+	dict   [][]byte // the texts of the chunk's dictionary, in the column's memory
+	size   int      // of all of them
+	hashes []uint64
+	table  []int32 // hash table: place in dict + 1, 0 for free
+	places []int32 // by the column's own code: place in dict + 1
+}
+
+// maxDictBytes is the most that the texts of a dictionary take.
+const maxDictBytes = 256 << 10
+
+// textColumn writes a column of texts: keys as they are, for most differ, others
+// as places in a dictionary where they are few.
+func (e *fileEncoder) textColumn(c *columnEncoder, d *columnData, rows int, valid []byte) error {
+	if (c.col.Fixed > 0 || !c.col.Required) && c.plan.noDict == 0 {
+		if e.textDict(c, d, rows, valid) {
+			return e.textCodes(c, valid)
+		}
+		c.plan.noDict = rowsTrusted
+	}
+	c.plan.noDict = max(0, c.plan.noDict-rows)
+	return e.plainTexts(c, d, rows, valid)
+}
+
+// textDict makes the chunk's dictionary and codes; false where its texts are too many.
+func (e *fileEncoder) textDict(c *columnEncoder, d *columnData, rows int, valid []byte) bool {
+	m := &e.texts
+	limit := min(maxDict, max(rows/2, 16))
+	m.dict, m.hashes, m.size = m.dict[:0], m.hashes[:0], 0
+	e.codes, e.pages = sized(e.codes, rows), e.pages[:0]
+	if d.dict != nil {
+		m.places = sized(m.places, len(d.dict))
+		clear(m.places)
+	} else {
+		m.table = sized(m.table, 1<<bits.Len(uint(2*limit)))
+		clear(m.table)
+	}
+	step := e.pageRows(4)
+	n := 0
+	for lo := 0; lo < rows; lo += step {
+		hi := min(lo+step, rows)
+		from := n
+		if d.dict != nil {
+			n = m.byCode(d, lo, hi, valid, e.codes, n)
+		} else {
+			n = m.byHash(d, lo, hi, valid, e.codes, n)
+		}
+		if m.size > maxDictBytes || len(m.dict) > limit || len(m.dict) > earlyValues && 8*len(m.dict) > 7*n {
+			return false
+		}
+		e.pages = append(e.pages, pageOfCodes{rows: hi - lo, values: n - from})
+	}
+	return true
+}
+
+// add puts a text into the dictionary.
+func (m *textMemory) add(text []byte) int32 {
+	m.dict = append(m.dict, text)
+	m.size += len(text)
+	return int32(len(m.dict))
+}
+
+// byCode translates the column's own codes.
+func (m *textMemory) byCode(d *columnData, lo, hi int, valid []byte, codes []int32, n int) int {
+	for i := lo; i < hi; i++ {
+		if valid != nil && valid[i] == 0 {
+			continue
+		}
+		k := d.codes[i]
+		if m.places[k] == 0 {
+			m.places[k] = m.add(d.dict[k])
+		}
+		codes[n] = m.places[k] - 1
+		n++
+	}
+	return n
+}
+
+// byHash numbers texts in the order in which they come.
+func (m *textMemory) byHash(d *columnData, lo, hi int, valid []byte, codes []int32, n int) int {
+	mask := len(m.table) - 1
+	var last []byte
+	code := int32(-1)
+	start := d.begin(lo)
+	for i := lo; i < hi; i++ {
+		end := d.ends[i]
+		text := d.text[start:end]
+		start = end
+		if valid != nil && valid[i] == 0 {
+			continue
+		}
+		if code < 0 || !bytes.Equal(text, last) {
+			x := maphash.Bytes(m.seed, text)
+			for h := int(x); ; h++ {
+				k := m.table[h&mask]
+				if k == 0 {
+					if 2*len(m.dict) > mask { // full: about to be given up
+						return n
+					}
+					k = m.add(text)
+					m.hashes = append(m.hashes, x)
+					m.table[h&mask] = k
+				} else if m.hashes[k-1] != x || !bytes.Equal(m.dict[k-1], text) {
+					continue
+				}
+				last, code = text, k-1
+				break
+			}
+		}
+		codes[n] = code
+		n++
+	}
+	return n
+}
+
+// begin is where text i begins.
+func (d *columnData) begin(i int) uint32 {
+	if i == 0 {
+		return 0
+	}
+	return d.ends[i-1]
+}
+
+// textCodes writes a chunk of texts as its dictionary and the places in it.
+func (e *fileEncoder) textCodes(c *columnEncoder, valid []byte) error {
+	m := &e.texts
+	e.held = e.held[:0]
+	for _, t := range m.dict {
+		if c.col.Fixed == 0 {
+			e.held = binary.LittleEndian.AppendUint32(e.held, uint32(len(t)))
+		}
+		e.held = append(e.held, t...)
+	}
+	if err := e.dictionary(c, len(m.dict), e.held); err != nil {
+		return err
+	}
+	k := 0
+	return e.pagesOfCodes(c, valid, func(p *pageOfCodes) (least, most []byte) {
+		codes := e.codes[k : k+p.values]
+		k += p.values
+		if !c.col.Required {
+			return nil, nil
+		}
+		last := int32(-1)
+		for _, code := range codes {
+			if code == last {
+				continue
+			}
+			last = code
+			if t := m.dict[code]; least == nil {
+				least, most = t, t
+			} else if bytes.Compare(t, least) < 0 {
+				least = t
+			} else if bytes.Compare(t, most) > 0 {
+				most = t
+			}
+		}
+		return least, most
+	})
+}
+
+// plainTexts writes texts one after the other, each with its length.
+func (e *fileEncoder) plainTexts(c *columnEncoder, d *columnData, rows int, valid []byte) error {
+	c.data = format.Plain
+	first := 0
+	for first < rows {
+		e.body = e.body[:0]
+		values, i := 0, first
+		var least, most []byte
+		for ; i < rows && (len(e.body) < e.pageBytes || i == first); i++ {
+			if valid != nil && valid[i] == 0 {
+				if i-first == 1<<16 {
+					break // many nulls: pages stay small all the same
+				}
+				continue
+			}
+			t := d.at(i)
+			if c.col.Fixed == 0 {
+				e.body = binary.LittleEndian.AppendUint32(e.body, uint32(len(t)))
+			}
+			e.body = append(e.body, t...)
+			values++
+			if c.col.Required {
+				if values == 1 {
+					least, most = t, t
+				} else if bytes.Compare(t, most) > 0 {
+					most = t
+				} else if bytes.Compare(t, least) < 0 {
+					least = t
+				}
+			}
+		}
+		if c.col.Required && least == nil && values > 0 {
+			least, most = []byte{}, []byte{}
+		}
+		if err := e.page(c, i-first, values, slice(valid, first, i), e.body, least, most); err != nil {
+			return err
+		}
+		first = i
+	}
+	return nil
+}
