@@ -91,13 +91,13 @@ var SortSuffix = []string{ColEffective, ColKnown, ColPartition, ColOffset}
 // SystemColumns are the system columns in file order, without ids.
 func SystemColumns() []Column {
 	return []Column{
-		{Name: ColEffective, Type: feature.Timestamp, Required: true},
-		{Name: ColEvent, Type: feature.Timestamp, Required: true},
-		{Name: ColKnown, Type: feature.Timestamp, Required: true},
-		{Name: ColTopicID, Type: feature.Bytes, Fixed: 16, Required: true},
-		{Name: ColPartition, Type: feature.Int32, Required: true},
-		{Name: ColOffset, Type: feature.Int64, Required: true},
-		{Name: ColTombstone, Type: feature.Bool, Required: true},
+		{Name: ColEffective, Stored: ColEffective, Type: feature.Timestamp, Required: true},
+		{Name: ColEvent, Stored: ColEvent, Type: feature.Timestamp, Required: true},
+		{Name: ColKnown, Stored: ColKnown, Type: feature.Timestamp, Required: true},
+		{Name: ColTopicID, Stored: ColTopicID, Type: feature.Bytes, Fixed: 16, Required: true},
+		{Name: ColPartition, Stored: ColPartition, Type: feature.Int32, Required: true},
+		{Name: ColOffset, Stored: ColOffset, Type: feature.Int64, Required: true},
+		{Name: ColTombstone, Stored: ColTombstone, Type: feature.Bool, Required: true},
 	}
 }
 
@@ -105,7 +105,7 @@ func SystemColumns() []Column {
 func ViewColumns(v *feature.View) []Column {
 	var cols []Column
 	for i, f := range v.Columns() {
-		cols = append(cols, Column{Name: f.Name, Type: f.Type, Required: i < len(v.Keys)})
+		cols = append(cols, Column{Name: f.Name, Stored: f.Stored(), Type: f.Type, Required: i < len(v.Keys)})
 	}
 	return append(cols, SystemColumns()...)
 }

@@ -217,7 +217,7 @@ func newViewJoin(ctx context.Context, v *feature.View, at TableAt, event bool) (
 func (v *viewJoin) tableColumn(f feature.Field) Column {
 	c := Column{Name: f.Name, Type: f.Type}
 	for _, t := range v.table.Columns() {
-		if t.Name == f.Name {
+		if t.Stored == f.Stored() {
 			c.ID = t.ID
 		}
 	}

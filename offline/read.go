@@ -55,7 +55,7 @@ func dataError(path, column string, err error) error {
 		return err
 	}
 	var fe *feature.Error
-	if errors.As(err, &fe) && column == "" {
+	if errors.As(err, &fe) && (column == "" || fe.Kind == feature.Unavailable) {
 		return err
 	}
 	what := "data file " + path
@@ -107,20 +107,17 @@ func (d *dataFile) chunk(group int, c Column) (*parquet.FileColumnChunk, error) 
 }
 
 // readable tells whether values of a physical type can be read as a feature
-// type; a column that was widened after the file was written can.
+// type: a column that was widened after the file was written can, and one that a
+// newer view than the reader's has widened, as far as its values fit (see narrow).
 func readable(k parquet.Kind, t feature.Type) bool {
 	switch t {
 	case feature.Bool:
 		return k == parquet.Boolean
-	case feature.Int32:
-		return k == parquet.Int32
-	case feature.Int64:
+	case feature.Int32, feature.Int64:
 		return k == parquet.Int64 || k == parquet.Int32
 	case feature.Timestamp:
 		return k == parquet.Int64
-	case feature.Float32:
-		return k == parquet.Float
-	case feature.Float64:
+	case feature.Float32, feature.Float64:
 		return k == parquet.Double || k == parquet.Float
 	case feature.String, feature.Bytes:
 		return k == parquet.ByteArray || k == parquet.FixedLenByteArray

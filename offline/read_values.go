@@ -2,6 +2,7 @@ package offline
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding"
@@ -124,6 +125,9 @@ func pick(dst *feature.Vector, p *page, rows []int32, to []uint32) (int, error) 
 	case feature.Bool:
 		return n, pickInto(dst, p, rows, to, func(at uint32, i int) { dst.Bools[at] = v.bool(i) })
 	case feature.Int32:
+		if v.kind == parquet.Int64 {
+			return n, pickNarrow(dst, p, rows, to)
+		}
 		return n, pickFixed(dst.Int32s, v.i32, dst, p, rows, to)
 	case feature.Int64, feature.Timestamp:
 		if v.kind == parquet.Int32 {
@@ -131,6 +135,10 @@ func pick(dst *feature.Vector, p *page, rows []int32, to []uint32) (int, error) 
 		}
 		return n, pickFixed(dst.Int64s, v.i64, dst, p, rows, to)
 	case feature.Float32:
+		if v.kind == parquet.Double {
+			// What the older definition would have made of the event's number.
+			return n, pickInto(dst, p, rows, to, func(at uint32, i int) { dst.Float32[at] = float32(v.f64[i]) })
+		}
 		return n, pickFixed(dst.Float32, v.f32, dst, p, rows, to)
 	case feature.Float64:
 		if v.kind == parquet.Float {
@@ -151,6 +159,23 @@ func pick(dst *feature.Vector, p *page, rows []int32, to []uint32) (int, error) 
 		})
 	}
 	return n, errors.New("a column of no known type")
+}
+
+// pickNarrow reads what a newer view has widened with the type of an older one.
+func pickNarrow(dst *feature.Vector, p *page, rows []int32, to []uint32) error {
+	var wide int64
+	fits := true
+	err := pickInto(dst, p, rows, to, func(at uint32, i int) {
+		x := p.values.i64[i]
+		if dst.Int32s[at] = int32(x); int64(dst.Int32s[at]) != x {
+			wide, fits = x, false
+		}
+	})
+	if err == nil && !fits {
+		return feature.Errorf(feature.Unavailable, "offline.read", fmt.Sprintf("value %d", wide), "it does not fit in int32, which the column was before a newer version of the view").
+			WithHint("read it with the newest definition; a worker that has not heard of it yet will in a moment")
+	}
+	return err
 }
 
 // pickFixed is pickInto for the common case, without a call for each value.

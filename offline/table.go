@@ -40,8 +40,11 @@ func DayOf(micros int64) int32 {
 // Column is one column of a table's files, found there by its field id (or, in
 // files that a column is newer than, not at all: its values are null then).
 type Column struct {
-	ID       int // assigned once by the table, never used again for another column
-	Name     string
+	ID   int // assigned once by the table, never used again for another column
+	Name string
+	// Stored is what the view keeps the column's values under, whatever they are
+	// called now (feature.Field.Stored); the name, but for renamed features.
+	Stored   string
 	Type     feature.Type // Bytes for _topic_id
 	Fixed    int          // 16 for _topic_id, else 0: the length of a fixed-length value
 	Required bool         // join keys and system columns

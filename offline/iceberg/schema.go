@@ -19,6 +19,7 @@ const (
 	propPositions = "weir.positions" // see positions.go; also in the snapshots' summaries
 	propCommit    = "weir.commit"    // in summaries: the id of the commit that made the snapshot
 	propKeys      = "weir.keys"      // JSON list of the join keys, the head of the sort order
+	propShape     = "weir.columns"   // which columns have other names than their values are kept under: see shape
 )
 
 // properties of every new table. Manifests are merged and old metadata files
@@ -126,29 +127,63 @@ func columnType(t iceberg.Type) (feature.Type, int) {
 
 // columns of a table's current schema.
 func columns(m table.Metadata) []offline.Column {
+	stored := shapeOf(m).Stored
 	var out []offline.Column
 	for _, f := range m.CurrentSchema().Fields() {
 		t, fixed := columnType(f.Type)
-		out = append(out, offline.Column{ID: f.ID, Name: f.Name, Type: t, Fixed: fixed, Required: f.Required})
+		c := offline.Column{ID: f.ID, Name: f.Name, Stored: f.Name, Type: t, Fixed: fixed, Required: f.Required}
+		if s := stored[f.ID]; s != "" {
+			c.Stored = s
+		}
+		out = append(out, c)
 	}
 	return out
 }
 
-// viewColumns are the columns that files of the view are written with.
-func viewColumns(v *feature.View, m table.Metadata) []offline.Column {
-	byName := map[string]offline.Column{}
-	for _, c := range columns(m) {
-		byName[c.Name] = c
-	}
-	out := offline.ViewColumns(v)
-	for i, c := range out {
-		out[i].ID = byName[c.Name].ID
-	}
-	return out
+// shape is what a layout says beside the schema.
+type shape struct {
+	Version int            `json:"version"`          // Layout.Version
+	Stored  map[int]string `json:"stored,omitempty"` // by column id, where it is not the column's name
 }
 
-func keyNames(m table.Metadata) []string {
-	var keys []string
-	_ = json.Unmarshal([]byte(m.Properties()[propKeys]), &keys)
-	return keys
+func shapeOf(m table.Metadata) shape {
+	var s shape
+	_ = json.Unmarshal([]byte(m.Properties()[propShape]), &s) // absent in tables that never changed
+	return s
+}
+
+// layout is the table's columns as the rules of evolution see them.
+func layout(m table.Metadata) offline.Layout {
+	l := offline.Layout{Columns: columns(m), Last: m.LastColumnID(), Version: shapeOf(m).Version}
+	_ = json.Unmarshal([]byte(m.Properties()[propKeys]), &l.Keys)
+	return l
+}
+
+// reshape is how a table comes to have a layout: a schema, made current, and what
+// the schema does not say.
+func reshape(m table.Metadata, next offline.Layout) []table.Update {
+	have := map[int]iceberg.NestedField{}
+	for _, f := range m.CurrentSchema().Fields() {
+		have[f.ID] = f
+	}
+	s := shape{Version: next.Version, Stored: map[int]string{}}
+	fields := make([]iceberg.NestedField, len(next.Columns))
+	for i, c := range next.Columns {
+		f, ok := have[c.ID]
+		if !ok {
+			f = iceberg.NestedField{ID: c.ID, Required: c.Required}
+		}
+		if t, fixed := columnType(f.Type); f.Type == nil || t != c.Type || fixed != c.Fixed {
+			f.Type = icebergType(c)
+		}
+		f.Name = c.Name
+		fields[i] = f
+		if c.Stored != c.Name {
+			s.Stored[c.ID] = c.Stored
+		}
+	}
+	b, _ := json.Marshal(s) // numbers and texts: it cannot fail
+	sc := iceberg.NewSchemaWithIdentifiers(m.CurrentSchema().ID, m.CurrentSchema().IdentifierFieldIDs, fields...)
+	return []table.Update{table.NewAddSchemaUpdate(sc), table.NewSetCurrentSchemaUpdate(-1),
+		table.NewSetPropertiesUpdate(iceberg.Properties{propShape: string(b)})}
 }

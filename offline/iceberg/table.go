@@ -118,34 +118,30 @@ func (t *Table) change(ctx context.Context, op string, fn func(*loaded, *table.T
 	}
 }
 
-// evolve adds the columns that the view has gained.
+// evolve adds, renames and widens columns as the view has.
 func (t *Table) evolve(ctx context.Context) error {
 	if err := t.renameOld(ctx); err != nil {
 		return err
 	}
-	missing, err := offline.Evolve(t.view, keyNames(t.last.meta), columns(t.last.meta))
+	next, changed, err := layout(t.last.meta).For(t.view)
 	if err != nil {
 		return err
 	}
-	if len(missing) > 0 {
-		err = t.change(ctx, "iceberg.evolve", func(now *loaded, tx *table.Transaction) (bool, error) {
-			missing, err := offline.Evolve(t.view, keyNames(now.meta), columns(now.meta))
-			if err != nil || len(missing) == 0 {
+	if changed {
+		err = t.change(ctx, "iceberg.evolve", func(now *loaded, _ *table.Transaction) (bool, error) {
+			if next, changed, err = layout(now.meta).For(t.view); err != nil || !changed {
 				return false, err
 			}
-			u := tx.UpdateSchema(true, false)
-			for _, c := range missing {
-				u.AddColumn([]string{c.Name}, icebergType(c), "", false, nil)
-				u.MoveBefore([]string{c.Name}, []string{offline.ColEffective})
-			}
-			return true, u.Commit()
+			// A transaction renames and adds by name, and cannot swap two; so the updates go to the swap directly.
+			_, _, err := swapper{t, now, &attempted{}}.CommitTable(ctx, table.Identifier{t.view.Meta.Project, t.view.Meta.Name}, nil, reshape(now.meta, next))
+			return false, err
 		})
 		if err != nil {
 			return err
 		}
-		t.store.log.Info("table has new columns", "view", t.view.ID(), "columns", len(missing))
+		t.store.log.Info("the table's columns follow the view", "view", t.view.ID(), "version", t.view.Version, "columns", len(next.Columns))
 	}
-	t.cols = viewColumns(t.view, t.last.meta)
+	t.cols = next.Of(t.view)
 	return nil
 }
 

@@ -4,11 +4,9 @@ package memory
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,9 +26,7 @@ func Open() *Store { return &Store{tables: map[string]*shared{}} }
 // shared is one table; all handles of it look at the same.
 type shared struct {
 	mu     sync.Mutex
-	cols   map[string]offline.Column // by name, those dropped from the view too
-	keys   []string
-	lastID int
+	layout offline.Layout // those dropped from the view too
 	files  map[string]stored
 
 	snaps     map[int64]*snap
@@ -63,31 +59,17 @@ func (s *Store) Table(_ context.Context, v *feature.View) (offline.Table, error)
 	defer s.mu.Unlock()
 	t := s.tables[v.ID()]
 	if t == nil {
-		t = &shared{cols: map[string]offline.Column{}, files: map[string]stored{}, tags: map[string]int64{}, snaps: map[int64]*snap{}}
-		for _, k := range v.Keys {
-			t.keys = append(t.keys, k.Name)
-		}
+		t = &shared{files: map[string]stored{}, tags: map[string]int64{}, snaps: map[int64]*snap{}}
 		s.tables[v.ID()] = t
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	have := make([]offline.Column, 0, len(t.cols))
-	for _, c := range t.cols {
-		have = append(have, c)
-	}
-	missing, err := offline.Evolve(v, t.keys, have)
+	next, _, err := t.layout.For(v)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range missing {
-		t.lastID++
-		c.ID = t.lastID
-		t.cols[c.Name] = c
-	}
-	h := &table{shared: t, view: v}
-	for _, c := range offline.ViewColumns(v) {
-		h.cols = append(h.cols, t.cols[c.Name])
-	}
+	t.layout = next
+	h := &table{shared: t, view: v, cols: next.Of(v)}
 	return h, nil
 }
 
@@ -112,22 +94,10 @@ func (t *table) View() *feature.View       { return t.view }
 func (t *table) Columns() []offline.Column { return t.cols }
 func (t *table) Close() error              { return nil }
 
-// AllColumns are in the order in which the table got them, system columns last.
 func (t *table) AllColumns() []offline.Column {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make([]offline.Column, 0, len(t.cols))
-	for _, c := range t.cols {
-		out = append(out, c)
-	}
-	system := func(c offline.Column) int {
-		if strings.HasPrefix(c.Name, "_") {
-			return 1
-		}
-		return 0
-	}
-	slices.SortFunc(out, func(a, b offline.Column) int { return cmp.Or(system(a)-system(b), a.ID-b.ID) })
-	return out
+	return slices.Clone(t.layout.Columns)
 }
 
 func (t *table) Positions(context.Context) ([]feature.Position, error) {
