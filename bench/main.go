@@ -30,6 +30,7 @@ var measurements = []measurement{
 	{"flow", measureFlow},
 	{"fresh", measureFresh},
 	{"memory", measureMemory},
+	{"import", measureImport},
 }
 
 // run is what the measurements share.

@@ -74,7 +74,17 @@ func (c *Columns) covers(types []arrow.DataType) bool {
 		}
 		m := c.members[i]
 		switch t.ID() {
-		case arrow.TIMESTAMP, arrow.BINARY: // texts that are not at hand
+		case arrow.TIMESTAMP: // a text that is not at hand
+			low, high := len("2026-01-31T12:00:00Z"), len("2026-01-31T12:00:00.123456Z")
+			for _, r := range []*timeReader{&d.event, &d.created} {
+				if r.kind == naive && r.field == c.names[i] {
+					low, high = low-1, high-1
+				}
+			}
+			if !m.Lengths(low, high) {
+				return false
+			}
+		case arrow.BINARY:
 			if !m.Texts() {
 				return false
 			}

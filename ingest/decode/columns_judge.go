@@ -1,6 +1,8 @@
 package decode
 
 import (
+	"bytes"
+	"math"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -86,7 +88,11 @@ func judgeInts[T int32 | int64](m *jsonschema.Member, values []T, a arrow.Array,
 }
 
 func judgeFloats(m *jsonschema.Member, a *array.Float64, long []bool, doubt []bool) {
+	low, high := m.Interval()
 	for r, v := range a.Float64Values() {
+		if v > low && v < high {
+			continue
+		}
 		if !m.Float(v, long != nil && long[r]) && a.IsValid(r) {
 			doubt[r] = true
 		}
@@ -94,9 +100,15 @@ func judgeFloats(m *jsonschema.Member, a *array.Float64, long []bool, doubt []bo
 }
 
 // judgeFloat32s judges by the float64 that is nearest to the value's text, which
-// has at most 9 digits.
+// has at most 9 digits. Finding it takes a while, and is left out where no float
+// near enough to be it would be judged otherwise.
 func judgeFloat32s(m *jsonschema.Member, a *array.Float32, doubt []bool) {
+	low, high := m.Interval()
 	for r, v := range a.Float32Values() {
+		w := float64(v)
+		if near := math.Abs(w) * 0x1p-22; w-near > low && w+near < high {
+			continue
+		}
 		if a.IsValid(r) && !m.Float(textFloat(v), false) {
 			doubt[r] = true
 		}
@@ -110,13 +122,20 @@ func judgeTexts(m *jsonschema.Member, a *array.String, doubt []bool) {
 	if sound && free {
 		return
 	}
+	offsets := a.ValueOffsets()
+	nulls := a.NullN() > 0
+	var last []byte // values often come in runs
 	for r := range a.Len() {
-		if doubt[r] || a.IsNull(r) {
+		if nulls && a.IsNull(r) {
 			continue
 		}
-		v := bytesOf(a.Value(r))
+		v := all[offsets[r]-offsets[0] : offsets[r+1]-offsets[0]]
+		if last != nil && bytes.Equal(v, last) {
+			continue
+		}
+		last = v
 		if !sound && !utf8.Valid(v) || !free && !m.Text(v) {
-			doubt[r] = true
+			doubt[r], last = true, nil
 		}
 	}
 }
@@ -139,22 +158,15 @@ func splits(a *array.String, all []byte) bool {
 
 // limit marks rows whose JSON may be too large to be looked at.
 func (c *Columns) limit(t *Table) {
-	room, n := c.dec.options.MaxEventBytes, len(t.Doubt)
+	room := c.dec.options.MaxEventBytes
 	total := c.fixed
 	for _, a := range t.Values {
-		switch a := a.(type) {
-		case *array.String:
-			total += jsonText(len(a.ValueBytes()))
-		case *array.Binary:
-			total += jsonText(len(a.ValueBytes()))
-		default:
-			total += jsonNumber
-		}
+		total += longest(a)
 	}
 	if total <= room {
 		return
 	}
-	for r := range n {
+	for r := range t.Doubt {
 		total := c.fixed
 		for _, a := range t.Values {
 			switch a := a.(type) {
@@ -170,6 +182,27 @@ func (c *Columns) limit(t *Table) {
 			t.Doubt[r] = true
 		}
 	}
+}
+
+// longest is the length of a column's longest value in JSON, at most.
+func longest(a arrow.Array) int {
+	var offsets []int32
+	switch a := a.(type) {
+	case *array.String:
+		offsets = a.ValueOffsets()
+	case *array.Binary:
+		offsets = a.ValueOffsets()
+	default:
+		return jsonNumber
+	}
+	var most, last int32
+	for i, o := range offsets {
+		if i > 0 {
+			most = max(most, o-last)
+		}
+		last = o
+	}
+	return jsonText(int(most))
 }
 
 // jsonText is the length of a text in JSON, at most.

@@ -483,7 +483,7 @@ func (g *fileMaker) schema() []byte {
 		case k == "time_us":
 			p["type"] = named("string")
 			if rng.IntN(4) == 0 {
-				p["minLength"] = 20
+				p["minLength"], p["maxLength"] = pick(rng, 19, 20, 21), pick(rng, 26, 27, 40)
 			}
 		}
 		if null && rng.IntN(4) == 0 {

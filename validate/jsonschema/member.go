@@ -281,6 +281,19 @@ func (m *Member) Bool(v bool) bool { return v && m.yes || !v && m.no }
 // Texts reports whether every text passes.
 func (m *Member) Texts() bool { return !m.text.none && m.text.rules == nil && m.text.sets == nil }
 
+// Lengths reports whether every ASCII text passes that has between low and high characters.
+func (m *Member) Lengths(low, high int) bool {
+	if m.text.none || m.text.sets != nil {
+		return false
+	}
+	for _, r := range m.text.rules {
+		if r.pattern != nil || r.format != nil || r.min > low || r.max >= 0 && r.max < high {
+			return false
+		}
+	}
+	return true
+}
+
 // Numbers reports whether a number can pass at all.
 func (m *Member) Numbers() bool { return !m.number.none }
 
@@ -336,6 +349,23 @@ func (m *Member) Float(v float64, long bool) bool {
 		}
 	}
 	return true
+}
+
+// Interval is two numbers between which, themselves excluded, all pass however
+// they are written; low is not below high where there is nothing between.
+func (m *Member) Interval() (low, high float64) {
+	c := &m.number
+	if c.none || c.integer || c.steps != nil || c.sets != nil {
+		return math.Inf(1), math.Inf(-1)
+	}
+	low, high = c.min, c.max
+	for _, b := range c.above {
+		low = max(low, b)
+	}
+	for _, b := range c.below {
+		high = min(high, b)
+	}
+	return low, high
 }
 
 // Text reports whether a text passes. It must be UTF-8.
