@@ -35,28 +35,19 @@ type Keeper struct {
 
 // KeeperOptions are what a Keeper is made of.
 type KeeperOptions struct {
-	Tables Store
-	Views  func(context.Context) ([]*feature.View, error) // those there are now
-	Config UpkeepConfig
-	// Compact merges what is worth merging in a table; it may be nil.
-	Compact func(context.Context, Table) (Merged, error)
+	Tables  Store
+	Views   func(context.Context) ([]*feature.View, error) // those there are now
+	Config  Config                                         // Upkeep says when and what, Compact and the rest how files are merged
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Now     func() time.Time // time.Now when nil
 }
 
-// Merged is what a compaction did: files that are gone, files in their place, and
-// the bytes of those that are gone.
-type Merged struct {
-	Gone, Made int
-	Bytes      int64
-}
-
 // Kept is what upkeep did to one table.
 type Kept struct {
-	Merged  Merged
-	Expired Expired
-	Swept   Swept
+	Compacted Compacted
+	Expired   Expired
+	Swept     Swept
 }
 
 // NewKeeper makes a keeper; Run starts it.
@@ -74,7 +65,7 @@ func NewKeeper(o KeeperOptions) (*Keeper, error) {
 // tried again in the next round.
 func (k *Keeper) Run(ctx context.Context) error {
 	// Processes that were started together do not begin together.
-	for wait := rand.N(k.opt.Config.Interval/5 + 1); sleepFor(ctx, wait); wait = jittered(k.opt.Config.Interval) {
+	for wait := rand.N(k.opt.Config.Upkeep.Interval/5 + 1); sleepFor(ctx, wait); wait = jittered(k.opt.Config.Upkeep.Interval) {
 		k.Round(ctx)
 	}
 	return nil
@@ -94,14 +85,14 @@ func (k *Keeper) Round(ctx context.Context) {
 	views = slices.Clone(views)
 	rand.Shuffle(len(views), func(i, j int) { views[i], views[j] = views[j], views[i] })
 	var g errgroup.Group
-	g.SetLimit(k.opt.Config.Concurrent)
+	g.SetLimit(k.opt.Config.Upkeep.Concurrent)
 	for _, v := range views {
 		if ctx.Err() != nil {
 			break
 		}
 		g.Go(func() error {
 			_, _ = k.Keep(ctx, v) // it has said what failed
-			sleepFor(ctx, k.opt.Config.Pause)
+			sleepFor(ctx, k.opt.Config.Upkeep.Pause)
 			return nil
 		})
 	}
@@ -117,15 +108,13 @@ func (k *Keeper) Keep(ctx context.Context, v *feature.View) (kept Kept, err erro
 		return kept, err
 	}
 	defer t.Close()
-	if k.opt.Config.Enabled {
+	if k.opt.Config.Upkeep.Enabled {
 		began := k.opt.Now()
-		if k.opt.Compact != nil {
-			err = k.step(ctx, v, "compact", func() (err error) {
-				kept.Merged, err = k.opt.Compact(ctx, t)
-				k.met.compacted(v, kept.Merged)
-				return err
-			})
-		}
+		err = k.step(ctx, v, "compact", func() (err error) {
+			kept.Compacted, err = Compact(ctx, t, CompactOptions{Config: k.opt.Config, Log: k.opt.Log})
+			k.met.compacted(v, kept.Compacted)
+			return err
+		})
 		err = errors.Join(err, k.step(ctx, v, "expire", func() (err error) {
 			kept.Expired, err = k.expire(ctx, t)
 			k.met.expired(v, kept.Expired)
@@ -133,15 +122,15 @@ func (k *Keeper) Keep(ctx context.Context, v *feature.View) (kept Kept, err erro
 		}))
 		if k.sweepsNow(v) {
 			err = errors.Join(err, k.step(ctx, v, "sweep", func() (err error) {
-				kept.Swept, err = t.Sweep(ctx, SweepOptions{Before: k.opt.Now().Add(-k.opt.Config.OrphanAge).UnixMicro()})
+				kept.Swept, err = t.Sweep(ctx, SweepOptions{Before: k.opt.Now().Add(-k.opt.Config.Upkeep.OrphanAge).UnixMicro()})
 				k.met.swept(v, kept.Swept)
 				return err
 			}))
 		}
 		if err == nil {
 			k.met.last.WithLabelValues(labelsOf(v)...).Set(float64(k.opt.Now().UnixMilli()) / 1000)
-			if kept != (Kept{Expired: Expired{Kept: kept.Expired.Kept}}) {
-				k.opt.Log.Info("upkeep", "view", v.ID(), "files_merged", kept.Merged.Gone, "into", kept.Merged.Made, "snapshots_expired", kept.Expired.Snapshots,
+			if kept.Compacted.Gone+kept.Expired.Snapshots+kept.Swept.Files > 0 {
+				k.opt.Log.Info("upkeep", "view", v.ID(), "files_merged", kept.Compacted.Gone, "into", kept.Compacted.Made, "snapshots_expired", kept.Expired.Snapshots,
 					"files_removed", kept.Expired.Files, "orphans_removed", kept.Swept.Files, "took", k.opt.Now().Sub(began).Round(time.Millisecond))
 			}
 		}
@@ -184,7 +173,7 @@ func outcome(err error) string {
 }
 
 func (k *Keeper) expire(ctx context.Context, t Table) (Expired, error) {
-	c := k.opt.Config
+	c := k.opt.Config.Upkeep
 	before := k.opt.Now().Add(-c.SnapshotAge).UnixMicro()
 	if c.SnapshotsMost > 0 {
 		all, err := t.History(ctx)
@@ -222,10 +211,10 @@ func (k *Keeper) sweepsNow(v *feature.View) bool {
 	now := k.opt.Now()
 	last, ok := k.swept[v.ID()]
 	if !ok {
-		last = now.Add(-rand.N(k.opt.Config.SweepInterval))
+		last = now.Add(-rand.N(k.opt.Config.Upkeep.SweepInterval))
 		k.swept[v.ID()] = last
 	}
-	if now.Sub(last) < k.opt.Config.SweepInterval {
+	if now.Sub(last) < k.opt.Config.Upkeep.SweepInterval {
 		return false
 	}
 	k.swept[v.ID()] = now

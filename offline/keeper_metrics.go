@@ -43,9 +43,9 @@ func labelsOf(v *feature.View) []string {
 	return []string{project, name}
 }
 
-func (m *keeperMetrics) compacted(v *feature.View, x Merged) {
+func (m *keeperMetrics) compacted(v *feature.View, x Compacted) {
 	m.mergedFiles.WithLabelValues(labelsOf(v)...).Add(float64(x.Gone))
-	m.mergedBytes.WithLabelValues(labelsOf(v)...).Add(float64(x.Bytes))
+	m.mergedBytes.WithLabelValues(labelsOf(v)...).Add(float64(x.BytesGone))
 }
 
 func (m *keeperMetrics) expired(v *feature.View, x Expired) {

@@ -21,7 +21,7 @@ func (a *App) upkeep() *api.Upkeep {
 // startUpkeep keeps the tables small.
 func (a *App) startUpkeep() (service, error) {
 	k, err := offline.NewKeeper(offline.KeeperOptions{
-		Tables: a.tables, Config: a.cfg.Offline.Upkeep, Log: a.log, Metrics: a.metrics,
+		Tables: a.tables, Config: a.cfg.Offline, Log: a.log, Metrics: a.metrics,
 		Views: func(ctx context.Context) ([]*feature.View, error) {
 			cat, err := a.registry.Current(ctx)
 			if err != nil {
@@ -38,7 +38,15 @@ func (a *App) startUpkeep() (service, error) {
 
 // merge compacts a view's table.
 func (a *App) merge(ctx context.Context, v *feature.View, dryRun bool, progress func(done, total int64)) (api.Compacted, error) {
-	return api.Compacted{}, feature.Errorf(feature.Unsupported, "table.compact", "view "+v.ID(), "not supported yet")
+	t, err := a.tables.Table(ctx, v)
+	if err != nil {
+		return api.Compacted{}, err
+	}
+	defer t.Close()
+	res, err := offline.Compact(ctx, t, offline.CompactOptions{Config: a.cfg.Offline, DryRun: dryRun, Log: a.log,
+		Progress: func(p offline.CompactProgress) { progress(p.Rows, p.OfRows) }})
+	return api.Compacted{Files: int64(res.Gone), Made: int64(res.Made), Rows: res.Rows, Bytes: res.BytesGone, BytesMade: res.BytesMade,
+		FilesLeft: int64(res.FilesAfter), Conflicts: int64(res.Conflicts)}, err
 }
 
 // topicLog tells what the log of a topic still has.
