@@ -62,8 +62,8 @@ func newFileEncoder(view *feature.View, cols []Column, cfg Config) *fileEncoder 
 	}
 	e.texts.seed = maphash.MakeSeed()
 	e.thrift = thrift.NewEncoder(e.protocol.NewWriter(&e.header))
-	for i, c := range cols {
-		e.columns = append(e.columns, newColumnEncoder(c, i))
+	for _, c := range cols {
+		e.columns = append(e.columns, columnEncoder{col: c})
 	}
 	// The footer of a file without rows has all that does not depend on them.
 	pw := parquet.NewWriter(io.Discard, ParquetSchema(view.Meta.Name, cols), parquet.CreatedBy("weir", "1", "")) //lint:ignore SA1019 its generic successor wants a Go type; a view's columns are known at run time only

@@ -10,9 +10,8 @@ import (
 
 // columnEncoder is one column of the files that an encoder writes.
 type columnEncoder struct {
-	col   Column
-	index int
-	plan  columnPlan
+	col  Column
+	plan columnPlan
 
 	// The chunk at hand.
 	chunk      *format.ColumnChunk
@@ -42,10 +41,6 @@ type columnPlan struct {
 	trust  int  // rows until the next trial
 	noDict int  // rows until a dictionary is tried again
 	loose  int  // rows for which compression is not worth trying
-}
-
-func newColumnEncoder(c Column, index int) columnEncoder {
-	return columnEncoder{col: c, index: index}
 }
 
 // text tells whether the values are bytes.
