@@ -28,7 +28,9 @@ type ImportHeader struct {
 	Format        string                 `protobuf:"bytes,3,opt,name=format,proto3" json:"format,omitempty"` // csv, jsonl or parquet; by the file's name when empty
 	FileName      string                 `protobuf:"bytes,4,opt,name=file_name,json=fileName,proto3" json:"file_name,omitempty"`
 	Size          int64                  `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`                                                                                // of the file in bytes, for the progress; 0 when unknown
-	Options       map[string]string      `protobuf:"bytes,6,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // of the format: delimiter, ...
+	Options       map[string]string      `protobuf:"bytes,6,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // of the format: null_values
+	ContentHash   string                 `protobuf:"bytes,7,opt,name=content_hash,json=contentHash,proto3" json:"content_hash,omitempty"`                                                // SHA-256 of the whole content in hex; empty: no offer is made and all of it is sent
+	DryRun        bool                   `protobuf:"varint,8,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`                                                              // judge the rows and write nothing
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -105,6 +107,136 @@ func (x *ImportHeader) GetOptions() map[string]string {
 	return nil
 }
 
+func (x *ImportHeader) GetContentHash() string {
+	if x != nil {
+		return x.ContentHash
+	}
+	return ""
+}
+
+func (x *ImportHeader) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type ImportFromRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
+	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
+	Location      string                 `protobuf:"bytes,3,opt,name=location,proto3" json:"location,omitempty"` // s3://bucket/prefix or a path on the server; a file, or all below a folder in the order of their names
+	Glob          string                 `protobuf:"bytes,4,opt,name=glob,proto3" json:"glob,omitempty"`         // only files whose name (without folders) matches; all when empty
+	Format        string                 `protobuf:"bytes,5,opt,name=format,proto3" json:"format,omitempty"`     // by each file's name when empty
+	Options       map[string]string      `protobuf:"bytes,6,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	DryRun        bool                   `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	Watch         bool                   `protobuf:"varint,8,opt,name=watch,proto3" json:"watch,omitempty"`                             // look again and again until the call is cancelled
+	IntervalMs    int64                  `protobuf:"varint,9,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"` // between two looks; 10000 when 0
+	DoneSuffix    string                 `protobuf:"bytes,10,opt,name=done_suffix,json=doneSuffix,proto3" json:"done_suffix,omitempty"` // a file counts once one of its name and this suffix is there
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportFromRequest) Reset() {
+	*x = ImportFromRequest{}
+	mi := &file_weir_v1_ingest_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportFromRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportFromRequest) ProtoMessage() {}
+
+func (x *ImportFromRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_ingest_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportFromRequest.ProtoReflect.Descriptor instead.
+func (*ImportFromRequest) Descriptor() ([]byte, []int) {
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ImportFromRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ImportFromRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *ImportFromRequest) GetLocation() string {
+	if x != nil {
+		return x.Location
+	}
+	return ""
+}
+
+func (x *ImportFromRequest) GetGlob() string {
+	if x != nil {
+		return x.Glob
+	}
+	return ""
+}
+
+func (x *ImportFromRequest) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *ImportFromRequest) GetOptions() map[string]string {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *ImportFromRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *ImportFromRequest) GetWatch() bool {
+	if x != nil {
+		return x.Watch
+	}
+	return false
+}
+
+func (x *ImportFromRequest) GetIntervalMs() int64 {
+	if x != nil {
+		return x.IntervalMs
+	}
+	return 0
+}
+
+func (x *ImportFromRequest) GetDoneSuffix() string {
+	if x != nil {
+		return x.DoneSuffix
+	}
+	return ""
+}
+
 type ImportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Part:
@@ -118,7 +250,7 @@ type ImportRequest struct {
 
 func (x *ImportRequest) Reset() {
 	*x = ImportRequest{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[1]
+	mi := &file_weir_v1_ingest_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -130,7 +262,7 @@ func (x *ImportRequest) String() string {
 func (*ImportRequest) ProtoMessage() {}
 
 func (x *ImportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[1]
+	mi := &file_weir_v1_ingest_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -143,7 +275,7 @@ func (x *ImportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
 func (*ImportRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{1}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ImportRequest) GetPart() isImportRequest_Part {
@@ -187,19 +319,126 @@ func (*ImportRequest_Header) isImportRequest_Part() {}
 
 func (*ImportRequest_Data) isImportRequest_Part() {}
 
+// ImportOffer says what of the content the server needs.
+type ImportOffer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Have          bool                   `protobuf:"varint,1,opt,name=have,proto3" json:"have,omitempty"` // all rows of it are in the table or in quarantine: send nothing
+	From          int64                  `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"` // the first byte to send; those before are there from an earlier call
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportOffer) Reset() {
+	*x = ImportOffer{}
+	mi := &file_weir_v1_ingest_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportOffer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportOffer) ProtoMessage() {}
+
+func (x *ImportOffer) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_ingest_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportOffer.ProtoReflect.Descriptor instead.
+func (*ImportOffer) Descriptor() ([]byte, []int) {
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ImportOffer) GetHave() bool {
+	if x != nil {
+		return x.Have
+	}
+	return false
+}
+
+func (x *ImportOffer) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+// ImportFault is why a file failed.
+type ImportFault struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Message       string                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"` // invalid, unavailable, ...
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportFault) Reset() {
+	*x = ImportFault{}
+	mi := &file_weir_v1_ingest_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportFault) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportFault) ProtoMessage() {}
+
+func (x *ImportFault) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_ingest_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportFault.ProtoReflect.Descriptor instead.
+func (*ImportFault) Descriptor() ([]byte, []int) {
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ImportFault) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ImportFault) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
 type ImportProgress struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Bytes         int64                  `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	BytesTotal    int64                  `protobuf:"varint,2,opt,name=bytes_total,json=bytesTotal,proto3" json:"bytes_total,omitempty"` // 0 when unknown
 	Rows          int64                  `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`                               // accepted
 	Quarantined   int64                  `protobuf:"varint,4,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	File          string                 `protobuf:"bytes,5,opt,name=file,proto3" json:"file,omitempty"` // of ImportFrom
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ImportProgress) Reset() {
 	*x = ImportProgress{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[2]
+	mi := &file_weir_v1_ingest_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -211,7 +450,7 @@ func (x *ImportProgress) String() string {
 func (*ImportProgress) ProtoMessage() {}
 
 func (x *ImportProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[2]
+	mi := &file_weir_v1_ingest_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -224,7 +463,7 @@ func (x *ImportProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportProgress.ProtoReflect.Descriptor instead.
 func (*ImportProgress) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{2}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ImportProgress) GetBytes() int64 {
@@ -255,6 +494,13 @@ func (x *ImportProgress) GetQuarantined() int64 {
 	return 0
 }
 
+func (x *ImportProgress) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
 type ImportResult struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Rows            int64                  `protobuf:"varint,1,opt,name=rows,proto3" json:"rows,omitempty"` // in the table
@@ -263,13 +509,14 @@ type ImportResult struct {
 	AlreadyImported bool                   `protobuf:"varint,4,opt,name=already_imported,json=alreadyImported,proto3" json:"already_imported,omitempty"`
 	Rules           []*RuleCount           `protobuf:"bytes,5,rep,name=rules,proto3" json:"rules,omitempty"`                            // of the quarantined rows
 	StartedAt       int64                  `protobuf:"fixed64,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"` // microseconds since 1970 UTC
+	DryRun          bool                   `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`           // nothing was written
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ImportResult) Reset() {
 	*x = ImportResult{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[3]
+	mi := &file_weir_v1_ingest_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -281,7 +528,7 @@ func (x *ImportResult) String() string {
 func (*ImportResult) ProtoMessage() {}
 
 func (x *ImportResult) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[3]
+	mi := &file_weir_v1_ingest_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -294,7 +541,7 @@ func (x *ImportResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportResult.ProtoReflect.Descriptor instead.
 func (*ImportResult) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{3}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ImportResult) GetRows() int64 {
@@ -339,6 +586,13 @@ func (x *ImportResult) GetStartedAt() int64 {
 	return 0
 }
 
+func (x *ImportResult) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
 type RuleCount struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rule          string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
@@ -349,7 +603,7 @@ type RuleCount struct {
 
 func (x *RuleCount) Reset() {
 	*x = RuleCount{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[4]
+	mi := &file_weir_v1_ingest_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -361,7 +615,7 @@ func (x *RuleCount) String() string {
 func (*RuleCount) ProtoMessage() {}
 
 func (x *RuleCount) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[4]
+	mi := &file_weir_v1_ingest_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -374,7 +628,7 @@ func (x *RuleCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleCount.ProtoReflect.Descriptor instead.
 func (*RuleCount) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{4}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RuleCount) GetRule() string {
@@ -397,14 +651,18 @@ type ImportResponse struct {
 	//
 	//	*ImportResponse_Progress
 	//	*ImportResponse_Result
+	//	*ImportResponse_Offer
+	//	*ImportResponse_Fault
 	Part          isImportResponse_Part `protobuf_oneof:"part"`
+	File          string                `protobuf:"bytes,5,opt,name=file,proto3" json:"file,omitempty"`    // which file a result or fault is of; of ImportFrom
+	Files         int64                 `protobuf:"varint,6,opt,name=files,proto3" json:"files,omitempty"` // files found so far; of ImportFrom
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ImportResponse) Reset() {
 	*x = ImportResponse{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[5]
+	mi := &file_weir_v1_ingest_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +674,7 @@ func (x *ImportResponse) String() string {
 func (*ImportResponse) ProtoMessage() {}
 
 func (x *ImportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[5]
+	mi := &file_weir_v1_ingest_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +687,7 @@ func (x *ImportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportResponse.ProtoReflect.Descriptor instead.
 func (*ImportResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{5}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ImportResponse) GetPart() isImportResponse_Part {
@@ -457,6 +715,38 @@ func (x *ImportResponse) GetResult() *ImportResult {
 	return nil
 }
 
+func (x *ImportResponse) GetOffer() *ImportOffer {
+	if x != nil {
+		if x, ok := x.Part.(*ImportResponse_Offer); ok {
+			return x.Offer
+		}
+	}
+	return nil
+}
+
+func (x *ImportResponse) GetFault() *ImportFault {
+	if x != nil {
+		if x, ok := x.Part.(*ImportResponse_Fault); ok {
+			return x.Fault
+		}
+	}
+	return nil
+}
+
+func (x *ImportResponse) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *ImportResponse) GetFiles() int64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
 type isImportResponse_Part interface {
 	isImportResponse_Part()
 }
@@ -466,12 +756,24 @@ type ImportResponse_Progress struct {
 }
 
 type ImportResponse_Result struct {
-	Result *ImportResult `protobuf:"bytes,2,opt,name=result,proto3,oneof"` // the last message, once
+	Result *ImportResult `protobuf:"bytes,2,opt,name=result,proto3,oneof"` // the last message, once; of ImportFrom once a file
+}
+
+type ImportResponse_Offer struct {
+	Offer *ImportOffer `protobuf:"bytes,3,opt,name=offer,proto3,oneof"` // the first message, where the header has a content_hash
+}
+
+type ImportResponse_Fault struct {
+	Fault *ImportFault `protobuf:"bytes,4,opt,name=fault,proto3,oneof"` // of ImportFrom
 }
 
 func (*ImportResponse_Progress) isImportResponse_Part() {}
 
 func (*ImportResponse_Result) isImportResponse_Part() {}
+
+func (*ImportResponse_Offer) isImportResponse_Part() {}
+
+func (*ImportResponse_Fault) isImportResponse_Part() {}
 
 type IngestStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -483,7 +785,7 @@ type IngestStatusRequest struct {
 
 func (x *IngestStatusRequest) Reset() {
 	*x = IngestStatusRequest{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[6]
+	mi := &file_weir_v1_ingest_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -495,7 +797,7 @@ func (x *IngestStatusRequest) String() string {
 func (*IngestStatusRequest) ProtoMessage() {}
 
 func (x *IngestStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[6]
+	mi := &file_weir_v1_ingest_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -508,7 +810,7 @@ func (x *IngestStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestStatusRequest.ProtoReflect.Descriptor instead.
 func (*IngestStatusRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{6}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *IngestStatusRequest) GetProject() string {
@@ -539,7 +841,7 @@ type PartitionStatus struct {
 
 func (x *PartitionStatus) Reset() {
 	*x = PartitionStatus{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[7]
+	mi := &file_weir_v1_ingest_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +853,7 @@ func (x *PartitionStatus) String() string {
 func (*PartitionStatus) ProtoMessage() {}
 
 func (x *PartitionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[7]
+	mi := &file_weir_v1_ingest_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +866,7 @@ func (x *PartitionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionStatus.ProtoReflect.Descriptor instead.
 func (*PartitionStatus) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{7}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PartitionStatus) GetTopic() string {
@@ -626,7 +928,7 @@ type ViewStatus struct {
 
 func (x *ViewStatus) Reset() {
 	*x = ViewStatus{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[8]
+	mi := &file_weir_v1_ingest_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +940,7 @@ func (x *ViewStatus) String() string {
 func (*ViewStatus) ProtoMessage() {}
 
 func (x *ViewStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[8]
+	mi := &file_weir_v1_ingest_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +953,7 @@ func (x *ViewStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ViewStatus.ProtoReflect.Descriptor instead.
 func (*ViewStatus) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{8}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ViewStatus) GetProject() string {
@@ -726,7 +1028,7 @@ type IngestStatusResponse struct {
 
 func (x *IngestStatusResponse) Reset() {
 	*x = IngestStatusResponse{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[9]
+	mi := &file_weir_v1_ingest_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +1040,7 @@ func (x *IngestStatusResponse) String() string {
 func (*IngestStatusResponse) ProtoMessage() {}
 
 func (x *IngestStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[9]
+	mi := &file_weir_v1_ingest_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +1053,7 @@ func (x *IngestStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestStatusResponse.ProtoReflect.Descriptor instead.
 func (*IngestStatusResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{9}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *IngestStatusResponse) GetViews() []*ViewStatus {
@@ -765,27 +1067,53 @@ var File_weir_v1_ingest_proto protoreflect.FileDescriptor
 
 const file_weir_v1_ingest_proto_rawDesc = "" +
 	"\n" +
-	"\x14weir/v1/ingest.proto\x12\aweir.v1\"\xff\x01\n" +
+	"\x14weir/v1/ingest.proto\x12\aweir.v1\"\xbb\x02\n" +
 	"\fImportHeader\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\tR\x04view\x12\x16\n" +
 	"\x06format\x18\x03 \x01(\tR\x06format\x12\x1b\n" +
 	"\tfile_name\x18\x04 \x01(\tR\bfileName\x12\x12\n" +
 	"\x04size\x18\x05 \x01(\x03R\x04size\x12<\n" +
-	"\aoptions\x18\x06 \x03(\v2\".weir.v1.ImportHeader.OptionsEntryR\aoptions\x1a:\n" +
+	"\aoptions\x18\x06 \x03(\v2\".weir.v1.ImportHeader.OptionsEntryR\aoptions\x12!\n" +
+	"\fcontent_hash\x18\a \x01(\tR\vcontentHash\x12\x17\n" +
+	"\adry_run\x18\b \x01(\bR\x06dryRun\x1a:\n" +
+	"\fOptionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf9\x02\n" +
+	"\x11ImportFromRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
+	"\x04view\x18\x02 \x01(\tR\x04view\x12\x1a\n" +
+	"\blocation\x18\x03 \x01(\tR\blocation\x12\x12\n" +
+	"\x04glob\x18\x04 \x01(\tR\x04glob\x12\x16\n" +
+	"\x06format\x18\x05 \x01(\tR\x06format\x12A\n" +
+	"\aoptions\x18\x06 \x03(\v2'.weir.v1.ImportFromRequest.OptionsEntryR\aoptions\x12\x17\n" +
+	"\adry_run\x18\a \x01(\bR\x06dryRun\x12\x14\n" +
+	"\x05watch\x18\b \x01(\bR\x05watch\x12\x1f\n" +
+	"\vinterval_ms\x18\t \x01(\x03R\n" +
+	"intervalMs\x12\x1f\n" +
+	"\vdone_suffix\x18\n" +
+	" \x01(\tR\n" +
+	"doneSuffix\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"^\n" +
 	"\rImportRequest\x12/\n" +
 	"\x06header\x18\x01 \x01(\v2\x15.weir.v1.ImportHeaderH\x00R\x06header\x12\x14\n" +
 	"\x04data\x18\x02 \x01(\fH\x00R\x04dataB\x06\n" +
-	"\x04part\"}\n" +
+	"\x04part\"5\n" +
+	"\vImportOffer\x12\x12\n" +
+	"\x04have\x18\x01 \x01(\bR\x04have\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\x03R\x04from\";\n" +
+	"\vImportFault\x12\x18\n" +
+	"\amessage\x18\x01 \x01(\tR\amessage\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\"\x91\x01\n" +
 	"\x0eImportProgress\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\x12\x1f\n" +
 	"\vbytes_total\x18\x02 \x01(\x03R\n" +
 	"bytesTotal\x12\x12\n" +
 	"\x04rows\x18\x03 \x01(\x03R\x04rows\x12 \n" +
-	"\vquarantined\x18\x04 \x01(\x03R\vquarantined\"\xd5\x01\n" +
+	"\vquarantined\x18\x04 \x01(\x03R\vquarantined\x12\x12\n" +
+	"\x04file\x18\x05 \x01(\tR\x04file\"\xee\x01\n" +
 	"\fImportResult\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x03R\x04rows\x12 \n" +
 	"\vquarantined\x18\x02 \x01(\x03R\vquarantined\x12\x1b\n" +
@@ -793,13 +1121,18 @@ const file_weir_v1_ingest_proto_rawDesc = "" +
 	"\x10already_imported\x18\x04 \x01(\bR\x0falreadyImported\x12(\n" +
 	"\x05rules\x18\x05 \x03(\v2\x12.weir.v1.RuleCountR\x05rules\x12\x1d\n" +
 	"\n" +
-	"started_at\x18\x06 \x01(\x10R\tstartedAt\"3\n" +
+	"started_at\x18\x06 \x01(\x10R\tstartedAt\x12\x17\n" +
+	"\adry_run\x18\a \x01(\bR\x06dryRun\"3\n" +
 	"\tRuleCount\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
-	"\x04rows\x18\x02 \x01(\x03R\x04rows\"\x80\x01\n" +
+	"\x04rows\x18\x02 \x01(\x03R\x04rows\"\x86\x02\n" +
 	"\x0eImportResponse\x125\n" +
 	"\bprogress\x18\x01 \x01(\v2\x17.weir.v1.ImportProgressH\x00R\bprogress\x12/\n" +
-	"\x06result\x18\x02 \x01(\v2\x15.weir.v1.ImportResultH\x00R\x06resultB\x06\n" +
+	"\x06result\x18\x02 \x01(\v2\x15.weir.v1.ImportResultH\x00R\x06result\x12,\n" +
+	"\x05offer\x18\x03 \x01(\v2\x14.weir.v1.ImportOfferH\x00R\x05offer\x12,\n" +
+	"\x05fault\x18\x04 \x01(\v2\x14.weir.v1.ImportFaultH\x00R\x05fault\x12\x12\n" +
+	"\x04file\x18\x05 \x01(\tR\x04file\x12\x14\n" +
+	"\x05files\x18\x06 \x01(\x03R\x05filesB\x06\n" +
 	"\x04part\"C\n" +
 	"\x13IngestStatusRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
@@ -827,9 +1160,11 @@ const file_weir_v1_ingest_proto_rawDesc = "" +
 	"\vlast_commit\x18\t \x01(\x10R\n" +
 	"lastCommit\"A\n" +
 	"\x14IngestStatusResponse\x12)\n" +
-	"\x05views\x18\x01 \x03(\v2\x13.weir.v1.ViewStatusR\x05views2\x95\x01\n" +
+	"\x05views\x18\x01 \x03(\v2\x13.weir.v1.ViewStatusR\x05views2\xda\x01\n" +
 	"\rIngestService\x12=\n" +
-	"\x06Import\x12\x16.weir.v1.ImportRequest\x1a\x17.weir.v1.ImportResponse(\x010\x01\x12E\n" +
+	"\x06Import\x12\x16.weir.v1.ImportRequest\x1a\x17.weir.v1.ImportResponse(\x010\x01\x12C\n" +
+	"\n" +
+	"ImportFrom\x12\x1a.weir.v1.ImportFromRequest\x1a\x17.weir.v1.ImportResponse0\x01\x12E\n" +
 	"\x06Status\x12\x1c.weir.v1.IngestStatusRequest\x1a\x1d.weir.v1.IngestStatusResponseB.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
 
 var (
@@ -844,37 +1179,46 @@ func file_weir_v1_ingest_proto_rawDescGZIP() []byte {
 	return file_weir_v1_ingest_proto_rawDescData
 }
 
-var file_weir_v1_ingest_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_weir_v1_ingest_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_weir_v1_ingest_proto_goTypes = []any{
 	(*ImportHeader)(nil),         // 0: weir.v1.ImportHeader
-	(*ImportRequest)(nil),        // 1: weir.v1.ImportRequest
-	(*ImportProgress)(nil),       // 2: weir.v1.ImportProgress
-	(*ImportResult)(nil),         // 3: weir.v1.ImportResult
-	(*RuleCount)(nil),            // 4: weir.v1.RuleCount
-	(*ImportResponse)(nil),       // 5: weir.v1.ImportResponse
-	(*IngestStatusRequest)(nil),  // 6: weir.v1.IngestStatusRequest
-	(*PartitionStatus)(nil),      // 7: weir.v1.PartitionStatus
-	(*ViewStatus)(nil),           // 8: weir.v1.ViewStatus
-	(*IngestStatusResponse)(nil), // 9: weir.v1.IngestStatusResponse
-	nil,                          // 10: weir.v1.ImportHeader.OptionsEntry
+	(*ImportFromRequest)(nil),    // 1: weir.v1.ImportFromRequest
+	(*ImportRequest)(nil),        // 2: weir.v1.ImportRequest
+	(*ImportOffer)(nil),          // 3: weir.v1.ImportOffer
+	(*ImportFault)(nil),          // 4: weir.v1.ImportFault
+	(*ImportProgress)(nil),       // 5: weir.v1.ImportProgress
+	(*ImportResult)(nil),         // 6: weir.v1.ImportResult
+	(*RuleCount)(nil),            // 7: weir.v1.RuleCount
+	(*ImportResponse)(nil),       // 8: weir.v1.ImportResponse
+	(*IngestStatusRequest)(nil),  // 9: weir.v1.IngestStatusRequest
+	(*PartitionStatus)(nil),      // 10: weir.v1.PartitionStatus
+	(*ViewStatus)(nil),           // 11: weir.v1.ViewStatus
+	(*IngestStatusResponse)(nil), // 12: weir.v1.IngestStatusResponse
+	nil,                          // 13: weir.v1.ImportHeader.OptionsEntry
+	nil,                          // 14: weir.v1.ImportFromRequest.OptionsEntry
 }
 var file_weir_v1_ingest_proto_depIdxs = []int32{
-	10, // 0: weir.v1.ImportHeader.options:type_name -> weir.v1.ImportHeader.OptionsEntry
-	0,  // 1: weir.v1.ImportRequest.header:type_name -> weir.v1.ImportHeader
-	4,  // 2: weir.v1.ImportResult.rules:type_name -> weir.v1.RuleCount
-	2,  // 3: weir.v1.ImportResponse.progress:type_name -> weir.v1.ImportProgress
-	3,  // 4: weir.v1.ImportResponse.result:type_name -> weir.v1.ImportResult
-	7,  // 5: weir.v1.ViewStatus.partitions:type_name -> weir.v1.PartitionStatus
-	8,  // 6: weir.v1.IngestStatusResponse.views:type_name -> weir.v1.ViewStatus
-	1,  // 7: weir.v1.IngestService.Import:input_type -> weir.v1.ImportRequest
-	6,  // 8: weir.v1.IngestService.Status:input_type -> weir.v1.IngestStatusRequest
-	5,  // 9: weir.v1.IngestService.Import:output_type -> weir.v1.ImportResponse
-	9,  // 10: weir.v1.IngestService.Status:output_type -> weir.v1.IngestStatusResponse
-	9,  // [9:11] is the sub-list for method output_type
-	7,  // [7:9] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	13, // 0: weir.v1.ImportHeader.options:type_name -> weir.v1.ImportHeader.OptionsEntry
+	14, // 1: weir.v1.ImportFromRequest.options:type_name -> weir.v1.ImportFromRequest.OptionsEntry
+	0,  // 2: weir.v1.ImportRequest.header:type_name -> weir.v1.ImportHeader
+	7,  // 3: weir.v1.ImportResult.rules:type_name -> weir.v1.RuleCount
+	5,  // 4: weir.v1.ImportResponse.progress:type_name -> weir.v1.ImportProgress
+	6,  // 5: weir.v1.ImportResponse.result:type_name -> weir.v1.ImportResult
+	3,  // 6: weir.v1.ImportResponse.offer:type_name -> weir.v1.ImportOffer
+	4,  // 7: weir.v1.ImportResponse.fault:type_name -> weir.v1.ImportFault
+	10, // 8: weir.v1.ViewStatus.partitions:type_name -> weir.v1.PartitionStatus
+	11, // 9: weir.v1.IngestStatusResponse.views:type_name -> weir.v1.ViewStatus
+	2,  // 10: weir.v1.IngestService.Import:input_type -> weir.v1.ImportRequest
+	1,  // 11: weir.v1.IngestService.ImportFrom:input_type -> weir.v1.ImportFromRequest
+	9,  // 12: weir.v1.IngestService.Status:input_type -> weir.v1.IngestStatusRequest
+	8,  // 13: weir.v1.IngestService.Import:output_type -> weir.v1.ImportResponse
+	8,  // 14: weir.v1.IngestService.ImportFrom:output_type -> weir.v1.ImportResponse
+	12, // 15: weir.v1.IngestService.Status:output_type -> weir.v1.IngestStatusResponse
+	13, // [13:16] is the sub-list for method output_type
+	10, // [10:13] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_ingest_proto_init() }
@@ -882,13 +1226,15 @@ func file_weir_v1_ingest_proto_init() {
 	if File_weir_v1_ingest_proto != nil {
 		return
 	}
-	file_weir_v1_ingest_proto_msgTypes[1].OneofWrappers = []any{
+	file_weir_v1_ingest_proto_msgTypes[2].OneofWrappers = []any{
 		(*ImportRequest_Header)(nil),
 		(*ImportRequest_Data)(nil),
 	}
-	file_weir_v1_ingest_proto_msgTypes[5].OneofWrappers = []any{
+	file_weir_v1_ingest_proto_msgTypes[8].OneofWrappers = []any{
 		(*ImportResponse_Progress)(nil),
 		(*ImportResponse_Result)(nil),
+		(*ImportResponse_Offer)(nil),
+		(*ImportResponse_Fault)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -896,7 +1242,7 @@ func file_weir_v1_ingest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_ingest_proto_rawDesc), len(file_weir_v1_ingest_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,8 +19,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	IngestService_Import_FullMethodName = "/weir.v1.IngestService/Import"
-	IngestService_Status_FullMethodName = "/weir.v1.IngestService/Status"
+	IngestService_Import_FullMethodName     = "/weir.v1.IngestService/Import"
+	IngestService_ImportFrom_FullMethodName = "/weir.v1.IngestService/ImportFrom"
+	IngestService_Status_FullMethodName     = "/weir.v1.IngestService/Status"
 )
 
 // IngestServiceClient is the client API for IngestService service.
@@ -31,7 +32,12 @@ const (
 type IngestServiceClient interface {
 	// Import takes a header, then the file's bytes in chunks of any size, and
 	// answers with progress and last the result. The same file again changes nothing.
+	// Where the header has a content_hash an offer comes first and says which bytes to send.
 	Import(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ImportRequest, ImportResponse], error)
+	// ImportFrom has the server read files itself: of a bucket, or of a folder on
+	// its machine that ingest.import_folders allows. A file that fails does not stop
+	// the others. Each file ends with a result or a fault.
+	ImportFrom(ctx context.Context, in *ImportFromRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ImportResponse], error)
 	Status(ctx context.Context, in *IngestStatusRequest, opts ...grpc.CallOption) (*IngestStatusResponse, error)
 }
 
@@ -56,6 +62,25 @@ func (c *ingestServiceClient) Import(ctx context.Context, opts ...grpc.CallOptio
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type IngestService_ImportClient = grpc.BidiStreamingClient[ImportRequest, ImportResponse]
 
+func (c *ingestServiceClient) ImportFrom(ctx context.Context, in *ImportFromRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ImportResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &IngestService_ServiceDesc.Streams[1], IngestService_ImportFrom_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ImportFromRequest, ImportResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type IngestService_ImportFromClient = grpc.ServerStreamingClient[ImportResponse]
+
 func (c *ingestServiceClient) Status(ctx context.Context, in *IngestStatusRequest, opts ...grpc.CallOption) (*IngestStatusResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(IngestStatusResponse)
@@ -74,7 +99,12 @@ func (c *ingestServiceClient) Status(ctx context.Context, in *IngestStatusReques
 type IngestServiceServer interface {
 	// Import takes a header, then the file's bytes in chunks of any size, and
 	// answers with progress and last the result. The same file again changes nothing.
+	// Where the header has a content_hash an offer comes first and says which bytes to send.
 	Import(grpc.BidiStreamingServer[ImportRequest, ImportResponse]) error
+	// ImportFrom has the server read files itself: of a bucket, or of a folder on
+	// its machine that ingest.import_folders allows. A file that fails does not stop
+	// the others. Each file ends with a result or a fault.
+	ImportFrom(*ImportFromRequest, grpc.ServerStreamingServer[ImportResponse]) error
 	Status(context.Context, *IngestStatusRequest) (*IngestStatusResponse, error)
 	mustEmbedUnimplementedIngestServiceServer()
 }
@@ -88,6 +118,9 @@ type UnimplementedIngestServiceServer struct{}
 
 func (UnimplementedIngestServiceServer) Import(grpc.BidiStreamingServer[ImportRequest, ImportResponse]) error {
 	return status.Error(codes.Unimplemented, "method Import not implemented")
+}
+func (UnimplementedIngestServiceServer) ImportFrom(*ImportFromRequest, grpc.ServerStreamingServer[ImportResponse]) error {
+	return status.Error(codes.Unimplemented, "method ImportFrom not implemented")
 }
 func (UnimplementedIngestServiceServer) Status(context.Context, *IngestStatusRequest) (*IngestStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
@@ -119,6 +152,17 @@ func _IngestService_Import_Handler(srv interface{}, stream grpc.ServerStream) er
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type IngestService_ImportServer = grpc.BidiStreamingServer[ImportRequest, ImportResponse]
+
+func _IngestService_ImportFrom_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ImportFromRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(IngestServiceServer).ImportFrom(m, &grpc.GenericServerStream[ImportFromRequest, ImportResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type IngestService_ImportFromServer = grpc.ServerStreamingServer[ImportResponse]
 
 func _IngestService_Status_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(IngestStatusRequest)
@@ -156,6 +200,11 @@ var IngestService_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _IngestService_Import_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "ImportFrom",
+			Handler:       _IngestService_ImportFrom_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "weir/v1/ingest.proto",
