@@ -98,12 +98,16 @@ func (d *definitions) all(ctx context.Context) ([]*definition, error) {
 	return list, nil
 }
 
-// pickOf finds the columns of the present view among those of another version.
+// pickOf finds the columns of the present view among those of another version, by
+// what their values are kept under: renamed and widened ones are there, and so are
+// narrower ones where the present view is not the newest.
 func pickOf(now, then *feature.View) []int {
 	cols := then.Columns()
 	var pick []int
 	for _, c := range now.Columns() {
-		pick = append(pick, slices.IndexFunc(cols, func(o feature.Field) bool { return o.Name == c.Name && o.Type == c.Type }))
+		pick = append(pick, slices.IndexFunc(cols, func(o feature.Field) bool {
+			return o.Stored() == c.Stored() && (o.Type.Widens(c.Type) || c.Type.Widens(o.Type))
+		}))
 	}
 	return pick
 }
@@ -113,7 +117,7 @@ func printOf(v *feature.View, s *feature.Source) string {
 	type col struct{ Name, Type, Path string }
 	var cols []col
 	for _, c := range v.Columns() {
-		cols = append(cols, col{c.Name, c.Type.String(), c.EventPath()})
+		cols = append(cols, col{c.Stored(), c.Type.String(), c.EventPath()})
 	}
 	b, _ := json.Marshal([]any{cols, s.Format, s.EventTime, s.Created, s.Future(), string(s.Schema)}) // texts and numbers: it cannot fail
 	return string(b)

@@ -46,14 +46,18 @@ func seedOf(topic [16]byte, partition int32) uint64 {
 }
 
 // hasher hashes rows of a view: coordinates, both times, tombstone, and the typed
-// value of every column by its name. Batches and the order of rows do not matter,
+// value of every column by its name, another width's as the view's own. Batches and the order of rows do not matter,
 // nor how Arrow lays the values out; every NaN is the same one.
-type hasher struct{ columns []uint64 }
+type hasher struct {
+	columns []uint64
+	types   []feature.Type
+}
 
 func newHasher(v *feature.View) *hasher {
 	h := &hasher{}
 	for _, c := range v.Columns() {
 		h.columns = append(h.columns, xxhash.Sum64String(c.Name+" "+c.Type.String()))
+		h.types = append(h.types, c.Type)
 	}
 	return h
 }
@@ -81,7 +85,7 @@ func (h *hasher) rows(dst []uint64, seed uint64, b *feature.Batch, pick []int) [
 			}
 			continue
 		}
-		column(dst, name, b.Rows.Column(at))
+		column(dst, name, b.Rows.Column(at), h.types[i])
 	}
 	for k := range dst {
 		dst[k] = finish(dst[k])
@@ -89,28 +93,34 @@ func (h *hasher) rows(dst []uint64, seed uint64, b *feature.Batch, pick []int) [
 	return dst
 }
 
-func column(dst []uint64, name uint64, col arrow.Array) {
+func column(dst []uint64, name uint64, col arrow.Array, as feature.Type) {
 	switch a := col.(type) {
 	case *array.Int64:
+		if as == feature.Int32 {
+			numbers(dst, name, col, a.Int64Values(), func(v int64) uint64 { return uint64(uint32(v)) })
+			return
+		}
 		numbers(dst, name, col, a.Int64Values(), func(v int64) uint64 { return uint64(v) })
 	case *array.Timestamp:
 		numbers(dst, name, col, a.TimestampValues(), func(v arrow.Timestamp) uint64 { return uint64(v) })
 	case *array.Int32:
+		if as == feature.Int64 {
+			numbers(dst, name, col, a.Int32Values(), func(v int32) uint64 { return uint64(int64(v)) })
+			return
+		}
 		numbers(dst, name, col, a.Int32Values(), func(v int32) uint64 { return uint64(uint32(v)) })
 	case *array.Float64:
-		numbers(dst, name, col, a.Float64Values(), func(v float64) uint64 {
-			if v != v {
-				return laneDead
-			}
-			return math.Float64bits(v)
-		})
+		if as == feature.Float32 {
+			numbers(dst, name, col, a.Float64Values(), func(v float64) uint64 { return float32Lane(float32(v)) })
+			return
+		}
+		numbers(dst, name, col, a.Float64Values(), float64Lane)
 	case *array.Float32:
-		numbers(dst, name, col, a.Float32Values(), func(v float32) uint64 {
-			if v != v {
-				return laneDead
-			}
-			return uint64(math.Float32bits(v))
-		})
+		if as == feature.Float64 {
+			numbers(dst, name, col, a.Float32Values(), func(v float32) uint64 { return float64Lane(float64(v)) })
+			return
+		}
+		numbers(dst, name, col, a.Float32Values(), float32Lane)
 	case *array.Boolean:
 		values(dst, name, col, func(i int) uint64 {
 			if a.Value(i) {
@@ -125,6 +135,20 @@ func column(dst []uint64, name uint64, col arrow.Array) {
 	default: // a type that views do not have
 		values(dst, name, col, func(i int) uint64 { return xxhash.Sum64String(a.ValueStr(i)) })
 	}
+}
+
+func float64Lane(v float64) uint64 {
+	if v != v {
+		return laneDead
+	}
+	return math.Float64bits(v)
+}
+
+func float32Lane(v float32) uint64 {
+	if v != v {
+		return laneDead
+	}
+	return uint64(math.Float32bits(v))
 }
 
 func numbers[T any](dst []uint64, name uint64, col arrow.Array, vals []T, lane func(T) uint64) {
