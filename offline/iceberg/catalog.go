@@ -51,13 +51,16 @@ func (s *Store) read(ctx context.Context, project, view string, prev *loaded) (*
 		if prev != nil && prev.location == loc {
 			return prev, nil
 		}
-		b, err := s.files.ReadFile(loc)
+		b, err := s.files.read(ctx, loc)
 		if errors.Is(err, fs.ErrNotExist) && try < 5 {
 			continue // twenty commits have gone by since the pointer was read
 		}
 		if err != nil {
-			return nil, feature.Errorf(feature.Unavailable, "iceberg.load", loc, "%w", err).
-				WithHint("the catalog names a metadata file that cannot be read; is the warehouse the right one?")
+			e := feature.Errorf(feature.Unavailable, "iceberg.load", loc, "%w", err)
+			if k := feature.KindOf(err); k == feature.Unauthorized {
+				e.Kind = k
+			}
+			return nil, e.WithHint("the catalog names a metadata file that cannot be read; is the warehouse the right one?")
 		}
 		m, err := table.ParseMetadataBytes(b)
 		if err != nil {
@@ -94,7 +97,7 @@ func (s *Store) swap(ctx context.Context, project, view, from, to string) (bool,
 
 // writeMetadata writes metadata m as the version after the file at prev ("" for
 // none); snapshots is encodeSnapshots of it.
-func (s *Store) writeMetadata(m table.Metadata, snapshots []byte, prev string) (string, error) {
+func (s *Store) writeMetadata(ctx context.Context, m table.Metadata, snapshots []byte, prev string) (string, error) {
 	p, err := table.LoadLocationProvider(m.Location(), m.Properties())
 	if err != nil {
 		return "", err
@@ -107,9 +110,9 @@ func (s *Store) writeMetadata(m table.Metadata, snapshots []byte, prev string) (
 	if err != nil {
 		return "", err
 	}
-	// WriteFile syncs the folder too, and with it the names of the manifests
-	// that were written just before.
-	return loc, s.files.WriteFile(loc, b)
+	// put settles the folder too, and with it the names of the manifests that were
+	// written just before.
+	return loc, s.files.put(ctx, loc, b)
 }
 
 // metadataVersion is the number that a metadata file's name begins with; -1 for "".
@@ -157,7 +160,7 @@ func (w swapper) CommitTable(ctx context.Context, ident table.Identifier, reqs [
 		return nil, "", err
 	}
 	s := w.t.store
-	loc, err := s.writeMetadata(next, snapshots, w.base.location)
+	loc, err := s.writeMetadata(ctx, next, snapshots, w.base.location)
 	if err != nil {
 		return nil, "", err
 	}
@@ -169,7 +172,7 @@ func (w swapper) CommitTable(ctx context.Context, ident table.Identifier, reqs [
 	}
 	if !ok {
 		w.try.unknown = false
-		_ = s.files.Remove(loc)
+		_ = s.files.remove(ctx, []string{loc})
 		return nil, "", fmt.Errorf("%w: the table has moved on", table.ErrCommitFailed)
 	}
 	w.t.keep(&loaded{loc, next, snapshots})

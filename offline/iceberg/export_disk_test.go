@@ -10,7 +10,7 @@ import (
 // one at a time.
 func FailDisk(t offline.Table, fault func(step, path string) error) {
 	var mu sync.Mutex
-	t.(*Table).store.files.fault = func(step, path string) error {
+	t.(*Table).store.files.place.(*local).fault = func(step, path string) error {
 		mu.Lock()
 		defer mu.Unlock()
 		return fault(step, path)

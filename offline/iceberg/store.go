@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/apache/iceberg-go/catalog"
@@ -20,11 +20,10 @@ import (
 
 // Store is an offline.Store of Iceberg tables.
 type Store struct {
-	db        *sqldb.DB
-	cat       *sqlcat.Catalog // makes the catalog's own tables, namespaces
-	files     *files
-	warehouse string // absolute folder
-	log       *slog.Logger
+	db    *sqldb.DB
+	cat   *sqlcat.Catalog // makes the catalog's own tables, namespaces
+	files *files
+	log   *slog.Logger
 	// answer runs a swap; tests put faults here.
 	answer func(swap func() (bool, error)) (bool, error)
 
@@ -40,9 +39,10 @@ func Open(ctx context.Context, catalogURL, warehouse string, log *slog.Logger) (
 		return nil, feature.Errorf(feature.Invalid, "iceberg.open", warehouse, "the warehouse must be a folder").
 			WithHint("set offline.warehouse")
 	}
-	s := &Store{files: &files{}, warehouse: dir, log: log, locks: map[string]chan struct{}{},
+	folder := &local{dir: dir}
+	s := &Store{files: &files{folder, context.WithoutCancel(ctx)}, log: log, locks: map[string]chan struct{}{},
 		answer: func(swap func() (bool, error)) (bool, error) { return swap() }}
-	if err := s.files.ensureDir(dir); err != nil {
+	if err := folder.ensureDir(dir); err != nil {
 		return nil, feature.Errorf(feature.Unavailable, "iceberg.open", dir, "%w", err).WithHint("offline.warehouse must be writable")
 	}
 	if s.db, err = sqldb.Open(ctx, catalogURL); err != nil {
@@ -54,7 +54,7 @@ func Open(ctx context.Context, catalogURL, warehouse string, log *slog.Logger) (
 	}
 	for try := 1; ; try++ {
 		// Two processes that start at once may both try to make the catalog's tables.
-		s.cat, err = sqlcat.NewCatalog(CatalogName, s.db.SQL, dialect, map[string]string{"warehouse": fileURI(dir)})
+		s.cat, err = sqlcat.NewCatalog(CatalogName, s.db.SQL, dialect, map[string]string{"warehouse": s.files.root()})
 		if err == nil {
 			return s, nil
 		}
@@ -101,21 +101,21 @@ func (s *Store) create(ctx context.Context, v *feature.View) (*loaded, error) {
 	}
 	// A folder of its own for every table that ever had the name: the files of a
 	// dropped one may still be on their way out.
-	dir := filepath.Join(s.warehouse, v.Meta.Project, v.Meta.Name+"-"+uuid.NewString()[:8])
-	m, err := newMetadata(v, fileURI(dir))
+	dir := s.files.join(s.files.root(), v.Meta.Project+"/"+v.Meta.Name+"-"+uuid.NewString()[:8])
+	m, err := newMetadata(v, dir)
 	if err != nil {
 		return nil, feature.Errorf(feature.Internal, "iceberg.create", what, "%w", err)
 	}
-	loc, err := s.writeMetadata(m, nil, "")
+	loc, err := s.writeMetadata(ctx, m, nil, "")
 	if err != nil {
-		return nil, feature.Errorf(feature.Unavailable, "iceberg.create", what, "%w", err)
+		return nil, placeFault("iceberg.create", what, err)
 	}
 	first, err := s.insert(ctx, v.Meta.Project, v.Meta.Name, loc)
 	if err != nil {
 		return nil, err
 	}
 	if !first {
-		_ = os.RemoveAll(dir)
+		_ = s.files.drop(ctx, dir)
 	} else {
 		s.log.Info("table created", "view", v.ID(), "location", dir)
 	}
@@ -133,15 +133,14 @@ func (s *Store) Drop(ctx context.Context, project, view string) error {
 	if err != nil && !errors.Is(err, catalog.ErrNoSuchTable) {
 		return sqldb.Classify("iceberg.drop", what, err)
 	}
-	dir := localPath(now.meta.Location())
-	if rel, err := filepath.Rel(s.warehouse, dir); err != nil || !filepath.IsLocal(rel) || rel == "." {
+	dir := now.meta.Location()
+	if !strings.HasPrefix(s.files.key(dir), s.files.key(s.files.root())+"/") {
 		s.log.Warn("dropped table lies outside the warehouse, its files are left", "table", what, "location", dir)
 		return nil
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err := s.files.drop(ctx, dir); err != nil {
 		return feature.Errorf(feature.Unavailable, "iceberg.drop", what, "%w", err).WithHint("the table is gone, remove its folder by hand")
 	}
-	s.files.forget(dir)
 	return nil
 }
 
