@@ -20,9 +20,9 @@ type ScanOptions struct {
 	Columns []string
 	// Rows with EventFrom <= event time < EventTo, microseconds UTC; no limit when EventTo is 0.
 	EventFrom, EventTo int64
-	// Rows with KnownFrom <= known time < KnownTo, microseconds UTC; no limit when KnownTo is 0.
-	KnownFrom, KnownTo int64
-	// Since, when not empty, keeps only rows of these partitions at or after Next.
+	// Since, when not empty, keeps only rows of these partitions at or after Next. Of
+	// the replays' partition it keeps the rows that stand there at or after Next, and
+	// maybe some before: rows do not say where they stand, only their known time does.
 	Since []feature.Position
 	// Within, when not empty, keeps only rows whose offsets are in one of these.
 	Within []Range
@@ -51,11 +51,14 @@ func (o *ScanOptions) mayHold(f File) bool {
 	if o.EventTo != 0 && (f.MaxEvent < o.EventFrom || f.MinEvent >= o.EventTo) {
 		return false
 	}
-	if o.KnownTo != 0 && (f.MaxKnown < o.KnownFrom || f.MinKnown >= o.KnownTo) {
-		return false
-	}
 	has := func(p int32) bool { return f.MinPartition <= int64(p) && int64(p) <= f.MaxPartition }
-	if len(o.Since) > 0 && !slices.ContainsFunc(o.Since, func(p feature.Position) bool { return f.MaxOffset >= p.Next && has(p.Partition) }) {
+	if len(o.Since) > 0 && !slices.ContainsFunc(o.Since, func(p feature.Position) bool {
+		if isReplays(p) {
+			from, to := replayedSince(p)
+			return f.MaxKnown >= from && f.MinKnown < to
+		}
+		return f.MaxOffset >= p.Next && has(p.Partition)
+	}) {
 		return false
 	}
 	return len(o.Within) == 0 || slices.ContainsFunc(o.Within, func(r Range) bool {
@@ -63,13 +66,37 @@ func (o *ScanOptions) mayHold(f File) bool {
 	})
 }
 
+// longestReplay bounds how far the places of one replay's rows, which are counted
+// in microseconds, reach beyond its known time.
+const longestReplay = 60 * 60 * 1_000_000
+
+func isReplays(p feature.Position) bool {
+	o := feature.ReplayOrigin()
+	return p.TopicID == o.TopicID && p.Partition == o.Partition
+}
+
+// replayedSince is the range of known times of the rows that replays brought at
+// or after a position of theirs.
+func replayedSince(p feature.Position) (from, to int64) {
+	if p.Next >= p.Started && p.Started > 0 {
+		return p.Started, p.Started + 1 // the last replay's alone
+	}
+	return p.Next - longestReplay, math.MaxInt64
+}
+
 // coordinates returns the test of Since and Within; nil when every row passes.
-func (o *ScanOptions) coordinates() func(k partKey, offset int64) bool {
+// known is looked at where replays tells so.
+func (o *ScanOptions) coordinates() (keep func(k partKey, offset, known int64) bool, replays bool) {
 	if len(o.Since) == 0 && len(o.Within) == 0 {
-		return nil
+		return nil, false
 	}
 	since := map[partKey]int64{}
+	var from, to int64
 	for _, p := range o.Since {
+		if isReplays(p) {
+			from, to = replayedSince(p)
+			continue
+		}
 		since[keyOf(p)] = p.Next
 	}
 	within := map[partKey][]Range{}
@@ -80,8 +107,8 @@ func (o *ScanOptions) coordinates() func(k partKey, offset int64) bool {
 	for k, rs := range within {
 		within[k] = united(rs)
 	}
-	return func(k partKey, offset int64) bool {
-		if next, ok := since[k]; len(since) > 0 && (!ok || offset < next) {
+	return func(k partKey, offset, known int64) bool {
+		if next, ok := since[k]; len(o.Since) > 0 && (!ok || offset < next) && (known < from || known >= to) {
 			return false
 		}
 		if len(within) == 0 {
@@ -95,7 +122,7 @@ func (o *ScanOptions) coordinates() func(k partKey, offset int64) bool {
 			return 1
 		})
 		return after > 0 && offset < rs[after-1].Next
-	}
+	}, to != 0
 }
 
 // united sorts ranges of one partition and joins those that touch.
@@ -127,7 +154,8 @@ func Scan(ctx context.Context, t Table, o ScanOptions, fn func(*feature.Batch) e
 	}
 	files := slices.DeleteFunc(slices.Clone(st.Files), func(f File) bool { return !o.mayHold(f) })
 	slices.SortStableFunc(files, func(a, b File) int { return cmp.Compare(a.MinEffective, b.MinEffective) })
-	topics, keep := topicNames(st), o.coordinates()
+	topics := topicNames(st)
+	keep, replays := o.coordinates()
 	// What a file gives: batches, or at its end why it gives no more.
 	type part struct {
 		batches []*feature.Batch
@@ -136,7 +164,7 @@ func Scan(ctx context.Context, t Table, o ScanOptions, fn func(*feature.Batch) e
 	return inOrder(ctx, len(files), func(ctx context.Context, i int, emit func(part) error) error {
 		var stop error // not the file's fault
 		err := eachGroup(ctx, t, files[i].Path, func(g *groupReader) error {
-			rows, err := o.filter(ctx, t, g, keep)
+			rows, err := o.filter(ctx, t, g, keep, replays)
 			if err != nil || rows != nil && len(rows) == 0 {
 				return err
 			}
@@ -184,28 +212,26 @@ func topicNames(st *State) map[[16]byte]string {
 }
 
 // filter returns the wanted rows of a row group, ascending; nil for all.
-func (o *ScanOptions) filter(ctx context.Context, t Table, g *groupReader, keep func(partKey, int64) bool) ([]int32, error) {
-	if o.EventTo == 0 && o.KnownTo == 0 && keep == nil {
+func (o *ScanOptions) filter(ctx context.Context, t Table, g *groupReader, keep func(k partKey, offset, known int64) bool, replays bool) ([]int32, error) {
+	if o.EventTo == 0 && keep == nil {
 		return nil, nil
 	}
 	sys := columnsByName(t.Columns())
 	rows := upTo[int32](g.rows)
-	for _, x := range []struct {
-		column   string
-		from, to int64
-	}{{ColEvent, o.EventFrom, o.EventTo}, {ColKnown, o.KnownFrom, o.KnownTo}} {
-		if x.to == 0 {
-			continue
-		}
-		v, err := g.column(ctx, sys[x.column], nil, nil)
+	if o.EventTo != 0 {
+		v, err := g.column(ctx, sys[ColEvent], nil, nil)
 		if err != nil {
 			return nil, err
 		}
-		rows = slices.DeleteFunc(rows, func(i int32) bool { return v.Int64s[i] < x.from || v.Int64s[i] >= x.to })
+		rows = slices.DeleteFunc(rows, func(i int32) bool { return v.Int64s[i] < o.EventFrom || v.Int64s[i] >= o.EventTo })
 	}
 	if keep != nil && len(rows) > 0 {
-		var v [3]*feature.Vector
-		for i, name := range []string{ColTopicID, ColPartition, ColOffset} {
+		names := []string{ColTopicID, ColPartition, ColOffset}
+		if replays {
+			names = append(names, ColKnown)
+		}
+		var v [4]*feature.Vector
+		for i, name := range names {
 			var err error
 			if v[i], err = g.column(ctx, sys[name], nil, nil); err != nil {
 				return nil, err
@@ -215,7 +241,11 @@ func (o *ScanOptions) filter(ctx context.Context, t Table, g *groupReader, keep 
 			var k partKey
 			copy(k.topic[:], v[0].Bytes[i])
 			k.partition = v[1].Int32s[i]
-			return !keep(k, v[2].Int64s[i])
+			known := int64(0)
+			if replays {
+				known = v[3].Int64s[i]
+			}
+			return !keep(k, v[2].Int64s[i], known)
 		})
 	}
 	return rows, nil

@@ -104,9 +104,12 @@ type run struct {
 	parts  map[partKey]*part
 	order  []*part // as in the report
 	found  *findings
+	undone undone
 	defs   *definitions
 	hash   *hasher
-	say    func(step string, done, total int64)
+	// replays are the known times of the view's replays from quarantine.
+	replays map[int64]bool
+	say     func(step string, done, total int64)
 
 	mu    sync.Mutex
 	doubt []*bucketDoubt // guarded by mu; buckets to look into
@@ -141,7 +144,11 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.readTable(ctx); err != nil {
 		return err
 	}
+	r.dropVoid()
 	if err := r.readLogs(ctx); err != nil {
+		return err
+	}
+	if err := r.readReplayed(ctx); err != nil {
 		return err
 	}
 	r.compareSets()
@@ -163,9 +170,16 @@ func (r *run) pin(ctx context.Context) (err error) {
 	if r.st, err = r.table.Load(ctx, offline.Version{}); err != nil {
 		return err
 	}
+	// After Load: one that has happened since is no part of what is compared.
+	if r.undone.rollbacks, err = r.table.Rollbacks(ctx); err != nil {
+		return err
+	}
 	r.report.Snapshot, r.report.At = r.st.Snapshot, r.st.Positions
 	for _, at := range r.st.Positions {
 		r.defs.upTo = max(r.defs.upTo, at.Revision)
+		if at.Partition == feature.ReplayPartition {
+			continue // no row is there: rows keep the coordinates of their events
+		}
 		if r.wants(at.Partition) {
 			p := r.part(at.Topic, at.TopicID, at.Partition)
 			p.at, p.known = at, true

@@ -88,7 +88,7 @@ func (f *findings) each(fn func(*finding)) {
 	}
 }
 
-var kindOrder = []string{RolledBack, LostFile, Missing, Doubled, InBoth, Changed, Stranger}
+var kindOrder = []string{RolledBack, LostFile, Missing, Doubled, InBoth, Changed, Unfaithful, Stranger}
 
 // list gives the first differences, what concerns the whole table first, and how many there are.
 func (f *findings) list() ([]Difference, int64) {

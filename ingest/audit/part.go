@@ -30,6 +30,10 @@ type part struct {
 	bigKey     offsets.Set // entries that keep a size in place of the key
 	unclaimed  offsets.Set // entries of a partition that the table does not know
 
+	// replayed are rows of the table that a replay brought, by offset: the hash but for
+	// the known time. They are not among rows, and their entries are among held.
+	replayed map[int64]uint64
+
 	sums map[int64]*sums // by bucket
 	days map[int32]*day
 
@@ -50,7 +54,7 @@ type day struct {
 
 func newPart(topic string, id [16]byte, partition int32) *part {
 	return &part{at: feature.Position{Topic: topic, TopicID: id, Partition: partition}, seed: seedOf(id, partition),
-		sums: map[int64]*sums{}, days: map[int32]*day{}}
+		sums: map[int64]*sums{}, days: map[int32]*day{}, replayed: map[int64]uint64{}}
 }
 
 func (p *part) bucket(n int64) *sums {

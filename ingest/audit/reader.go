@@ -16,6 +16,9 @@ type reader struct {
 	seed uint64
 	decs map[*definition]*decode.Decoder
 	rows []uint64
+	// known, when not 0, is the known time under which events are judged, as a replay
+	// judges them; it is left out of the hashes.
+	known int64
 }
 
 func newReader(h *hasher, seed uint64) *reader {
@@ -43,6 +46,9 @@ func (x *reader) read(d *definition, recs []*kgo.Record, into *decoded) error {
 	}
 	b := res.Batch
 	defer b.Rows.Release()
+	if x.known != 0 {
+		clear(b.KnownTime)
+	}
 	x.rows = x.hash.rows(x.rows, x.seed, b, d.pick)
 	k := 0
 	for i, r := range recs {
@@ -65,7 +71,7 @@ func (x *reader) decode(d *definition, recs []*kgo.Record) (decode.Result, error
 		if dec == nil {
 			var err error
 			// No limit of size: what was too large for ingestion is in quarantine, whatever the limit was then.
-			dec, err = decode.New(d.view.SourceOf, []*feature.View{d.view}, decode.Options{MaxEventBytes: math.MaxInt, Schema: d.schema})
+			dec, err = decode.New(d.view.SourceOf, []*feature.View{d.view}, decode.Options{MaxEventBytes: math.MaxInt, Schema: d.schema, Known: x.known})
 			if err != nil {
 				return decode.Result{}, err
 			}

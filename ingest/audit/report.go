@@ -8,6 +8,7 @@ const (
 	Doubled    = "doubled"     // in the table more than once
 	InBoth     = "in_both"     // in the table and in quarantine
 	Changed    = "changed"     // in the table (or in quarantine) with other values than the log's event has
+	Unfaithful = "unfaithful"  // replayed from quarantine, with other values than its entry has
 	Stranger   = "stranger"    // in the table or in quarantine, not in the log
 	LostFile   = "lost_file"   // a data file of the table that cannot be read
 	RolledBack = "rolled_back" // the table stands behind what others were told of it
@@ -46,6 +47,9 @@ type Line struct {
 	Day       int32 // since 1970-01-01
 	// Events below the table's position.
 	Log, Table, Quarantine int64
+	// Replayed are rows that replays from quarantine brought. They do not count under
+	// Table: their events count under Quarantine, where their entries are.
+	Replayed int64
 	// LogHash and TableHash are sums over a hash of each row's coordinates, times
 	// and values, in no order; of the log without what is in quarantine. Equal where
 	// the two hold the same. 0 and not to be compared unless Compared.

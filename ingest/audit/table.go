@@ -18,7 +18,11 @@ import (
 func (r *run) readQuarantine(ctx context.Context) error {
 	r.say("quarantine", 0, 0)
 	var strange []*part
-	err := r.eachEntry(ctx, func(done, total int64) { r.say("quarantine", done, total) }, func(e *quarantine.Entry) error {
+	r.replays = map[int64]bool{}
+	read := quarantine.NewReader(r.a.Kafka...)
+	err := read.All(ctx, r.v.Meta.Project, r.v.Meta.Name, func(done, total int64) { r.say("quarantine", done, total) }, func(x *quarantine.Replay) {
+		r.replays[x.Known] = true
+	}, func(e *quarantine.Entry) error {
 		if !r.wants(e.Partition) {
 			return nil
 		}
@@ -41,6 +45,7 @@ func (r *run) readQuarantine(ctx context.Context) error {
 		}
 		h := entryHash(p.seed, e)
 		p.bucket(e.Offset / offsets.Bucket).entries += h
+		r.judgedAgain(p, e, h)
 		d := p.day(dayOf(e.Timestamp))
 		d.Quarantine++
 		d.QuarantineHash += h
@@ -81,6 +86,7 @@ func (r *run) readTable(ctx context.Context) error {
 			return nil
 		}
 		p := r.part(b.Origin.Topic, b.Origin.TopicID, b.Origin.Partition)
+		replayed := r.takeReplayed(p, b)
 		hashes = r.hash.rows(hashes, p.seed, b, nil)
 		var into *sums
 		var line *day
@@ -95,6 +101,15 @@ func (r *run) readTable(ctx context.Context) error {
 			}
 			if d := dayOf(b.Stamp(i).Effective()); line == nil || line.Day != d {
 				line = p.day(d)
+			}
+			if replayed[i] {
+				if _, had := p.replayed[o]; had {
+					p.again.Add(o)
+				}
+				p.replayed[o] = hashes[i]
+				line.Replayed++
+				line.first = min(line.first, o)
+				continue
 			}
 			if !p.rows.Add(o) {
 				p.again.Add(o)
@@ -159,6 +174,11 @@ func (r *run) compareSets() {
 				if d := r.found.offset(kind, p, o, o-1, 0, held); d != nil {
 					d.Detail = detail
 				}
+			}
+		}
+		for o := range p.replayed {
+			if p.rows.Has(o) {
+				p.again.Add(o) // by ingestion and by a replay
 			}
 		}
 		all(Doubled, p.again.All(), false, "in the table more than once")

@@ -167,21 +167,25 @@ func (w *Writer) Write(ctx context.Context, b *feature.Batch) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	k := key{b.Origin.TopicID, b.Origin.Partition}
+	covered := b.Covered()
+	k := key{covered.TopicID, covered.Partition}
 	next, known := w.next[k]
 	last := int64(-1)
-	for _, r := range RowsOf(b) {
+	for i, r := range RowsOf(b) {
 		if r.Offset <= last {
 			return fmt.Errorf("sinktest: partition %d offset %d after %d", k.part, r.Offset, last)
 		}
 		last = r.Offset
-		if known && r.Offset < next {
+		if known && b.Place(i) < next {
 			w.T.replay()
 			continue
 		}
 		w.open[k] = append(w.open[k], r)
 	}
-	w.next[k] = max(next, b.Origin.Next, last+1)
+	w.next[k] = max(next, covered.Next, last+1)
+	if b.Replay != nil {
+		w.next[k] = max(next, covered.Next)
+	}
 	return nil
 }
 

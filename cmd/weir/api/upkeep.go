@@ -142,7 +142,7 @@ func auditReport(r *audit.Report) *weirv1.AuditReport {
 	for _, l := range r.Lines {
 		out.Lines = append(out.Lines, &weirv1.AuditLine{Topic: l.Topic, TopicId: l.TopicID[:], Partition: l.Partition, Day: l.Day,
 			Log: l.Log, Table: l.Table, Quarantine: l.Quarantine, LogHash: l.LogHash, TableHash: l.TableHash,
-			QuarantineHash: l.QuarantineHash, Compared: l.Compared})
+			QuarantineHash: l.QuarantineHash, Compared: l.Compared, Replayed: l.Replayed})
 	}
 	if o := r.Online; o != nil {
 		out.Online = &weirv1.AuditOnline{Keys: o.Keys, Equal: o.Equal, Expired: o.Expired, Ahead: o.Ahead, TableHash: o.TableHash, StoreHash: o.StoreHash}

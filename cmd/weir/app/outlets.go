@@ -57,12 +57,6 @@ func (h history) Since(ctx context.Context, v *feature.View, since []feature.Pos
 	if len(since) == 0 {
 		return nil
 	}
-	if rest, known := sinceReplays(since); len(rest) < len(since) {
-		if err := h.scan(ctx, v, known, fn); err != nil || len(rest) == 0 {
-			return err
-		}
-		since = rest
-	}
 	t, err := h.tables.Table(ctx, v)
 	if err != nil {
 		return err

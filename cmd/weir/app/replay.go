@@ -2,9 +2,6 @@ package app
 
 import (
 	"context"
-	"math"
-	"slices"
-	"time"
 
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/quarantine"
@@ -38,34 +35,4 @@ func (a *App) rowsWithin(ctx context.Context, v *feature.View, within []quaranti
 		}
 		return nil
 	})
-}
-
-// longestReplay bounds how far the places of one replay's rows, a microsecond
-// each, reach beyond its known time.
-const longestReplay = time.Hour
-
-// sinceReplays takes the replays out of a list of positions: rows since there are
-// found by their known times, for their coordinates are those of their events.
-func sinceReplays(since []feature.Position) (rest []feature.Position, known offline.ScanOptions) {
-	o := feature.ReplayOrigin()
-	for _, p := range since {
-		if p.TopicID != o.TopicID || p.Partition != o.Partition {
-			rest = append(slices.Clip(rest), p)
-			continue
-		}
-		known.KnownFrom, known.KnownTo = p.Next-longestReplay.Microseconds(), math.MaxInt64
-		if p.Next >= p.Started {
-			known.KnownFrom, known.KnownTo = p.Started, p.Started+1
-		}
-	}
-	return rest, known
-}
-
-func (h history) scan(ctx context.Context, v *feature.View, o offline.ScanOptions, fn func(*feature.Batch) error) error {
-	t, err := h.tables.Table(ctx, v)
-	if err != nil {
-		return err
-	}
-	defer t.Close()
-	return offline.Scan(ctx, t, o, fn)
 }

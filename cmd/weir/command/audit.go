@@ -181,7 +181,7 @@ func overDays(lines []*weirv1.AuditLine) []*weirv1.AuditLine {
 		}
 		s := out[n-1]
 		s.Day++
-		s.Log, s.Table, s.Quarantine = s.Log+l.Log, s.Table+l.Table, s.Quarantine+l.Quarantine
+		s.Log, s.Table, s.Quarantine, s.Replayed = s.Log+l.Log, s.Table+l.Table, s.Quarantine+l.Quarantine, s.Replayed+l.Replayed
 		s.LogHash, s.TableHash, s.QuarantineHash = s.LogHash+l.LogHash, s.TableHash+l.TableHash, s.QuarantineHash+l.QuarantineHash
 		s.Compared = s.Compared && l.Compared
 	}
@@ -237,7 +237,7 @@ func auditJSON(reports []*weirv1.AuditReport, found int64) any {
 		lines, diffs := []any{}, []any{}
 		for _, l := range r.Lines {
 			lines = append(lines, map[string]any{"topic": l.Topic, "topic_id": hex.EncodeToString(l.TopicId), "partition": l.Partition, "day": date(l.Day),
-				"log": l.Log, "table": l.Table, "quarantine": l.Quarantine, "compared": l.Compared,
+				"log": l.Log, "table": l.Table, "quarantine": l.Quarantine, "replayed": l.Replayed, "compared": l.Compared,
 				"log_hash": hash(l.LogHash), "table_hash": hash(l.TableHash), "quarantine_hash": hash(l.QuarantineHash)})
 		}
 		for _, d := range r.Differences {

@@ -1,0 +1,487 @@
+package audit_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-ml/weir/ingest"
+	"github.com/weir-ml/weir/ingest/audit"
+	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/internal/kafkalog"
+	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/online"
+	onmemory "github.com/weir-ml/weir/online/memory"
+	"github.com/weir-ml/weir/registry"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// replays is a world with an online store, and with replays that can be killed.
+type replays struct {
+	*world
+	served *onmemory.Store
+}
+
+func newReplays(t testing.TB, seed uint64, partitions int32) *replays {
+	w := bareWorld(t, seed, partitions)
+	w.inMemory()
+	v := view()
+	v.Online = nil
+	w.apply(v)
+	return &replays{w, onmemory.New(nil)}
+}
+
+// tables is the online room's view of the tables.
+type tables struct{ w *world }
+
+func (h tables) Positions(ctx context.Context, v *feature.View) ([]feature.Position, error) {
+	t, err := h.w.store.Table(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	return t.Positions(ctx)
+}
+
+func (h tables) Newest(ctx context.Context, v *feature.View, fn func(*feature.Batch) error) error {
+	t, err := h.w.store.Table(ctx, v)
+	if err != nil {
+		return err
+	}
+	return offline.Newest(ctx, t, offline.NewestOptions{}, fn)
+}
+
+func (h tables) Since(ctx context.Context, v *feature.View, since []feature.Position, fn func(*feature.Batch) error) error {
+	t, err := h.w.store.Table(ctx, v)
+	if err != nil {
+		return err
+	}
+	return offline.Scan(ctx, t, offline.ScanOptions{Since: since}, fn)
+}
+
+func (w *replays) rows(ctx context.Context, v *feature.View, within []quarantine.Range, fn func([16]byte, int32, int64, int64) error) error {
+	t, err := w.store.Table(ctx, v)
+	if err != nil {
+		return err
+	}
+	o := offline.ScanOptions{Columns: []string{}}
+	for _, r := range within {
+		o.Within = append(o.Within, offline.Range(r))
+	}
+	return offline.Scan(ctx, t, o, func(b *feature.Batch) error {
+		for i, at := range b.Offsets {
+			if err := fn(b.Origin.TopicID, b.Origin.Partition, at, b.KnownTime[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (w *replays) onlineWriter(v *feature.View) *online.Writer {
+	return online.NewWriter(v, w.served, tables{w.world}, online.Options{Log: w.log})
+}
+
+// life is how long a replay lives: it dies at a step, and whatever it calls from
+// then on fails. The step itself may still happen.
+type life struct {
+	mu     sync.Mutex
+	left   int // steps; below zero it lives on
+	after  bool
+	cancel func()
+	dead   bool
+}
+
+var errDead = feature.Errorf(feature.Internal, "test", "", "killed")
+
+func (l *life) step(f func() error) error {
+	l.mu.Lock()
+	if l.dead {
+		l.mu.Unlock()
+		return errDead
+	}
+	l.left--
+	dies := l.left == 0
+	l.dead = dies
+	l.mu.Unlock()
+	if dies {
+		if l.after {
+			_ = f()
+		}
+		l.cancel()
+		return errDead
+	}
+	return f()
+}
+
+// mortal is a sink, and the table's side, whose calls are steps of a life.
+type mortal struct {
+	ingest.Sink
+	table ingest.Committer
+	l     *life
+	shows bool
+}
+
+func (m *mortal) Shows() bool { return m.shows }
+func (m *mortal) Assign(ctx context.Context, at []feature.Position) error {
+	return m.l.step(func() error { return m.Sink.Assign(ctx, at) })
+}
+func (m *mortal) Write(ctx context.Context, b *feature.Batch) error {
+	return m.l.step(func() error { return m.Sink.Write(ctx, b) })
+}
+func (m *mortal) Stage(ctx context.Context, c *feature.Commit) error {
+	return m.l.step(func() error { return m.Sink.Stage(ctx, c) })
+}
+func (m *mortal) Settle(ctx context.Context, c *feature.Commit) error {
+	return m.l.step(func() error { return m.Sink.Settle(ctx, c) })
+}
+func (m *mortal) Positions(ctx context.Context) (at []feature.Position, err error) {
+	err = m.l.step(func() error { at, err = m.table.Positions(ctx); return err })
+	return at, err
+}
+func (m *mortal) Commit(ctx context.Context, c *feature.Commit) error {
+	return m.l.step(func() error { return m.table.Commit(ctx, c) })
+}
+
+// replayer makes one that lives as l says.
+func (w *replays) replayer(l *life) *ingest.Replayer {
+	c := w.cfg
+	c.BatchRows, c.FlushInterval = 7, time.Nanosecond // a commit for every few entries
+	return ingest.NewReplayer(ingest.ReplayConfig{Config: c, Catalogs: w.reg, Kafka: w.opts, Quarantine: quarantine.NewWriter(w.client()),
+		Reader: quarantine.NewReader(w.opts...), Rows: w.rows, Replicas: 1, Log: w.log, Metrics: w.met,
+		Open: func(ctx context.Context, _ *registry.Catalog, v *feature.View) (*ingest.Outlets, error) {
+			t, err := w.store.Table(ctx, v)
+			if err != nil {
+				return nil, err
+			}
+			s, err := offline.NewWriter(t, offline.DefaultConfig(), w.log, prometheus.NewRegistry())
+			if err != nil {
+				return nil, err
+			}
+			table := &mortal{Sink: s, table: s, l: l}
+			shown := &mortal{Sink: w.onlineWriter(v), l: l, shows: true}
+			return &ingest.Outlets{View: v, Sinks: []ingest.Sink{shown, table}, Table: table, Close: func() error { _ = s.Close(); return t.Close() }}, nil
+		}})
+}
+
+// stream starts ingestion with both stores.
+func (w *replays) stream() (stop func()) {
+	w.t.Helper()
+	s := ingest.NewSupervisor(ingest.SupervisorConfig{Config: w.cfg, Catalogs: w.reg, Kafka: w.opts, Quarantine: quarantine.NewWriter(w.client()),
+		Replicas: 1, Log: w.log, Metrics: w.met, Open: func(ctx context.Context, c *registry.Catalog, v *feature.View) (*ingest.Outlets, error) {
+			o, err := w.outlets(ctx, c, v)
+			if err == nil {
+				o.Sinks = append([]ingest.Sink{w.onlineWriter(v)}, o.Sinks...)
+			}
+			return o, err
+		}})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	var once sync.Once
+	stop = func() { once.Do(func() { cancel(); require.NoError(w.t, <-done) }) }
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// rules sets the limits of ages, of the schema and of the suite; 0 is none.
+func (w *replays) rules(schema, high int) {
+	w.t.Helper()
+	src, v := source(), view()
+	v.Online = nil
+	if schema == 0 {
+		src.Schema = []byte(`{"type":"object","required":["id"]}`)
+	} else {
+		src.Schema = fmt.Appendf(nil, `{"type":"object","required":["id"],"properties":{"age":{"type":["integer","null"],"maximum":%d}}}`, schema)
+	}
+	defs := []feature.Definition{src, v}
+	if high > 0 {
+		v.Suite = "ages"
+		defs = append(defs, suite(high))
+	}
+	w.apply(defs...)
+}
+
+// passes is what the rules say of an event, plainly.
+func passes(rec *kgo.Record, schema, high int) bool {
+	if rec.Value == nil {
+		return rec.Key != nil
+	}
+	var e struct {
+		ID  *string
+		At  *int64
+		Age *int
+	}
+	if json.Unmarshal(rec.Value, &e) != nil || e.ID == nil || e.At == nil {
+		return false
+	}
+	return e.Age == nil || (schema == 0 || *e.Age <= schema) && (high == 0 || *e.Age <= high)
+}
+
+type place struct {
+	partition int32
+	offset    int64
+}
+
+// events reads the topic.
+func (w *replays) events() map[place]*kgo.Record {
+	w.t.Helper()
+	log, err := kafkalog.Open(w.t.Context(), w.opts, topic)
+	require.NoError(w.t, err)
+	defer log.Close()
+	bounds, err := log.Bounds(w.t.Context())
+	require.NoError(w.t, err)
+	out := map[place]*kgo.Record{}
+	for p, b := range bounds {
+		require.NoError(w.t, log.Read(w.t.Context(), p, b.Start, b.End, func(recs []*kgo.Record) error {
+			for _, r := range recs {
+				out[place{p, r.Offset}] = r
+			}
+			return nil
+		}))
+	}
+	return out
+}
+
+func (w *replays) inTable() map[place]int64 {
+	w.t.Helper()
+	out := map[place]int64{}
+	t, err := w.store.Table(w.t.Context(), w.view())
+	require.NoError(w.t, err)
+	require.NoError(w.t, offline.Scan(w.t.Context(), t, offline.ScanOptions{}, func(b *feature.Batch) error {
+		for i, o := range b.Offsets {
+			at := place{b.Origin.Partition, o}
+			require.NotContains(w.t, out, at, "in the table twice")
+			out[at] = b.KnownTime[i]
+		}
+		return nil
+	}))
+	return out
+}
+
+func (w *replays) states() map[place]quarantine.State {
+	w.t.Helper()
+	out := map[place]quarantine.State{}
+	require.NoError(w.t, quarantine.NewReader(w.opts...).Find(w.t.Context(), w.view(), &quarantine.Filter{States: quarantine.States()}, w.rows, nil,
+		func(e *quarantine.Entry, s quarantine.State) error { out[place{e.Partition, e.Offset}] = s; return nil }))
+	return out
+}
+
+// sound checks that each event is in one place, that nothing differs, and that the online store follows.
+func (w *replays) sound() *audit.Report {
+	w.t.Helper()
+	table, states := w.inTable(), w.states()
+	for at := range w.events() {
+		_, row := table[at]
+		s, entry := states[at]
+		require.True(w.t, row || entry, "%v is lost", at)
+		if row && entry {
+			require.Equal(w.t, quarantine.Replayed, s, "%v", at)
+		} else if entry {
+			require.Contains(w.t, []quarantine.State{quarantine.Held, quarantine.Discarded}, s, "%v", at)
+		}
+	}
+	_, err := w.onlineWriter(w.view()).Mend(w.t.Context()) // as workers do every few seconds
+	require.NoError(w.t, err)
+	t, err := w.store.Table(w.t.Context(), w.view())
+	require.NoError(w.t, err)
+	st, err := t.Load(w.t.Context(), offline.Version{})
+	require.NoError(w.t, err)
+	res, err := online.Check(w.t.Context(), online.CheckConfig{View: w.view(), Store: w.served, At: st.Positions, Positions: t.Positions, Strangers: true, NoImports: true,
+		Pause: time.Millisecond, Newest: func(fn func(*feature.Batch) error) error {
+			return offline.Newest(w.t.Context(), t, offline.NewestOptions{}, fn)
+		}}, func(f online.CheckFault) { w.t.Errorf("online: %+v", f) })
+	require.NoError(w.t, err)
+	require.Zero(w.t, res.Faults)
+	return w.clean()
+}
+
+func replaySeed(t *testing.T) uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("WEIR_TEST_SEED"), 10, 64); err == nil {
+		return n
+	}
+	return uint64(time.Now().UnixNano())
+}
+
+// TestReplay: what was held back by a rule that was too strict comes into the
+// table once the rule is mended, as if it had been there, but for when it is known.
+func TestReplay(t *testing.T) {
+	w := newReplays(t, replaySeed(t), 2)
+	w.rules(1000, 50)
+	stop := w.stream()
+	w.produce(300)
+	w.drained()
+	before := w.states()
+	w.rules(0, 0)
+	began := time.Now().UnixMicro()
+	live := &life{left: -1, cancel: func() {}}
+	dry, err := w.replayer(live).Replay(t.Context(), ingest.ReplayRequest{Project: "p", View: "person", DryRun: true}, nil)
+	require.NoError(t, err)
+	require.Equal(t, before, w.states(), "a dry run changes nothing")
+	res, err := w.replayer(live).Replay(t.Context(), ingest.ReplayRequest{Project: "p", View: "person", By: "me"}, nil)
+	require.NoError(t, err)
+	require.Equal(t, dry.Replayed, res.Replayed)
+	require.Equal(t, dry.Held, res.Held)
+	require.Equal(t, dry.Rules, res.Rules)
+	require.GreaterOrEqual(t, res.Known, began)
+	stop()
+	table, n := w.inTable(), int64(0)
+	for at, rec := range w.events() {
+		known, ok := table[at]
+		require.Equal(t, passes(rec, 0, 0), ok, "%v %s", at, rec.Value)
+		if _, was := before[at]; ok && was {
+			require.Equal(t, res.Known, known)
+			n++
+		} else if ok {
+			require.Equal(t, rec.Timestamp.UnixMicro(), known)
+		}
+	}
+	require.Equal(t, res.Replayed, n)
+	require.Positive(t, n)
+	rep := w.sound()
+	var replayed int64
+	for _, l := range rep.Lines {
+		replayed += l.Replayed
+	}
+	require.Equal(t, n, replayed)
+	again, err := w.replayer(live).Replay(t.Context(), ingest.ReplayRequest{Project: "p", View: "person"}, nil)
+	require.NoError(t, err)
+	require.Zero(t, again.Replayed, "a second time there is nothing left")
+	require.Equal(t, res.Held, again.Held)
+	w.sound()
+}
+
+// TestReplayRandom: streams with bad events, rules that change, replays and discards of
+// anything, killed at every step and two at once; a map of the events tells the rest.
+// WEIR_TEST_REPLAYS=200 is a long run.
+func TestReplayRandom(t *testing.T) {
+	runs := 3
+	if n, err := strconv.Atoi(os.Getenv("WEIR_TEST_REPLAYS")); err == nil {
+		runs = n
+	}
+	first := replaySeed(t)
+	for i := range runs {
+		seed := first + uint64(i)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { randomReplays(t, seed) })
+	}
+}
+
+func randomReplays(t *testing.T, seed uint64) {
+	w := newReplays(t, seed, 2)
+	rng := rand.New(rand.NewPCG(seed, 7))
+	schema, high := 1000, 20
+	w.rules(schema, high)
+	stop := w.stream()
+	w.produce(80)
+	w.drained()
+	discarded := map[place]bool{}
+	replayed, killed, conflicts := int64(0), 0, 0
+	ask := func() ingest.ReplayRequest {
+		req := ingest.ReplayRequest{Project: "p", View: "person", By: "me", Reason: "because"}
+		switch rng.IntN(5) {
+		case 0:
+			req.Limit = 1 + rng.Int64N(40)
+		case 1:
+			req.Filter.Partitions = []int32{rng.Int32N(2)}
+		case 2:
+			req.Filter.Rules = []string{[]string{"schema.maximum", "schema.maximum(age)", "expect_column_values_to_be_between", "decode"}[rng.IntN(4)]}
+		case 3:
+			req.Filter.Since = base.Add(time.Duration(rng.IntN(w.next+1)) * time.Second).UnixMicro()
+		}
+		return req
+	}
+	run := func(left int, after bool, req ingest.ReplayRequest) (ingest.ReplayResult, error) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		return w.replayer(&life{left: left, after: after, cancel: cancel}).Replay(ctx, req, nil)
+	}
+	for range 25 {
+		switch rng.IntN(6) {
+		case 0:
+			w.produce(20 + rng.IntN(60))
+			if rng.IntN(2) == 0 {
+				w.drained()
+			}
+		case 1:
+			schema, high = []int{0, 1000, 6000}[rng.IntN(3)], []int{0, 10, 30, 60, 90, 6000}[rng.IntN(5)]
+			w.rules(schema, high)
+		case 2, 3: // one that is killed, or not
+			left := -1
+			if rng.IntN(4) > 0 {
+				left = 1 + rng.IntN(40)
+			}
+			res, err := run(left, rng.IntN(2) == 0, ask())
+			if err != nil {
+				require.True(t, errors.Is(err, errDead) || errors.Is(err, context.Canceled), "%v", err)
+				killed++
+			}
+			replayed += res.Replayed
+		case 4: // two at once
+			var wg sync.WaitGroup
+			var mu sync.Mutex
+			for range 2 {
+				req := ask()
+				wg.Go(func() {
+					res, err := run(-1, false, req)
+					mu.Lock()
+					defer mu.Unlock()
+					replayed += res.Replayed
+					if err != nil {
+						conflicts++
+						if feature.KindOf(err) != feature.Conflict {
+							t.Errorf("two at once: %v", err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+		case 5:
+			was := w.states()
+			req := ask()
+			if req.Limit == 0 {
+				req.Limit = 5
+			}
+			_, err := w.replayer(&life{left: -1, cancel: func() {}}).Discard(t.Context(), req, nil)
+			require.NoError(t, err)
+			for at, s := range w.states() {
+				if s == quarantine.Discarded && was[at] != quarantine.Discarded {
+					discarded[at] = true
+				}
+			}
+		}
+		if rng.IntN(3) == 0 {
+			stop()
+			stop = w.stream()
+		}
+	}
+	w.produce(10)
+	w.drained()
+	w.sound()
+	res, err := run(-1, false, ingest.ReplayRequest{Project: "p", View: "person"})
+	require.NoError(t, err)
+	require.Zero(t, res.Undecided)
+	stop()
+	w.sound()
+	table := w.inTable()
+	for at, rec := range w.events() {
+		_, ok := table[at]
+		if discarded[at] {
+			require.False(t, ok, "%v was given up", at)
+			continue
+		}
+		if passes(rec, schema, high) {
+			require.True(t, ok, "%v passes: %s", at, rec.Value)
+		}
+	}
+	t.Logf("%d rows, %d replayed, %d killed, %d conflicts, %d discarded", len(table), replayed+res.Replayed, killed, conflicts, len(discarded))
+}
