@@ -16,6 +16,7 @@ type Past struct {
 	Log       []Reign // which snapshot was made the newest when; oldest first, without those before an expired one
 	Pinned    map[int64]bool
 	Branches  []Branch // of other engines
+	Rollbacks []RolledBack
 	// Moves tells what a snapshot's summary knows of positions; nil when it is not ours.
 	Moves func(id int64) (*Moves, error)
 }
@@ -68,14 +69,50 @@ func (p *Past) line(id int64) (out []Ancestor, whole bool) {
 	return out, true
 }
 
-// Reached are the newest snapshot and its ancestors.
+// Reached are the newest snapshot and its ancestors. Where expiry has cut the
+// line, older snapshots that are kept belong to it as far as no rollback went back behind them.
 func (p *Past) Reached() map[int64]bool {
 	out := map[int64]bool{}
-	line, _ := p.line(p.Current)
+	line, whole := p.line(p.Current)
 	for _, a := range line {
 		out[a.ID] = true
 	}
+	if whole || len(line) == 0 {
+		return out
+	}
+	oldest := line[len(line)-1]
+	for _, a := range p.Snapshots {
+		off := a.At > oldest.At
+		for _, r := range p.Rollbacks {
+			to, known := p.Snapshots[r.To]
+			off = off || r.At >= a.At && (!known || to.At < a.At)
+		}
+		if !off {
+			out[a.ID] = true
+		}
+	}
+	for _, b := range p.Branches {
+		line, _ := p.line(b.Head)
+		for _, a := range line {
+			if a.ID != p.Current && !slices.ContainsFunc(p.Log, func(r Reign) bool { return r.ID == a.ID }) {
+				delete(out, a.ID) // it was never the newest
+			}
+		}
+	}
 	return out
+}
+
+// OffUntil is a time before which all files of those snapshots were begun that a
+// rollback took off: whoever still holds such files must not commit them again
+// when the snapshots are forgotten and their files removed.
+func (p *Past) OffUntil(ids []int64) (at int64) {
+	reached := p.Reached()
+	for _, id := range ids {
+		if !reached[id] {
+			at = max(at, p.Snapshots[id].At+1000) // Iceberg has milliseconds
+		}
+	}
+	return at
 }
 
 // AsOf is the snapshot that was the newest at a time, 0 for the table before its

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"syscall"
@@ -24,59 +25,36 @@ const maxTries = 50
 // Append commits files and positions; see offline.Table for the contract and
 // the package comment for the steps.
 func (t *Table) Append(ctx context.Context, c *feature.Commit, files []offline.File) error {
-	what := "view " + t.view.ID() + " commit " + c.ID
-	unlock := t.acquire(ctx)
-	defer unlock()
-	var failed error // what the last attempt came back with, its outcome open
-	for try := 1; ; try++ {
-		now, err := t.load(ctx)
-		if err != nil {
-			return err
+	var at standing
+	settled := func(now *loaded) (landed bool, err error) {
+		if at, err = t.standingOf(now.meta); err != nil {
+			return false, err
 		}
-		at, err := t.standingOf(now.meta)
-		if err != nil {
-			return err
+		verdict, why := offline.Decide(at.positions, c)
+		if verdict == offline.Landed {
+			return true, nil
 		}
-		switch verdict, why := offline.Decide(at.positions, c); {
-		case verdict == offline.Landed:
-			return nil
-		case verdict == offline.Stale && madeBy(now.meta, c.ID):
-			return nil // landed, and others have moved on from there
+		switch made, stands := madeBy(now.meta, c.ID); {
+		case stands:
+			return true, nil // landed, and others have moved on from there
+		case made:
+			return false, offline.StaleError(t.view, c, "it has landed, and a rollback took it off the table")
 		case verdict == offline.Stale:
-			return offline.StaleError(t.view, c, why)
+			return false, offline.StaleError(t.view, c, why)
 		}
-		// The table stands where c starts. So an attempt that failed has not landed,
-		// and it failed either because the base moved, or for a reason that a retry
-		// at once would meet again.
-		if failed != nil && (!errors.Is(failed, table.ErrCommitFailed) || try > maxTries) {
-			return classify("iceberg.append", what, failed)
-		}
-		if failed != nil {
-			if err := pause(ctx, try); err != nil {
-				return err
-			}
-		}
-		if failed = t.attempt(ctx, now, at, c, files); failed == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return classify("iceberg.append", what, failed)
-		}
+		return false, offline.TooOld(t.view, "iceberg.append", c.ID, files, sweptOf(now.meta))
 	}
+	return t.land(ctx, "iceberg.append", "view "+t.view.ID()+" commit "+c.ID, settled, func(now *loaded, a *attempted) error {
+		return t.attempt(ctx, now, a, at, c, files)
+	})
 }
 
-func (t *Table) attempt(ctx context.Context, now *loaded, at standing, c *feature.Commit, files []offline.File) (err error) {
+func (t *Table) attempt(ctx context.Context, now *loaded, a *attempted, at standing, c *feature.Commit, files []offline.File) error {
 	next := standing{positions: offline.Advanced(at.positions, c), data: at.data}
 	if len(files) > 0 {
 		next.data = c.ID
 	}
-	try := &attempted{files: t.store.files}
-	defer func() {
-		if err != nil {
-			try.undo()
-		}
-	}()
-	tx := t.trying(now, try).NewTransaction()
+	tx := t.trying(now, a).NewTransaction()
 	if err := tx.AssertRefSnapshotID(table.MainBranch); err != nil {
 		return err
 	}
@@ -93,16 +71,14 @@ func (t *Table) attempt(ctx context.Context, now *loaded, at standing, c *featur
 			}
 			data[i] = d
 		}
-		summary := iceberg.Properties{
-			propCommit:    c.ID,
-			propPositions: standing{positions: summaryPositions(next.positions, c), data: c.ID}.encode(),
-		}
+		summary := iceberg.Properties{propCommit: c.ID}
+		maps.Copy(summary, summaryOf(next, c))
 		err := tx.AddDataFiles(ctx, data, summary, table.WithoutAutoNameMapping(), table.WithoutDuplicateCheck())
 		if err != nil {
 			return err
 		}
 	}
-	_, err = tx.Commit(ctx)
+	_, err := tx.Commit(ctx)
 	return err
 }
 

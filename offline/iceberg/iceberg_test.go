@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,5 +31,15 @@ func openerOn(t testing.TB, catalog, dir string) offlinetest.Open {
 func TestStore(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, newURL func(t testing.TB) string) {
 		offlinetest.Store(t, func(t *testing.T) offlinetest.Open { return openerOn(t, newURL(t), t.TempDir()) })
+	})
+}
+
+func TestHistory(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, newURL func(t testing.TB) string) {
+		steps := 100
+		if strings.Contains(t.Name(), "postgres") {
+			steps = 30
+		}
+		offlinetest.History(t, steps, func(t *testing.T) offlinetest.Open { return openerOn(t, newURL(t), t.TempDir()) })
 	})
 }

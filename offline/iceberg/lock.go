@@ -21,7 +21,7 @@ func (t *Table) acquire(ctx context.Context) (unlock func()) {
 		return func() {}
 	}
 	release := func() { <-t.lock }
-	f, err := openLock(filepath.Join(localPath(t.location), "metadata", "weir.lock"))
+	f, err := openLock(filepath.Join(localPath(t.location), "metadata", lockName))
 	if err != nil {
 		return release
 	}
@@ -43,6 +43,9 @@ func (t *Table) acquire(ctx context.Context) (unlock func()) {
 		release()
 	}
 }
+
+// lockName is the lock file, in the metadata folder.
+const lockName = "weir.lock"
 
 // lockPatience is the longest wait for the lock; a commit takes milliseconds.
 const lockPatience = 5 * time.Second

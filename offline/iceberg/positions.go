@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/apache/iceberg-go/table"
 
@@ -115,14 +116,27 @@ func (t *Table) standingOf(m table.Metadata) (standing, error) {
 		return s, nil
 	}
 	own, whole := nearest(m, current)
+	data, _ := ownData(own)
 	switch {
-	case own != nil && own.Summary.Properties[propCommit] != s.data:
-		return standing{}, t.foreign(offline.ErrRolledBack, fmt.Sprintf("its positions belong to commit %q, its newest snapshot of ours to %q",
-			s.data, own.Summary.Properties[propCommit]))
+	case own != nil && data != s.data:
+		return standing{}, t.foreign(offline.ErrRolledBack, fmt.Sprintf("its positions belong to commit %q, its newest snapshot of ours to %q", s.data, data))
 	case own == nil && whole && s.data != "":
 		return standing{}, t.foreign(offline.ErrRolledBack, fmt.Sprintf("its positions belong to commit %q, which no snapshot is from", s.data))
 	}
 	return s, nil
+}
+
+// ownData is the commit whose rows are the newest in a snapshot of ours: the one
+// that made it or, where a rewrite did, the one before that. False for other engines'.
+func ownData(s *table.Snapshot) (string, bool) {
+	if s == nil || s.Summary == nil {
+		return "", false
+	}
+	if id := s.Summary.Properties[propCommit]; id != "" {
+		return id, true
+	}
+	data, ok := s.Summary.Properties[propData]
+	return data, ok
 }
 
 // nearest is the newest snapshot of ours at or before s. Commits of other engines
@@ -130,7 +144,7 @@ func (t *Table) standingOf(m table.Metadata) (standing, error) {
 // not where older snapshots have expired.
 func nearest(m table.Metadata, s *table.Snapshot) (own *table.Snapshot, whole bool) {
 	for s != nil {
-		if s.Summary != nil && s.Summary.Properties[propCommit] != "" {
+		if _, ours := ownData(s); ours {
 			return s, false
 		}
 		if s.ParentSnapshotID == nil {
@@ -142,33 +156,33 @@ func nearest(m table.Metadata, s *table.Snapshot) (own *table.Snapshot, whole bo
 	return nil, false
 }
 
-// madeBy reports whether a snapshot of the table's history is from commit id.
-func madeBy(m table.Metadata, id string) bool {
-	for s := m.CurrentSnapshot(); s != nil; {
-		if s.Summary != nil && s.Summary.Properties[propCommit] == id {
+// reached reports whether the newest snapshot or one of its ancestors is such a one.
+func reached(m table.Metadata, such func(*table.Snapshot) bool) bool {
+	for s := m.CurrentSnapshot(); s != nil; s = m.SnapshotByID(*s.ParentSnapshotID) {
+		if such(s) {
 			return true
 		}
 		if s.ParentSnapshotID == nil {
-			return false
+			break
 		}
-		s = m.SnapshotByID(*s.ParentSnapshotID)
 	}
 	return false
 }
 
-// summaryPositions is what a snapshot's summary keeps: partitions of topics, and
-// of imports only those that this commit moved (a table may have thousands).
-func summaryPositions(at []feature.Position, c *feature.Commit) []feature.Position {
-	var out []feature.Position
-	for _, p := range at {
-		if p.Partition >= 0 || p.Commit == c.ID {
-			out = append(out, p)
-		}
+// madeBy tells whether a snapshot of the table is from commit id, and whether the
+// table still stands on it: a rollback may have taken it off.
+func madeBy(m table.Metadata, id string) (made, stands bool) {
+	is := func(s *table.Snapshot) bool { return s.Summary != nil && s.Summary.Properties[propCommit] == id }
+	if reached(m, is) {
+		return true, true
 	}
-	return out
+	if m.Properties()[propRollbacks] == "" {
+		return false, false
+	}
+	return slices.ContainsFunc(m.Snapshots(), func(s table.Snapshot) bool { return is(&s) }), false
 }
 
 func (t *Table) foreign(fault error, why string) error {
 	return feature.Errorf(feature.Invalid, "iceberg.load", "view "+t.view.ID(), "%w, something other than Weir has changed it: %s", fault, why).
-		WithHint("bring back the table's newest snapshot, or delete the view's table and ingest it again")
+		WithHint("bring back the table's newest snapshot; or take the one that it stands on now, positions and all: weir table rollback; or delete the view's table and ingest it again")
 }

@@ -42,7 +42,7 @@ func (t *Table) AllColumns() []offline.Column {
 	return columns(t.last.meta)
 }
 
-// Location is the table's folder as a file URI, for other engines and for upkeep.
+// Location is the table's folder as a URI, for other engines and for upkeep.
 func (t *Table) Location() string { return t.location }
 
 // Dir is the same as a path.
@@ -145,32 +145,6 @@ func (t *Table) evolve(ctx context.Context) error {
 	return nil
 }
 
-// Tag names a snapshot.
-func (t *Table) Tag(ctx context.Context, name string, snapshot int64) error {
-	what := "view " + t.view.ID() + " tag " + name
-	if name == "" || name == table.MainBranch {
-		return feature.Errorf(feature.Invalid, "iceberg.tag", what, "not a name for a tag")
-	}
-	return t.change(ctx, "iceberg.tag", func(now *loaded, tx *table.Transaction) (bool, error) {
-		if now.meta.SnapshotByID(snapshot) == nil {
-			return false, offline.NoVersion(t.view, offline.Version{Snapshot: snapshot})
-		}
-		for n, ref := range now.meta.Refs() {
-			switch {
-			case n != name:
-			case ref.SnapshotID == snapshot && ref.SnapshotRefType == table.TagRef:
-				return false, nil
-			default:
-				return false, feature.Errorf(feature.Conflict, "iceberg.tag", what, "it names snapshot %d already", ref.SnapshotID)
-			}
-		}
-		// A transaction has no call for tags, so the update goes to the swap directly.
-		_, _, err := swapper{t, now, &attempted{}}.CommitTable(ctx, table.Identifier{t.view.Meta.Project, t.view.Meta.Name},
-			nil, []table.Update{table.NewSetSnapshotRefUpdate(name, snapshot, table.TagRef, 0, 0, 0)})
-		return false, err
-	})
-}
-
 // Load returns the table at v.
 func (t *Table) Load(ctx context.Context, v offline.Version) (*offline.State, error) {
 	now, err := t.load(ctx)
@@ -184,13 +158,21 @@ func (t *Table) Load(ctx context.Context, v offline.Version) (*offline.State, er
 	snap, newest := now.meta.CurrentSnapshot(), true
 	if v != (offline.Version{}) {
 		snap, newest = nil, false
+		want := v.Snapshot
+		if v.At != 0 {
+			id, ok := t.pastOf(now.meta).AsOf(v.At)
+			if ok && id == 0 {
+				return &offline.State{}, nil
+			}
+			want = id
+		}
 		switch {
 		case v.Tag == "":
-			snap = now.meta.SnapshotByID(v.Snapshot)
+			snap = now.meta.SnapshotByID(want)
 		case v.Tag != table.MainBranch:
 			snap = now.meta.SnapshotByName(v.Tag)
 		}
-		if snap == nil || v.Snapshot != 0 && snap.SnapshotID != v.Snapshot {
+		if snap == nil || want != 0 && snap.SnapshotID != want {
 			return nil, offline.NoVersion(t.view, v)
 		}
 	}
@@ -209,7 +191,7 @@ func (t *Table) Load(ctx context.Context, v offline.Version) (*offline.State, er
 		}
 	}
 	st.Snapshot, st.CommittedAt = snap.SnapshotID, snap.TimestampMs*1000
-	if st.Files, err = t.filesOf(now.meta, snap, newest); err != nil {
+	if st.Files, err = t.filesOf(ctx, now.meta, snap, newest); err != nil {
 		return nil, err
 	}
 	for _, f := range st.Files {
@@ -218,39 +200,51 @@ func (t *Table) Load(ctx context.Context, v offline.Version) (*offline.State, er
 	return st, nil
 }
 
-// filesOf lists the data files of a snapshot. Manifests never change, so those
-// of the newest state are kept decoded.
-func (t *Table) filesOf(m table.Metadata, snap *table.Snapshot, keep bool) ([]offline.File, error) {
-	what := fmt.Sprintf("view %s snapshot %d", t.view.ID(), snap.SnapshotID)
-	list, err := snap.Manifests(t.store.files)
-	if err != nil {
-		return nil, classify("iceberg.load", what, err)
-	}
-	read := map[string][]offline.File{}
+// filesOf lists the data files of a snapshot.
+func (t *Table) filesOf(ctx context.Context, m table.Metadata, snap *table.Snapshot, keep bool) ([]offline.File, error) {
+	list, files, err := t.manifestsOf(ctx, m, snap, keep)
 	var out []offline.File
 	for _, mf := range list {
+		out = append(out, files[mf.FilePath()]...)
+	}
+	return out, err
+}
+
+// manifestsOf lists the manifests of a snapshot and the data files in each.
+// Manifests never change, so those of the newest state are kept decoded.
+func (t *Table) manifestsOf(ctx context.Context, m table.Metadata, snap *table.Snapshot, keep bool) ([]iceberg.ManifestFile, map[string][]offline.File, error) {
+	what := fmt.Sprintf("view %s snapshot %d", t.view.ID(), snap.SnapshotID)
+	from := t.store.files.with(ctx)
+	list, err := snap.Manifests(from)
+	if err != nil {
+		return nil, nil, classify("iceberg.load", what, err)
+	}
+	read := map[string][]offline.File{}
+	for _, mf := range list {
 		if mf.ManifestContent() != iceberg.ManifestContentData {
-			return nil, feature.Errorf(feature.Unsupported, "iceberg.load", what, "another engine has left delete files").
-				WithHint("let that engine rewrite the data files (rewrite_data_files), or set its write.delete.mode to copy-on-write")
+			if mf.HasAddedFiles() || mf.HasExistingFiles() {
+				return nil, nil, feature.Errorf(feature.Unsupported, "iceberg.load", what, "another engine has left delete files").
+					WithHint("let that engine rewrite the data files (rewrite_data_files), or set its write.delete.mode to copy-on-write")
+			}
+			continue
 		}
 		t.mu.Lock()
 		fs, ok := t.manifests[mf.FilePath()]
 		t.mu.Unlock()
 		if !ok {
-			for e, err := range mf.Entries(t.store.files, true) {
+			for e, err := range mf.Entries(from, true) {
 				if err != nil {
-					return nil, classify("iceberg.load", what, err)
+					return nil, nil, classify("iceberg.load", what, err)
 				}
 				fs = append(fs, fileOf(m, e.DataFile()))
 			}
 		}
 		read[mf.FilePath()] = fs
-		out = append(out, fs...)
 	}
 	if keep {
 		t.mu.Lock()
 		t.manifests = read
 		t.mu.Unlock()
 	}
-	return out, nil
+	return list, read, nil
 }

@@ -14,3 +14,10 @@ func TestStore(t *testing.T) {
 		return func() offline.Store { return s }
 	})
 }
+
+func TestHistory(t *testing.T) {
+	offlinetest.History(t, 300, func(t *testing.T) offlinetest.Open {
+		s := memory.Open()
+		return func() offline.Store { return s }
+	})
+}

@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,7 +16,7 @@ const emptied = "delete"
 
 // past is the history; under mu, like all that follows in lower case.
 func (t *shared) past() *offline.Past {
-	p := &offline.Past{Snapshots: map[int64]offline.Ancestor{}, Log: t.log, Pinned: map[int64]bool{},
+	p := &offline.Past{Snapshots: map[int64]offline.Ancestor{}, Log: t.log, Pinned: map[int64]bool{}, Rollbacks: t.rollbacks,
 		Moves: func(id int64) (*offline.Moves, error) { return t.snaps[id].moves, nil }}
 	if t.current != nil {
 		p.Current = t.current.state.Snapshot
@@ -193,6 +194,7 @@ func (t *table) Expire(ctx context.Context, o offline.ExpireOptions) (done offli
 	if o.DryRun || len(going) == 0 {
 		return done, nil
 	}
+	t.swept = max(t.swept, t.past().OffUntil(slices.Collect(maps.Keys(going))))
 	for id := range going {
 		delete(t.snaps, id)
 	}
