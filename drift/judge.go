@@ -58,13 +58,13 @@ func Monitored(m *feature.Monitor) []feature.Field {
 func judge(m *feature.Monitor, alpha float64, f feature.Field, ref, window *Profile) Result {
 	shape := ShapeOf(f.Type)
 	out := Result{Name: f.Name}
-	cur := window.Sketch(f.Name)
+	cur := window.Sketch(f.Stored())
 	if cur == nil {
 		cur = NewSketch(shape)
 	}
 	out.Count, out.Nulls = cur.Count, cur.Nulls
-	base := ref.Sketch(f.Name)
-	if base == nil {
+	base := ref.Sketch(f.Stored())
+	if base == nil && f.Column == "" {
 		// A snapshot of a service names a feature so where two views have one of the name.
 		base = ref.Sketch(m.View + "__" + f.Name)
 	}

@@ -16,7 +16,8 @@ type Profile struct {
 	Features []Named // by name, ascending
 }
 
-// Named is a feature's sketch.
+// Named is a feature's sketch. In windows, deltas and references the name is what the
+// feature's values are kept under (feature.Field.Stored), so that they outlive a rename.
 type Named struct {
 	Name string
 	*Sketch
@@ -55,6 +56,27 @@ func (p *Profile) Merge(o *Profile) {
 		// Shapes are equal now, the only thing Merge refuses.
 		_ = s.Merge(f.Sketch)
 	}
+}
+
+// renamed gives the profile with other names for its features; one that has the
+// name that another gets is left out.
+func (p *Profile) renamed(names map[string]string) *Profile {
+	out := &Profile{Rows: p.Rows}
+	for _, f := range p.Features {
+		if to, ok := names[f.Name]; ok {
+			at, _ := out.find(to)
+			out.Features = slices.Insert(out.Features, at, Named{to, f.Sketch})
+		}
+	}
+	for _, f := range p.Features {
+		if _, ok := names[f.Name]; ok {
+			continue
+		}
+		if at, taken := out.find(f.Name); !taken {
+			out.Features = slices.Insert(out.Features, at, f)
+		}
+	}
+	return out
 }
 
 // Size is about how many bytes of memory the profile takes.

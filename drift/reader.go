@@ -88,7 +88,13 @@ func (r *Reader) Windows(ctx context.Context, m *feature.Monitor, limit int) ([]
 			w.Features = w.Verdict.Features
 		case w.Profile != nil:
 			for _, f := range w.Profile.Features {
-				w.Features = append(w.Features, Result{Name: f.Name, Outcome: CountedOnly, Count: f.Count, Nulls: f.Nulls})
+				name := f.Name
+				if m.ViewOf != nil {
+					if at := m.ViewOf.Stored(name); at >= 0 {
+						name = m.ViewOf.Features[at].Name
+					}
+				}
+				w.Features = append(w.Features, Result{Name: name, Outcome: CountedOnly, Count: f.Count, Nulls: f.Nulls})
 			}
 		}
 		w.Profile = nil

@@ -10,9 +10,10 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// References gives the profiles that were made while snapshots were created (by a Profiler).
+// References gives the profiles that were made while snapshots were created (by a
+// Profiler), and which features the names in them are.
 type References interface {
-	SnapshotProfile(ctx context.Context, project, id string) ([]byte, error)
+	SnapshotProfile(ctx context.Context, project, id string) ([]byte, []feature.SnapshotColumn, error)
 }
 
 // History reads a view's table: rows with from <= event time < to, in any
@@ -70,20 +71,33 @@ func (w *Watch) reference(ctx context.Context, m *feature.Monitor, past func(int
 func (w *Watch) build(ctx context.Context, m *feature.Monitor, past func(int64) bool) ([]byte, error) {
 	r := m.Reference
 	if r.Snapshot != "" {
-		b, err := w.references.SnapshotProfile(ctx, m.Meta.Project, r.Snapshot)
+		b, columns, err := w.references.SnapshotProfile(ctx, m.Meta.Project, r.Snapshot)
 		if err != nil {
 			return nil, feature.Errorf(feature.KindOf(err), "drift.reference", "snapshot "+r.Snapshot, "%w", err).
 				WithHint("monitor %s compares with it: create it, or name another in its reference", m.ID())
 		}
-		return b, nil
+		names := map[string]string{}
+		for _, c := range columns {
+			if c.View == m.View && c.Column != "" {
+				names[c.Name] = c.Column
+			}
+		}
+		if len(names) == 0 {
+			return b, nil
+		}
+		p := new(Profile)
+		if err := p.UnmarshalBinary(b); err != nil {
+			return nil, err
+		}
+		return p.renamed(names).MarshalBinary()
 	}
 	to := r.To.UnixMicro()
 	if !past(to) {
 		return nil, nil
 	}
-	columns := make([]string, len(m.ViewOf.Features))
+	columns, names := make([]string, len(m.ViewOf.Features)), map[string]string{}
 	for i, f := range m.ViewOf.Features {
-		columns[i] = f.Name
+		columns[i], names[f.Name] = f.Name, f.Stored()
 	}
 	pr := NewProfiler(columns...)
 	if err := w.history.Scan(ctx, m.ViewOf, r.From.UnixMicro(), to, columns, pr.Batch); err != nil {
@@ -93,7 +107,7 @@ func (w *Watch) build(ctx context.Context, m *feature.Monitor, past func(int64) 
 		w.log.Warn("the monitor's reference has no rows: nothing can be judged", "monitor", m.ID(), "view", m.View, "from", r.From, "to", r.To)
 		return nil, errEmptyReference
 	}
-	return pr.Finish()
+	return pr.Profile().renamed(names).MarshalBinary()
 }
 
 // errEmptyReference tells that a range of time is over and had no rows.

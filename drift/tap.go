@@ -17,7 +17,8 @@ import (
 // view's monitors. It satisfies ingest.Sink.
 //
 // Two invariants. A row is folded once: each partition remembers the offset it
-// has come to and skips what lies below. A fold counts once: what was cut for a
+// has come to and skips what lies below; so does the store, because what is counted
+// stays counted when the table is rolled back, and comes again. A fold counts once: what was cut for a
 // commit is staged under the commit's id before the commit, and merged by the
 // store when it has landed; what did not land is dropped there.
 //
@@ -67,6 +68,7 @@ type partition struct {
 	mu       sync.Mutex
 	next     int64 // rows below are folded, or were before this worker
 	known    bool  // next was told by Assign
+	counted  int64 // rows below are in the windows, also where the table was rolled back below it
 	maxEvent int64
 	any      bool
 	folds    map[foldKey]*fold
@@ -164,6 +166,7 @@ func (t *Tap) Buffered() int64 { return t.bytes.Load() }
 // Assign implements ingest.Sink. Commits of this Tap that name the partitions and whose
 // outcome was unknown are decided by where the table stands.
 func (t *Tap) Assign(ctx context.Context, at []feature.Position) error {
+	counted := map[part]int64{}
 	if t.watched() {
 		// A commit of our own whose outcome was unknown: it has landed, and should the
 		// store have taken it for dead, it is still here.
@@ -176,6 +179,13 @@ func (t *Tap) Assign(ctx context.Context, at []feature.Position) error {
 		}
 		if err := t.store.Assign(ctx, t.view, at, t.opt.Now()); err != nil {
 			return err
+		}
+		all, err := t.store.Progress(ctx, t.view)
+		if err != nil {
+			return err
+		}
+		for _, p := range all {
+			counted[part{p.TopicID, p.Partition}] = p.Next
 		}
 		t.settled()
 	}
@@ -195,7 +205,8 @@ func (t *Tap) Assign(ctx context.Context, at []feature.Position) error {
 			t.landed[partOf(p)] = Mark{TopicID: p.TopicID, Partition: p.Partition, Next: p.Next, Drained: true}
 		}
 		t.forget(partOf(p))
-		t.parts[partOf(p)] = &partition{next: p.Next, known: true}
+		from := max(p.Next, counted[partOf(p)])
+		t.parts[partOf(p)] = &partition{next: from, known: true, counted: from}
 	}
 	return nil
 }
@@ -274,7 +285,7 @@ func (p *partition) bind(pl *plan, v *feature.View) {
 		cols := make([]int, len(to.fields))
 		for i, f := range to.fields {
 			cols[i] = -1
-			if at := v.Feature(f.Name); at >= 0 {
+			if at := v.Stored(f.Stored()); at >= 0 {
 				cols[i] = len(v.Keys) + at
 			}
 		}
@@ -429,7 +440,7 @@ func (t *Tap) build(commit string, x *cut) *Staged {
 		}
 		one := Profile{Rows: f.rows}
 		for n, sk := range f.sketches {
-			one.Features = append(one.Features, Named{f.key.to.fields[n].Name, sk})
+			one.Features = append(one.Features, Named{f.key.to.fields[n].Stored(), sk})
 		}
 		if !ok { // nobody else has the cut's sketches: no copy is needed
 			slices.SortFunc(one.Features, func(a, b Named) int { return strings.Compare(a.Name, b.Name) })
@@ -514,9 +525,9 @@ func (t *Tap) Discard(c *feature.Commit) {
 	}
 	for i := range c.Advances {
 		k := partOf(c.Advances[i].To)
-		if t.parts[k] != nil {
+		if p := t.parts[k]; p != nil {
 			t.forget(k)
-			t.parts[k] = &partition{next: c.Advances[i].From.Next, known: true}
+			t.parts[k] = &partition{next: max(c.Advances[i].From.Next, p.counted), known: true, counted: p.counted}
 		}
 	}
 }

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	arrowmem "github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
@@ -38,6 +41,7 @@ type house struct {
 	at      map[part]feature.Position
 	table   []*feature.Batch
 	profile map[string][]byte
+	columns []feature.SnapshotColumn // of all of them
 	commits int
 	log     bytes.Buffer
 }
@@ -74,21 +78,24 @@ func (h *house) newWatch() *drift.Watch {
 	})
 }
 
-func (h *house) SnapshotProfile(_ context.Context, project, id string) ([]byte, error) {
+func (h *house) SnapshotProfile(_ context.Context, project, id string) ([]byte, []feature.SnapshotColumn, error) {
 	if b, ok := h.profile[project+"/"+id]; ok {
-		return b, nil
+		return b, h.columns, nil
 	}
-	return nil, feature.Errorf(feature.NotFound, "test.snapshot", id, "there is none")
+	return nil, nil, feature.Errorf(feature.NotFound, "test.snapshot", id, "there is none")
 }
 
 func (h *house) Scan(_ context.Context, v *feature.View, from, to int64, columns []string, fn func(*feature.Batch) error) error {
-	require.Equal(h.t, []string{"num", "whole", "cat", "flag", "at"}, columns)
+	require.Len(h.t, columns, 5)
+	for i, f := range h.view.Features {
+		require.Equal(h.t, f.Name, columns[i])
+	}
 	for _, b := range h.table {
 		// Rows outside the range are left out as a table scan leaves them out.
 		for i := 0; i < b.Len(); i++ {
 			if b.EventTime[i] >= from && b.EventTime[i] < to {
 				one := *b
-				one.Rows = b.Rows.NewSlice(int64(i), int64(i+1))
+				one.Rows = asView(v, b).NewSlice(int64(i), int64(i+1))
 				one.Offsets, one.EventTime, one.KnownTime = b.Offsets[i:i+1], b.EventTime[i:i+1], b.KnownTime[i:i+1]
 				if b.Tombstone != nil {
 					one.Tombstone = b.Tombstone[i : i+1]
@@ -100,6 +107,19 @@ func (h *house) Scan(_ context.Context, v *feature.View, from, to int64, columns
 		}
 	}
 	return nil
+}
+
+// asView gives rows as a table gives them to a view of another version.
+func asView(v *feature.View, b *feature.Batch) arrow.RecordBatch {
+	cols := append([]arrow.Array{}, b.Rows.Columns()[:len(v.Keys)]...)
+	for _, f := range v.Features {
+		if at := b.View.Stored(f.Stored()); at >= 0 {
+			cols = append(cols, b.Rows.Column(len(v.Keys)+at))
+		} else {
+			cols = append(cols, array.MakeArrayOfNull(arrowmem.DefaultAllocator, f.Type.Arrow(), b.Len()))
+		}
+	}
+	return array.NewRecordBatch(v.Schema(), cols, int64(b.Len()))
 }
 
 // rows are n events spread over window number w, num around mean.

@@ -123,6 +123,7 @@ func (s *Snapshots) Create(ctx context.Context, req CreateRequest, sink func(arr
 		v := req.Service.Views[col.View]
 		c.Columns = append(c.Columns, feature.SnapshotColumn{
 			Name: col.Name, View: v.Meta.Name, Type: v.Features[col.Feature].Type, Nulls: c.Join.Nulls[i],
+			Column: v.Features[col.Feature].Column,
 		})
 	}
 	if req.Profiler != nil {

@@ -37,4 +37,6 @@ type SnapshotColumn struct {
 	View  string `json:"view"`
 	Type  Type   `json:"type"`
 	Nulls int64  `json:"nulls"`
+	// Column is Field.Column of the feature: the name may have another one since.
+	Column string `json:"column,omitempty"`
 }

@@ -186,16 +186,9 @@ func (s *Snapshots) Verify(stream weirv1.SnapshotService_VerifyServer) error {
 	if err != nil {
 		return err
 	}
-	cat, err := s.Registry.Current(ctx)
+	svc, err := s.Registry.SnapshotService(ctx, x)
 	if err != nil {
 		return err
-	}
-	svc, err := cat.Service(x.Project, x.Service)
-	if err != nil {
-		return err
-	}
-	if svc.Version != x.ServiceVersion {
-		return feature.Errorf(feature.Unsupported, "snapshot.verify", "snapshot "+x.ID, "it was made with version %d of service %s, which is at version %d now", x.ServiceVersion, x.Service, svc.Version)
 	}
 	var open offline.CreateRequest
 	closeAll, err := s.open(ctx, svc, &open)

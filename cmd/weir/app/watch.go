@@ -38,9 +38,11 @@ func (a *App) startDrift() (service, error) {
 // profiles gives the monitors the profiles of snapshots.
 type profiles struct{ a *App }
 
-func (p profiles) SnapshotProfile(ctx context.Context, project, id string) ([]byte, error) {
-	if _, err := p.a.definition.Snapshot(ctx, project, id); err != nil {
-		return nil, err
+func (p profiles) SnapshotProfile(ctx context.Context, project, id string) ([]byte, []feature.SnapshotColumn, error) {
+	s, err := p.a.definition.Snapshot(ctx, project, id)
+	if err != nil {
+		return nil, nil, err
 	}
-	return p.a.definition.SnapshotProfile(ctx, id)
+	b, err := p.a.definition.SnapshotProfile(ctx, id)
+	return b, s.Columns, err
 }
