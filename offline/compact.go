@@ -59,14 +59,16 @@ func Compact(ctx context.Context, t Table, o CompactOptions) (Compacted, error) 
 	if err := o.Config.Validate(); err != nil {
 		return Compacted{}, &feature.Error{Kind: feature.Invalid, Op: opCompact, What: "view " + t.View().ID(), Err: err}
 	}
-	return compact(ctx, t, o, o.Config.Compact.Memory/int64(o.Config.Compact.Merges)/2, windowRows)
+	memory := o.Config.Compact.Memory / int64(o.Config.Compact.Merges) / 2
+	return compact(ctx, t, o, memory, memory, windowRows)
 }
 
-func compact(ctx context.Context, t Table, o CompactOptions, memory, window int64) (Compacted, error) {
+// compact plans for merges that may hold so much in memory, and makes merges that hold so much.
+func compact(ctx context.Context, t Table, o CompactOptions, planned, memory, window int64) (Compacted, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &compactor{table: t, opt: o, memory: memory, window: window, log: o.Log.With("view", t.View().ID()), days: map[int32]bool{}, unsorted: map[string]bool{}, left: map[string]bool{}}
+	c := &compactor{table: t, opt: o, planned: planned, memory: memory, window: window, log: o.Log.With("view", t.View().ID()), days: map[int32]bool{}, unsorted: map[string]bool{}, left: map[string]bool{}}
 	err := c.run(ctx)
 	c.done.Days = len(c.days)
 	if ctx.Err() != nil {
@@ -77,10 +79,10 @@ func compact(ctx context.Context, t Table, o CompactOptions, memory, window int6
 
 // compactor is one call of Compact.
 type compactor struct {
-	table          Table
-	opt            CompactOptions
-	log            *slog.Logger
-	memory, window int64 // of each merger
+	table                   Table
+	opt                     CompactOptions
+	log                     *slog.Logger
+	planned, memory, window int64 // of each merger
 
 	mu       sync.Mutex
 	done     Compacted
@@ -106,7 +108,7 @@ func (c *compactor) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		plan := planCompaction(c.files(st), c.opt.Config.Compact, shape.rowBytes(), c.memory)
+		plan := planCompaction(c.files(st), c.opt.Config.Compact, shape.rowBytes(), c.planned)
 		if c.opt.DryRun {
 			for _, p := range plan {
 				c.count(p, nil)

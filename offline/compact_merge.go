@@ -24,6 +24,7 @@ type merger struct {
 	in, out fingerprint
 	nulls   []int64 // by column: read, less those written
 	free    [][]columnData
+	whole   []byte // the file that is being read
 
 	src     []uint16 // by row of the group: its input
 	pos     []uint32 // by input, one after the other: rows of the group

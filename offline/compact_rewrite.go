@@ -166,7 +166,7 @@ func (in *mergeInput) days() []*mergeInput {
 func (m *merger) open(ctx context.Context, f File, whole bool) (*rowReader, error) {
 	t := m.table
 	if whole && f.Bytes <= wholeBytes {
-		t = wholeFiles{t}
+		t = wholeFiles{t, &m.whole}
 	}
 	d, err := openData(ctx, t, f.Path)
 	if err != nil {
@@ -199,8 +199,12 @@ func (r *rowReader) width() int64 {
 // store answers one call for all columns sooner than one for each.
 const wholeBytes = 16 << 20
 
-// wholeFiles is a table whose files are read into memory when they are opened.
-type wholeFiles struct{ Table }
+// wholeFiles is a table whose files are read into memory when they are opened,
+// one after the other into the same.
+type wholeFiles struct {
+	Table
+	memory *[]byte
+}
 
 func (t wholeFiles) Open(ctx context.Context, path string) (FileReader, error) {
 	r, err := t.Table.Open(ctx, path)
@@ -208,7 +212,8 @@ func (t wholeFiles) Open(ctx context.Context, path string) (FileReader, error) {
 		return nil, err
 	}
 	defer r.Close()
-	b := make([]byte, r.Size())
+	*t.memory = sized(*t.memory, int(r.Size()))
+	b := *t.memory
 	if n, err := r.ReadAt(b, 0); n < len(b) {
 		if err == nil || errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF

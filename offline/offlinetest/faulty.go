@@ -39,6 +39,10 @@ func (f *Faulty) Append(ctx context.Context, c *feature.Commit, files []offline.
 	return f.try("append", func() error { return f.Table.Append(ctx, c, files) })
 }
 
+func (f *Faulty) Replace(ctx context.Context, r *offline.Rewrite) error {
+	return f.try("replace", func() error { return f.Table.Replace(ctx, r) })
+}
+
 func (f *Faulty) Create(ctx context.Context, name string) (w offline.FileWriter, err error) {
 	before, after := f.Fail()
 	if before {
