@@ -133,15 +133,16 @@ type Progress struct {
 	Updated    int64
 }
 
-// Apply moves the progress by a mark.
+// Apply moves the progress by a mark. It never goes back: after a rollback of the table
+// events come again that are counted.
 func (p *Progress) Apply(m *Mark, now int64) {
-	if p.Updated == 0 || m.Next != p.Next || m.Drained != p.Drained || p.Since > now {
+	if p.Updated == 0 || m.Next > p.Next || m.Drained != p.Drained || p.Since > now {
 		p.Since = now
 	}
 	if m.Any && (!p.Any || m.MaxEvent > p.MaxEvent) {
 		p.MaxEvent, p.Any = m.MaxEvent, true
 	}
-	p.Next = m.Next
+	p.Next = max(p.Next, m.Next)
 	p.Drained = m.Drained
 	p.Final = p.Final || m.Final
 	p.Partitions = max(p.Partitions, m.Partitions)

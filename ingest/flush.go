@@ -30,7 +30,8 @@ func (p *Pipeline) flushLoop(ctx, flushing context.Context) {
 		}
 		p.refreshEnds(ctx)
 		var gone error // the rows in hand are committed before they are all that is left of a topic
-		if time.Since(looked) >= lookAtTopic {
+		look := time.Since(looked) >= lookAtTopic
+		if look {
 			looked = time.Now()
 			if err := p.sameTopic(ctx); err != nil && feature.KindOf(err) != feature.Unavailable && ctx.Err() == nil {
 				gone = err
@@ -38,6 +39,9 @@ func (p *Pipeline) flushLoop(ctx, flushing context.Context) {
 		}
 		p.flushMu.lock()
 		err := p.flush(flushing, nil, 0)
+		if err == nil && gone == nil && look {
+			gone = p.wentBack(flushing)
+		}
 		p.flushMu.unlock()
 		if gone != nil {
 			p.fail(gone)
@@ -48,7 +52,8 @@ func (p *Pipeline) flushLoop(ctx, flushing context.Context) {
 	}
 }
 
-// lookAtTopic is how often a pipeline looks whether its topic is still there and the same.
+// lookAtTopic is how often a pipeline looks whether its topic is still there and
+// the same, and its tables where it left them.
 const lookAtTopic = 10 * time.Second
 
 // finish is the end of Run: what was processed is committed, and nothing after it.

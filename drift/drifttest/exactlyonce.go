@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -16,7 +17,24 @@ import (
 )
 
 // table is the truth of a view's positions, as an offline table keeps it.
-type table struct{ at map[int32]feature.Position }
+type table struct {
+	at   map[int32]feature.Position
+	past []map[int32]feature.Position // as it stood before each commit
+}
+
+// rollback sets the table back to where it stood once. A partition that it did not
+// know then begins anew: a worker's first commit of one has no rows, so nobody has
+// any that could land on top of that.
+func (t *table) rollback(r *rand.Rand, id string) {
+	if len(t.past) == 0 {
+		return
+	}
+	was := t.past[r.IntN(len(t.past))]
+	for p, at := range t.at {
+		at.Next, at.Commit = was[p].Next, id
+		t.at[p] = at
+	}
+}
 
 func (t *table) commit(c *feature.Commit) bool {
 	landed := true
@@ -33,6 +51,7 @@ func (t *table) commit(c *feature.Commit) bool {
 			return false
 		}
 	}
+	t.past = append(t.past, maps.Clone(t.at))
 	for _, a := range c.Advances {
 		t.at[a.To.Partition] = a.To
 	}
@@ -83,8 +102,9 @@ func (f *flaky) Assign(ctx context.Context, v string, at []feature.Position, now
 }
 
 // ExactlyOnce proves, for a number of random runs, that any interleaving of writes, cuts, stages, landings,
-// settlements, errors, crashes, rebalances and workers that do not know that
-// they lost their partitions leaves every window with exactly the log's rows.
+// settlements, errors, crashes, rebalances, rollbacks of the table and workers that do not know that
+// they lost their partitions leaves every window with exactly the log's rows. Before
+// a rollback, workers that live settle what has landed.
 func ExactlyOnce(t *testing.T, runs, steps int, open func() drift.Store) {
 	seed := rand.Uint64()
 	for i := range runs {
@@ -255,6 +275,16 @@ func exactlyOnce(t *testing.T, seed uint64, store drift.Store, steps int) {
 	for range steps {
 		if r.IntN(40) == 0 {
 			rebalance()
+		}
+		if r.IntN(80) == 0 {
+			for _, w := range workers {
+				if w.stage == 2 && w.commit != nil {
+					until(func() error { return w.tap.Settle(ctx, w.commit) })
+					w.commit = nil
+				}
+			}
+			commits++
+			tab.rollback(r, fmt.Sprintf("rollback%d", commits))
 		}
 		step(workers[r.IntN(len(workers))], r.IntN(12))
 	}

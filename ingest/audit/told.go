@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/internal/kafkalog"
+	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -48,7 +49,8 @@ func (r *run) told(ctx context.Context) ([]feature.Position, error) {
 }
 
 // behind finds partitions on which the table stands behind what was told of it
-// before it was looked at. A table never goes back by itself.
+// before it was looked at. A table never goes back by itself; where Weir was asked to
+// roll it back, it reads on from there.
 func (r *run) behind(told []feature.Position) {
 	worst := map[partKey]feature.Position{}
 	for _, t := range told {
@@ -64,7 +66,7 @@ func (r *run) behind(told []feature.Position) {
 			at = p.at.Next
 			stands = fmt.Sprintf("stands at %d", at)
 		}
-		if t.Next > at {
+		if t.Next > at && !offline.WentBack(r.undone.rollbacks, t, at) {
 			r.found.thing(Difference{Kind: RolledBack, Topic: t.Topic, TopicID: t.TopicID, Partition: t.Partition, First: at, Last: t.Next - 1, Count: t.Next - at,
 				Detail: fmt.Sprintf("the table %s, and it stood at %d when that was told to its consumer group: it was set back, or dropped", stands, t.Next)})
 		}

@@ -97,6 +97,32 @@ func (b *bucket) add(i int64) bool {
 	return true
 }
 
+// Remove takes an offset out and reports whether it was in the set.
+func (s *Set) Remove(offset int64) bool {
+	b := s.buckets[offset/Bucket]
+	if b == nil {
+		return false
+	}
+	i := offset % Bucket
+	if b.bits != nil {
+		if !b.bits.Has(i) {
+			return false
+		}
+		b.bits[i>>6] &^= 1 << (i & 63)
+	} else {
+		at, found := slices.BinarySearch(b.few, uint16(i))
+		if !found {
+			return false
+		}
+		b.few = slices.Delete(b.few, at, at+1)
+	}
+	s.n--
+	if b.n--; b.n == 0 {
+		delete(s.buckets, offset/Bucket)
+	}
+	return true
+}
+
 // Has reports whether the offset is in the set.
 func (s *Set) Has(offset int64) bool {
 	b := s.buckets[offset/Bucket]

@@ -55,6 +55,13 @@ func TestSet(t *testing.T) {
 		for range s.All() {
 			break // stopping early is fine
 		}
+		for range 500 { // also what is not there
+			x := r.Int64N(c.upto)
+			require.Equal(t, m[x], s.Remove(x))
+			delete(m, x)
+			require.False(t, s.Has(x))
+		}
+		require.EqualValues(t, len(m), s.Len())
 		var bits offsets.Bits
 		for _, n := range append(s.Buckets(), 77) {
 			s.Read(n, &bits)

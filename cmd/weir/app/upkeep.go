@@ -100,7 +100,16 @@ func (a *App) checkOnline(ctx context.Context, v *feature.View, t offline.Table,
 	if err != nil {
 		return nil, err
 	}
+	var rollbacks []offline.RolledBack
+	if len(res.RolledBack) > 0 {
+		if rollbacks, err = t.Rollbacks(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for _, r := range res.RolledBack {
+		if offline.WentBack(rollbacks, feature.Position{TopicID: r.At.TopicID, Partition: r.At.Partition, Next: r.Settled}, r.At.Next) {
+			continue // on its way back to where it was
+		}
 		found(audit.Difference{Kind: audit.RolledBack, Topic: r.At.Topic, TopicID: r.At.TopicID, Partition: r.At.Partition,
 			First: r.At.Next, Last: r.Settled - 1, Count: max(1, r.Settled-r.At.Next),
 			Detail: fmt.Sprintf("the table stands at %d; the online store was told of %d", r.At.Next, r.Settled)})
