@@ -3,6 +3,7 @@ package ingest
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 )
 
@@ -32,6 +33,9 @@ type Config struct {
 	// before others take its partitions. The broker bounds it (6s to 30min unless
 	// its group.min.session.timeout.ms and group.max.session.timeout.ms say otherwise).
 	SessionTimeout time.Duration `koanf:"session_timeout"`
+	// ImportFolders are the folders of this machine from which files may be brought
+	// in by name (weir import --on-server), with all below them; none when empty.
+	ImportFolders []string `koanf:"import_folders"`
 }
 
 // DefaultConfig is what holds where nothing is configured.
@@ -71,6 +75,11 @@ func (c Config) Validate() error {
 	positive("catch_up", c.CatchUp)
 	if c.MemoryLimit < c.FlushBytes {
 		errs = append(errs, fmt.Errorf("ingest.memory_limit: must be at least flush_bytes, %d (got %d)", c.FlushBytes, c.MemoryLimit))
+	}
+	for _, f := range c.ImportFolders {
+		if !filepath.IsAbs(f) {
+			errs = append(errs, fmt.Errorf("ingest.import_folders: must be absolute paths (got %q)", f))
+		}
 	}
 	if c.RecreatedTopic != "stop" && c.RecreatedTopic != "start" {
 		errs = append(errs, fmt.Errorf("ingest.recreated_topic: must be stop or start (got %q)", c.RecreatedTopic))

@@ -31,6 +31,10 @@ type ImportConfig struct {
 	Log        *slog.Logger
 	Metrics    *Metrics
 	Now        func() time.Time // the recorded start of an import; time.Now when nil
+	// Ledger remembers finished imports; one that forgets when the process ends when nil.
+	Ledger *Ledger
+	// Positions tells where a view's table stands; for Imported.
+	Positions func(ctx context.Context, v *feature.View) ([]feature.Position, error)
 }
 
 // Importer brings files in: each row is turned into an event and takes the
@@ -50,6 +54,9 @@ func NewImporter(c ImportConfig) *Importer {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Ledger == nil {
+		c.Ledger, _ = OpenLedger("")
+	}
 	return &Importer{ImportConfig: c, busy: map[string]chan struct{}{}}
 }
 
@@ -60,6 +67,11 @@ type ImportRequest struct {
 	Name          string         // what people call it
 	Format        tabular.Format // "" goes by Name
 	NullValues    []string       // in addition to the source's
+	ID            string         // that the content must have, as ImportResult; any when empty
+	DryRun        bool           // judge the rows and write nothing anywhere
+	// Unchanged, where set, is asked before each commit: an error says that the
+	// content at Path is not what it was, and ends the import.
+	Unchanged func() error
 }
 
 // ImportProgress is how far an import is.
@@ -77,6 +89,8 @@ type ImportResult struct {
 	ID      string           // hex of the first half of the content's SHA-256
 	Started int64            // when the first import of this content began, microseconds UTC
 	Rules   map[string]int64 // how many of the rows held back by this attempt failed each rule
+
+	changed bool // the content is not what it was
 }
 
 // Import takes a file in. progress may be nil.
@@ -101,6 +115,15 @@ func (im *Importer) Import(ctx context.Context, req ImportRequest, progress func
 		return res, err
 	}
 	res.ID, res.TotalBytes = fmt.Sprintf("%x", id[:]), total
+	if req.ID != "" && req.ID != res.ID {
+		res.changed = true
+		return res, feature.Errorf(feature.Conflict, "ingest.import", req.Name, "the content that arrived is not what was announced: the file was written to meanwhile").
+			WithHint("import it again once nobody writes to it")
+	}
+	if req.DryRun {
+		err := im.dryRun(ctx, cat, v, req, format, &res, progress)
+		return res, err
+	}
 	if err := retry(ctx, im.Log, "quarantine", nil, func(ctx context.Context) error {
 		return im.Quarantine.Ensure(ctx, req.Project, req.View, int64(im.MaxEventBytes), im.Replicas)
 	}); err != nil {
@@ -115,7 +138,10 @@ func (im *Importer) Import(ctx context.Context, req ImportRequest, progress func
 		res := res
 		err := im.attempt(ctx, cat, v, req, id, format, &res, progress)
 		// Another process took rows of the same content meanwhile: go on where it stands.
-		if err == nil || feature.KindOf(err) != feature.Conflict || try == rivals {
+		if err == nil {
+			im.Ledger.finished(v.ID(), id, res.Rows)
+		}
+		if err == nil || feature.KindOf(err) != feature.Conflict || try == rivals || res.changed {
 			return res, err
 		}
 	}
@@ -159,7 +185,7 @@ func (im *Importer) attempt(ctx context.Context, cat *registry.Catalog, v *featu
 			_ = o.Close()
 		}
 	}()
-	run := &importRun{im: im, cat: cat, o: o, res: res, progress: progress}
+	run := &importRun{im: im, cat: cat, o: o, res: res, progress: progress, unchanged: req.Unchanged}
 	if err := run.start(ctx, req, id, format); err != nil {
 		return err
 	}
@@ -180,6 +206,9 @@ type importRun struct {
 	read     int64            // bytes of the file up to there
 	res      *ImportResult
 	progress func(ImportProgress)
+
+	unchanged func() error // nil: nobody changes it
+	dry       bool         // nothing is written
 }
 
 func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, format tabular.Format) error {
@@ -235,13 +264,14 @@ func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, f
 	if err := r.l.compile(); err != nil {
 		return err
 	}
-	in, err := r.open(ctx, req.Path, judged, tabular.RowOptions{Format: format, Types: eventTypes(judged), Times: timeFormats(judged.SourceOf),
+	return r.openFile(ctx, req, judged, format)
+}
+
+// openFile opens the file for whoever judges it.
+func (r *importRun) openFile(ctx context.Context, req ImportRequest, judged *feature.View, format tabular.Format) (err error) {
+	r.in, err = r.open(ctx, req.Path, judged, tabular.RowOptions{Format: format, Types: eventTypes(judged), Times: timeFormats(judged.SourceOf),
 		Nulls: append(append([]string{}, judged.SourceOf.NullValues...), req.NullValues...)})
-	if err != nil {
-		return err
-	}
-	r.in = in
-	return nil
+	return err
 }
 
 // eventTypes tells the file reader which columns of a file are numbers and
@@ -315,6 +345,15 @@ func (r *importRun) report() {
 // new row, so that a file imported again closes what a crash left open.
 func (r *importRun) flush(ctx context.Context, final bool) error {
 	defer r.report()
+	if r.unchanged != nil {
+		if err := r.unchanged(); err != nil {
+			r.res.changed = true
+			return err
+		}
+	}
+	if r.dry {
+		return nil
+	}
 	if err := retry(ctx, r.im.Log, "quarantine", nil, r.p.held.Flush); err != nil {
 		return err
 	}
@@ -349,7 +388,7 @@ func hashFile(ctx context.Context, path string) (id [16]byte, size int64, err er
 		h.Write(buf[:n])
 		size += int64(n)
 		if rerr == io.EOF {
-			copy(id[:], h.Sum(nil))
+			id = contentID(h)
 			return id, size, nil
 		}
 		if rerr != nil {

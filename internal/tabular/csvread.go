@@ -41,7 +41,7 @@ func (r *Reader) openCSV(o ReadOptions) error {
 		c.cols = append(c.cols, &column{name: n, typ: t})
 	}
 	if search {
-		if err := c.infer(r.ctx, guesses); err != nil {
+		if err := c.infer(r.ctx, guesses, o.Sample); err != nil {
 			return err
 		}
 		if err := r.src.rewind(); err != nil {
@@ -111,8 +111,8 @@ func widthError(got, want int) error {
 	return fmt.Errorf("the row has %d values, the header names %d columns", got, want)
 }
 
-func (c *csvReader) infer(ctx context.Context, guesses []*guess) error {
-	for n := 0; c.sc.scan(); n++ {
+func (c *csvReader) infer(ctx context.Context, guesses []*guess, most int) error {
+	for n := 0; (most <= 0 || n < most) && c.sc.scan(); n++ {
 		if n%4096 == 0 {
 			if err := alive(ctx); err != nil {
 				return err

@@ -73,7 +73,7 @@ func (r *Reader) openJSON(o ReadOptions) error {
 	j := &jsonReader{path: r.path, index: map[string]int{}, rows: o.BatchRows}
 	var guesses []*guess
 	j.sc = newLineScanner(r.src.r)
-	for n := 0; j.sc.next(); n++ {
+	for n := 0; (o.Sample <= 0 || n < o.Sample) && j.sc.next(); n++ {
 		if n%1024 == 0 {
 			if err := alive(r.ctx); err != nil {
 				return err

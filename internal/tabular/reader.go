@@ -16,6 +16,9 @@ type ReadOptions struct {
 	// formats have one, CSV and JSON lines are read twice to find the narrowest of
 	// int64, float64, bool, timestamp and string that takes every value.
 	Types map[string]feature.Type
+	// Sample, when above zero, is how many rows are looked at to find types; those
+	// after them may not fit. One batch of as many rows then does.
+	Sample int
 	// Text takes columns that Types does not name as strings instead (CSV), so
 	// that the file is read once.
 	Text bool

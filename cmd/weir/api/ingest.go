@@ -5,14 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/weir-ml/weir/ingest"
-	"github.com/weir-ml/weir/internal/tabular"
 	"github.com/weir-ml/weir/offline"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry"
@@ -30,62 +27,13 @@ type Ingest struct {
 	Held       func(project, view string) int64 // events held back since the start
 	Newest     func(project, view string) int64 // newest effective time seen, microseconds UTC
 	Spool      string                           // folder for files on their way in
+	// Place opens a bucket or a folder that the server reads itself; it refuses what is not allowed.
+	Place func(ctx context.Context, location string) (ingest.ImportPlace, error)
+
+	uploads sync.Map // by content hash: a chan struct{} held by who receives it
 }
 
 var errNoIngest = feature.Errorf(feature.Unsupported, "ingest", "", "this process does not ingest").WithHint("ask one that runs the role ingest")
-
-// Import spools the file, then takes it in.
-func (s *Ingest) Import(stream weirv1.IngestService_ImportServer) error {
-	if s.Importer == nil {
-		return errNoIngest
-	}
-	first, err := stream.Recv()
-	h := first.GetHeader()
-	if err := headed("ingest.import", h != nil, err); err != nil {
-		return err
-	}
-	req := ingest.ImportRequest{Project: project(h.Project), View: h.View, Name: h.FileName}
-	if h.Format != "" {
-		if req.Format, err = tabular.ParseFormat(h.Format); err != nil {
-			return feature.Errorf(feature.Invalid, "ingest.import", h.FileName, "%w", err)
-		}
-	}
-	for k, v := range h.Options {
-		if k != "null_values" {
-			return feature.Errorf(feature.Unsupported, "ingest.import", h.FileName, "unknown option %q", k).WithHint("the option there is: null_values")
-		}
-		req.NullValues = strings.Split(v, ",")
-	}
-	// What can be refused is refused before the file travels.
-	if req.Format == "" {
-		if req.Format, err = tabular.FormatOf(req.Name); err != nil {
-			return feature.Errorf(feature.Invalid, "ingest.import", req.Name, "%w", err)
-		}
-	}
-	cat, err := s.Registry.Current(stream.Context())
-	if err != nil {
-		return err
-	}
-	if _, err := cat.View(req.Project, req.View); err != nil {
-		return err
-	}
-	path, err := s.spool(stream, h.Size)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(path)
-	req.Path = path
-	res, err := s.Importer.Import(stream.Context(), req, func(p ingest.ImportProgress) {
-		_ = stream.Send(&weirv1.ImportResponse{Part: &weirv1.ImportResponse_Progress{Progress: &weirv1.ImportProgress{
-			Bytes: p.Bytes, BytesTotal: p.TotalBytes, Rows: p.Rows, Quarantined: p.Quarantined}}})
-	})
-	if err != nil {
-		return err
-	}
-	return stream.Send(&weirv1.ImportResponse{Part: &weirv1.ImportResponse_Result{Result: &weirv1.ImportResult{
-		Rows: res.Rows - res.Skipped - res.Quarantined, Quarantined: res.Quarantined, FileHash: res.ID, AlreadyImported: res.Skipped > 0 && res.Skipped == res.Rows,
-		StartedAt: res.Started, Rules: ruleCounts(res.Rules)}}})
-}
 
 // ruleCounts has the rule that most rows failed first.
 func ruleCounts(rules map[string]int64) (out []*weirv1.RuleCount) {
@@ -104,58 +52,6 @@ func headed(op string, header bool, err error) error {
 		return feature.Errorf(feature.Invalid, op, "", "the first message must be the header")
 	}
 	return err
-}
-
-// SweepSpool removes files that a process which was killed has left behind. Another
-// process may use the folder; a file that nobody has written for a day is nobody's.
-func SweepSpool(dir string) {
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return // it is made with the first import
-	}
-	for _, f := range files {
-		if st, err := f.Info(); err == nil && strings.HasPrefix(f.Name(), spooled) && time.Since(st.ModTime()) > 24*time.Hour {
-			_ = os.Remove(filepath.Join(dir, f.Name()))
-		}
-	}
-}
-
-const spooled = "import-"
-
-// spool writes the file's content to disk. size is what the client said; 0 when it did not.
-func (s *Ingest) spool(stream weirv1.IngestService_ImportServer, size int64) (path string, err error) {
-	if err := os.MkdirAll(s.Spool, 0o755); err != nil {
-		return "", feature.Errorf(feature.Internal, "ingest.import", s.Spool, "%w", err)
-	}
-	f, err := os.CreateTemp(s.Spool, spooled+"*")
-	if err != nil {
-		return "", feature.Errorf(feature.Internal, "ingest.import", s.Spool, "%w", err)
-	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	var got int64
-	for {
-		m, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			if size > 0 && got != size {
-				return "", feature.Errorf(feature.Invalid, "ingest.import", "", "%d bytes arrived of a file of %d: it was written to meanwhile, or the call broke off", got, size).WithHint("import it again")
-			}
-			return f.Name(), nil
-		}
-		if err != nil {
-			return "", err
-		}
-		got += int64(len(m.GetData()))
-		if _, err := f.Write(m.GetData()); err != nil {
-			return "", feature.Errorf(feature.Exhausted, "ingest.import", s.Spool, "%w", err)
-		}
-	}
 }
 
 // Status says where every view's table and its streams stand.

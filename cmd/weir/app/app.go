@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -243,8 +244,13 @@ func (a *App) startIngest() (service, error) {
 	a.supervisor = ingest.NewSupervisor(ingest.SupervisorConfig{
 		Config: a.cfg.Ingest, Catalogs: a.registry, Open: a.openOutlets, Kafka: a.kafka, Quarantine: a.held,
 		Replicas: replicas, Protocol: a.cfg.Kafka.GroupProtocol, CreateTopic: create, Log: a.log, Metrics: a.ingestMetrics})
+	ledger, err := ingest.OpenLedger(filepath.Join(a.cfg.DataDir, "imports.jsonl"))
+	if err != nil {
+		return service{}, err
+	}
 	a.importer = ingest.NewImporter(ingest.ImportConfig{
-		Config: a.cfg.Ingest, Catalogs: a.registry, Open: a.openOutlets, Quarantine: a.held, Replicas: replicas, Log: a.log, Metrics: a.ingestMetrics})
+		Config: a.cfg.Ingest, Catalogs: a.registry, Open: a.openOutlets, Quarantine: a.held, Replicas: replicas, Log: a.log, Metrics: a.ingestMetrics,
+		Ledger: ledger, Positions: a.positionsOf})
 	a.replayer = a.newReplayer(replicas)
 	return service{"ingest", a.supervisor.Run}, nil
 }

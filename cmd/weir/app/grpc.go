@@ -46,7 +46,7 @@ func (a *App) registerLate(g grpc.ServiceRegistrar) {
 	spool := filepath.Join(a.cfg.DataDir, "incoming")
 	api.SweepSpool(spool)
 	weirv1.RegisterIngestServiceServer(g, &api.Ingest{Registry: a.registry, Tables: a.tables, Supervisor: a.supervisor, Importer: a.importer,
-		Held: a.ingestMetrics.Held, Newest: a.ingestMetrics.Newest, Spool: spool})
+		Held: a.ingestMetrics.Held, Newest: a.ingestMetrics.Newest, Spool: spool, Place: a.importPlace})
 	weirv1.RegisterQuarantineServiceServer(g, &api.Quarantine{Registry: a.registry, Reader: quarantine.NewReader(a.kafka...), Rows: a.rowsWithin, Replayer: a.replayer})
 	weirv1.RegisterMonitorServiceServer(g, &api.Monitors{Registry: a.registry, Reader: drift.NewReader(a.drift), Watch: a.watch})
 }

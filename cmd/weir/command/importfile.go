@@ -6,49 +6,86 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
-	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
+	"github.com/weir-ml/weir/ingest"
 )
 
+// importFlags are what people say to `weir import`.
+type importFlags struct {
+	view, format, glob string
+	nulls              []string
+	onServer, dryRun   bool
+	watch              bool
+	interval           time.Duration
+	doneSuffix         string
+	infer              inferFlags
+}
+
 func (e *env) importFiles() *cobra.Command {
-	var view, format string
-	var nulls []string
+	var f importFlags
 	c := &cobra.Command{
-		Use:   "import --view V FILE...",
+		Use:   "import --view V PATH...",
 		Short: "Bring files in, through the same checks as the stream",
-		Long: `Brings CSV, JSON lines or Parquet files into a view. Every row takes the way of an
-event: the same schema, the same suite, the same quarantine. A file is known by its
-content: importing it again changes nothing, and an interrupted import goes on where
-it stopped. The windows of drift monitors that a file touches are closed at its end.`,
+		Long: `Brings CSV, JSON lines, Parquet and Arrow files into a view: files, all files below a
+folder in the order of their names, or those of a bucket (s3://bucket/prefix). Every row
+takes the way of an event: the same schema, the same suite, the same quarantine. A file is
+known by its content: importing it again changes nothing, whatever its name is, and an
+interrupted import goes on where it stopped, an interrupted upload too. The windows of
+drift monitors that a file touches are closed at its end.
+
+Files of this machine are sent. What is in a bucket, and with --on-server what is in a
+folder that ingest.import_folders of the server allows, the server reads itself; with
+--watch it looks again and again until Ctrl-C, and takes a file once two looks have found
+it unchanged. Hidden files and those whose names begin with _ or end in .tmp are passed over.
+
+A file that fails does not stop the others: the exit code is 1 then, and 2 when none came in.`,
+		Example: `  weir import --view payment history/
+  weir import --view payment --dry-run monday.csv
+  weir import --view payment --watch s3://landing/payments
+  weir import --view payment --infer --key customer_id --time ts monday.parquet`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if view == "" {
+			switch {
+			case f.view == "":
 				return fmt.Errorf("give --view")
+			case f.watch && len(args) > 1:
+				return fmt.Errorf("--watch takes one place: run one for each")
+			case f.watch && !f.onServer && !isBucket(args[0]):
+				return fmt.Errorf("--watch looks at a bucket, or with --on-server at a folder of the server: %q is neither", args[0])
+			case f.infer.on && (f.onServer || slices.ContainsFunc(args, isBucket)):
+				return fmt.Errorf("--infer looks at files of this machine: fetch one, infer from it, then import the place")
 			}
-			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
-				var all []importOutcome
-				for _, f := range args {
-					r, err := e.importOne(ctx, c, view, f, format, nulls)
-					if err != nil {
-						return fmt.Errorf("%s: %w", f, c.explain(err))
-					}
-					all = append(all, r)
-				}
-				return e.showImports(all)
-			})
+			return e.call(cmd.Context(), func(ctx context.Context, c *client) error { return e.runImport(ctx, c, &f, args) })
 		},
 	}
-	c.Flags().StringVar(&view, "view", "", "feature view that takes the rows")
-	c.Flags().StringVar(&format, "format", "", "csv, jsonl or parquet; by the file's name when not given")
-	c.Flags().StringSliceVar(&nulls, "null", nil, "texts that mean null in CSV, beside the source's null_values")
+	c.Flags().StringVar(&f.view, "view", "", "feature view that takes the rows")
+	c.Flags().StringVar(&f.format, "format", "", "csv, jsonl, parquet or arrow; by each file's name when not given")
+	c.Flags().StringVar(&f.glob, "glob", "", "of folders and buckets, only files whose name matches, like '*.csv'")
+	c.Flags().StringSliceVar(&f.nulls, "null", nil, "texts that mean null in CSV, beside the source's null_values")
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "judge the rows and say what would be taken and held back; nothing is written")
+	c.Flags().BoolVar(&f.onServer, "on-server", false, "the paths are the server's, which reads them itself")
+	c.Flags().BoolVar(&f.watch, "watch", false, "go on looking for new files until Ctrl-C")
+	c.Flags().DurationVar(&f.interval, "interval", 10*time.Second, "with --watch: time between two looks")
+	c.Flags().StringVar(&f.doneSuffix, "done-suffix", "", "take a file only when one of its name and this suffix is there, like .done")
+	c.Flags().BoolVar(&f.infer.on, "infer", false, "where there is no such view: make one from a look at the files, shown first")
+	c.Flags().StringSliceVar(&f.infer.keys, "key", nil, "with --infer: the columns that name the entity")
+	c.Flags().StringVar(&f.infer.time, "time", "", "with --infer: the column that says when a row's event happened")
+	c.Flags().BoolVar(&f.infer.yes, "yes", false, "with --infer: put the shown definitions in force without asking")
 	return c
 }
 
+// isBucket tells a bucket from a path.
+func isBucket(place string) bool { return strings.HasPrefix(place, "s3://") }
+
+// importOutcome is what became of a file.
 type importOutcome struct {
 	File            string           `json:"file"`
 	Rows            int64            `json:"rows"`
@@ -56,84 +93,156 @@ type importOutcome struct {
 	AlreadyImported bool             `json:"already_imported"`
 	ID              string           `json:"id"`
 	Rules           map[string]int64 `json:"rules,omitempty"`
+	DryRun          bool             `json:"dry_run,omitempty"`
+	Error           string           `json:"error,omitempty"`
+
+	err error
 }
 
-// importOne sends a file and waits for the result.
-func (e *env) importOne(ctx context.Context, c *client, view, path, format string, nulls []string) (importOutcome, error) {
-	var out importOutcome
-	f, err := os.Open(path)
-	if err != nil {
-		return out, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return out, err
-	}
-	stream, err := c.ingest.Import(ctx)
-	if err != nil {
-		return out, err
-	}
-	h := &weirv1.ImportHeader{Project: c.project, View: view, Format: format, FileName: filepath.Base(path), Size: st.Size(), Options: map[string]string{}}
-	if len(nulls) > 0 {
-		h.Options["null_values"] = strings.Join(nulls, ",")
-	}
-	if err := stream.Send(&weirv1.ImportRequest{Part: &weirv1.ImportRequest_Header{Header: h}}); err != nil && !errors.Is(err, io.EOF) {
-		return out, err
-	}
-	buf := make([]byte, 256<<10)
-	for {
-		n, rerr := f.Read(buf)
-		if n > 0 {
-			if err := stream.Send(&weirv1.ImportRequest{Part: &weirv1.ImportRequest_Data{Data: buf[:n]}}); err != nil {
-				break // the server's reason comes from Recv
+// localFile is a file of this machine that is to be sent.
+type localFile struct {
+	path string
+	size int64
+}
+
+// localFiles finds the files that paths mean. What does not exist is a fault of
+// its own, reported in its turn.
+func (f *importFlags) localFiles(ctx context.Context, paths []string) (files []localFile, err error) {
+	sel := ingest.Selection{Glob: f.glob, Any: f.format != "", DoneSuffix: f.doneSuffix}
+	for _, p := range paths {
+		st, err := os.Stat(p)
+		if err != nil || !st.IsDir() {
+			one := localFile{path: p}
+			if err == nil {
+				one.size = st.Size()
 			}
+			files = append(files, one)
+			continue
 		}
-		if rerr == io.EOF {
+		below := ingest.Folder(p)
+		found, err := sel.Select(ctx, below)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("%s: no file to import there (names end in .csv, .tsv, .jsonl, .parquet or .arrow, also with .gz or .zst; or give --format and --glob)", p)
+		}
+		for _, x := range found {
+			files = append(files, localFile{below.Path(x.Name), x.Size})
+		}
+	}
+	return files, nil
+}
+
+func (e *env) runImport(ctx context.Context, c *client, f *importFlags, paths []string) error {
+	var local, remote []string
+	for _, p := range paths {
+		if f.onServer || isBucket(p) {
+			remote = append(remote, p)
+		} else {
+			local = append(local, p)
+		}
+	}
+	files, err := f.localFiles(ctx, local)
+	if err != nil {
+		return err
+	}
+	if f.infer.on {
+		if err := e.inferView(ctx, c, f, files); err != nil {
+			return err
+		}
+	}
+	var total int64
+	for _, x := range files {
+		total += x.size
+	}
+	b := &importBar{bar: e.bar(2*total, "importing"), of: len(files)} // a byte counts when it is sent, and when it is in
+	var all []importOutcome
+	for _, x := range files {
+		o := e.sendFile(ctx, c, f, x, b)
+		all = append(all, o)
+		if fatal(o.err) {
 			break
 		}
-		if rerr != nil {
-			return out, rerr
-		}
+		b.next(2 * x.size)
 	}
-	if err := stream.CloseSend(); err != nil {
-		return out, err
-	}
-	bar := e.bar(st.Size(), "importing "+filepath.Base(path))
-	defer func() { _ = bar.Finish() }()
-	for {
-		m, err := stream.Recv()
-		if err == io.EOF {
-			return out, fmt.Errorf("the server ended without a result")
+	_ = b.bar.Finish()
+	for _, p := range remote {
+		if len(all) > 0 && fatal(all[len(all)-1].err) {
+			break
 		}
+		got, err := e.importFrom(ctx, c, f, p)
+		if f.watch {
+			return err
+		}
+		all = append(all, got...)
 		if err != nil {
-			return out, err
-		}
-		if p := m.GetProgress(); p != nil {
-			_ = bar.Set64(min(p.Bytes, st.Size()))
-		}
-		if r := m.GetResult(); r != nil {
-			out = importOutcome{path, r.Rows, r.Quarantined, r.AlreadyImported, r.FileHash, map[string]int64{}}
-			for _, rule := range r.Rules {
-				out.Rules[rule.Rule] = rule.Rows
-			}
-			return out, nil
+			all = append(all, importOutcome{File: p, Error: explain(c.explain(err)), err: err})
 		}
 	}
+	return e.endImport(c, all)
+}
+
+// fatal reports whether the next file would fail as well: the server is gone, or somebody has pressed Ctrl-C.
+func fatal(err error) bool {
+	return errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled ||
+		status.Code(err) == codes.Unavailable && strings.Contains(status.Convert(err).Message(), "connection error")
+}
+
+// endImport shows the outcomes. Where nothing came in that is a fault, where only some did an answer.
+func (e *env) endImport(c *client, all []importOutcome) error {
+	failed := 0
+	for _, o := range all {
+		if o.err != nil {
+			failed++
+		}
+	}
+	if failed == 1 && len(all) == 1 {
+		return fmt.Errorf("%s: %w", all[0].File, c.explain(all[0].err))
+	}
+	if err := e.showImports(all); err != nil || failed == 0 {
+		return err
+	}
+	if failed == len(all) {
+		return fmt.Errorf("none of %d files was imported", failed)
+	}
+	fmt.Fprintf(e.err, "weir: %d of %d files were not imported\n", failed, len(all))
+	return errNo
+}
+
+// importBar shows how far all files are.
+type importBar struct {
+	bar      *progressbar.ProgressBar
+	file, of int
+	base     int64 // of the files before
+}
+
+func (b *importBar) next(size int64) {
+	b.base += size
+	b.file++
+	_ = b.bar.Set64(b.base)
+}
+
+func (b *importBar) at(done int64, format string, args ...any) {
+	b.bar.Describe(fmt.Sprintf("file %d of %d, ", b.file+1, b.of) + fmt.Sprintf(format, args...))
+	_ = b.bar.Set64(b.base + done)
 }
 
 // bar is a progress bar on standard error; silent where that is not a terminal.
 func (e *env) bar(total int64, what string) *progressbar.ProgressBar {
-	w := e.err
-	visible := false
-	if f, ok := w.(*os.File); ok {
-		if st, err := f.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
-			visible = true
-		}
+	return progressbar.NewOptions64(total, progressbar.OptionSetWriter(e.err), progressbar.OptionSetDescription(what),
+		progressbar.OptionSetVisibility(terminal(e.err)), progressbar.OptionSetWidth(30),
+		progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond))
+}
+
+// terminal reports whether a person looks at w.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
 	}
-	return progressbar.NewOptions64(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
-		progressbar.OptionSetVisibility(visible), progressbar.OptionShowCount(), progressbar.OptionSetWidth(30),
-		progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
 func (e *env) showImports(all []importOutcome) error {
@@ -142,12 +251,41 @@ func (e *env) showImports(all []importOutcome) error {
 	}
 	t := newTable(e.out, "file", "rows", "held back", "")
 	for _, r := range all {
-		note := ""
-		if r.AlreadyImported {
-			note = "imported before; nothing changed"
+		var notes []string
+		switch {
+		case r.Error != "":
+			notes = append(notes, r.Error)
+		case r.AlreadyImported:
+			notes = append(notes, "imported before; nothing changed")
+		case r.DryRun:
+			notes = append(notes, "dry run: nothing was written")
 		}
-		t.AppendRow([]any{r.File, count(r.Rows), count(r.Quarantined), note})
+		if n := r.worst(); n != "" {
+			notes = append(notes, n)
+		}
+		t.AppendRow([]any{r.File, count(r.Rows), count(r.Quarantined), strings.Join(notes, "; ")})
 	}
 	t.Render()
 	return nil
+}
+
+// worst names the rules that most rows failed.
+func (o *importOutcome) worst() string {
+	names := make([]string, 0, len(o.Rules))
+	for n := range o.Rules {
+		names = append(names, n)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if o.Rules[a] != o.Rules[b] {
+			return int(min(1, max(-1, o.Rules[b]-o.Rules[a])))
+		}
+		return strings.Compare(a, b)
+	})
+	for i, n := range names {
+		names[i] = fmt.Sprintf("%s: %s", n, count(o.Rules[n]))
+	}
+	if len(names) > 3 {
+		names = append(names[:3], "...")
+	}
+	return strings.Join(names, ", ")
 }
