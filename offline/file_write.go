@@ -2,7 +2,7 @@ package offline
 
 import (
 	"context"
-	"io"
+	"errors"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
@@ -12,49 +12,18 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// encoder turns sorted rows into a Parquet file. It is kept between files, for
+// dayWriter writes the rows of a day into a file. It is kept between files, for
 // its buffers are worth more than the file when a flush touches hundreds of days.
 // One goroutine at a time.
-type encoder struct {
-	view    *feature.View
-	cols    []Column
-	pw      *parquet.Writer //lint:ignore SA1019 its generic successor wants a Go type; a view's columns are known at run time only
+type dayWriter struct {
+	enc     *fileEncoder
 	groupBy int
-	out     countingWriter
+	sort    sorter
+	source  source
 }
 
-type countingWriter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *countingWriter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
-}
-
-func newEncoder(view *feature.View, cols []Column, cfg Config) *encoder {
-	opts := []parquet.WriterOption{
-		ParquetSchema(view.Meta.Name, cols),
-		parquet.Compression(codec(cfg.Compression)),
-		parquet.PageBufferSize(cfg.PageBytes),
-		parquet.WriteBufferSize(64 << 10),
-		parquet.MaxRowsPerRowGroup(int64(cfg.RowGroupRows)),
-		parquet.DataPageStatistics(false),
-		parquet.DictionaryMaxBytes(256 << 10),
-		parquet.CreatedBy("weir", "1", ""),
-		parquet.SortingWriterConfig(parquet.SortingColumns(sortColumns(cols, len(view.Keys))...)),
-	}
-	for _, c := range cols {
-		// The bounds of a long text would stand in full in the footer.
-		if !c.Required && (c.Type == feature.String || c.Type == feature.Bytes) {
-			opts = append(opts, parquet.SkipPageBounds(c.Name))
-		}
-	}
-	e := &encoder{view: view, cols: cols, groupBy: cfg.RowGroupRows}
-	e.pw = parquet.NewWriter(&e.out, opts...)
-	return e
+func newDayWriter(view *feature.View, cols []Column, cfg Config) *dayWriter {
+	return &dayWriter{enc: newFileEncoder(view, cols, cfg), groupBy: cfg.RowGroupRows, source: source{cols: cols, features: len(view.Keys) + len(view.Features)}}
 }
 
 func codec(name string) compress.Codec {
@@ -70,48 +39,42 @@ func codec(name string) compress.Codec {
 	}
 }
 
-// write makes one file of the rows, in the order given, which must be the table's.
-func (e *encoder) write(ctx context.Context, t Table, name string, batches []*feature.Batch, rows []rowRef) (f File, err error) {
+// write makes one file of a day's rows, in the table's order.
+func (w *dayWriter) write(ctx context.Context, t Table, name string, set *rowSet, day dayRows) (File, error) {
+	created := time.Now().UnixMicro()
 	fw, err := t.Create(ctx, name)
 	if err != nil {
 		return File{}, err
 	}
 	defer fw.Abort()
-	defer func() {
-		if p := recover(); p != nil {
-			// parquet-go panics on schema faults; the buffers are not to be trusted after one.
-			err = feature.Errorf(feature.Internal, "offline.stage", name, "writing parquet: %v", p)
-		}
-	}()
-	e.out = countingWriter{w: fw}
-	e.pw.Reset(&e.out)
-	src := newSource(e.view, e.cols, batches, len(rows))
-	for lo := 0; lo < len(rows); lo += e.groupBy {
+	rows := w.sort.sorted(set, day)
+	w.source.reset(set, len(rows))
+	w.enc.start(fw)
+	for lo := 0; lo < len(rows); lo += w.groupBy {
 		if err := ctx.Err(); err != nil {
 			return File{}, err
 		}
-		group := rows[lo:min(lo+e.groupBy, len(rows))]
-		src.gatherSystem(group)
-		for ci, w := range e.pw.ColumnWriters() {
-			if err := src.column(w, ci, group); err != nil {
-				return File{}, fileError(name, err)
-			}
-		}
-		if err := e.pw.Flush(); err != nil {
+		group := rows[lo:min(lo+w.groupBy, len(rows))]
+		w.source.gatherSystem(group)
+		if err := w.enc.group(len(group), func(ci int) (*columnData, error) { return w.source.column(ci, group), nil }); err != nil {
 			return File{}, fileError(name, err)
 		}
 	}
-	if err := e.pw.Close(); err != nil {
+	f, err := w.enc.finish()
+	if err != nil {
 		return File{}, fileError(name, err)
 	}
-	f = describe(e.pw.File().Metadata(), e.cols)
-	f.Bytes = e.out.n
-	f.Sorted = true
+	f.CreatedAt = created
 	f.Path, err = fw.Commit()
 	return f, err
 }
 
+// fileError is what went wrong while a file was written: most often, writing.
 func fileError(name string, err error) error {
+	var known *feature.Error
+	if errors.As(err, &known) {
+		return err
+	}
 	return &feature.Error{Kind: feature.Unavailable, Op: "offline.stage", What: "file " + name, Err: err,
 		Hint: "look at the space and the rights of the warehouse"}
 }

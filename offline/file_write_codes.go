@@ -1,11 +1,6 @@
 package offline
 
-import (
-	"encoding/binary"
-
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/parquet-go/parquet-go"
-)
+import "encoding/binary"
 
 // maxCodes is how many different texts a column may have to be numbered.
 const maxCodes = 4096
@@ -17,24 +12,28 @@ const maxCodes = 4096
 // one end to the other; what is then fetched in sorted order is two bytes a row,
 // and the few texts themselves stay in the cache.
 type textCodes struct {
-	values []parquet.Value // by code, levels set; 0 is null
-	codes  []uint16        // by row, batch after batch
-	starts []int           // by batch: its first row in codes
+	texts  [][]byte // by code; 0 is null
+	codes  []uint16 // by row, batch after batch
+	starts []int    // by batch: its first row in codes
 }
 
 // newTextCodes numbers a column; nil when it has too many different texts.
-func newTextCodes(arrays []arrow.Array, all []texts, starts []int, rows, level, ci int) *textCodes {
-	c := &textCodes{values: []parquet.Value{parquet.NullValue().Level(0, 0, ci)}, codes: make([]uint16, 0, rows), starts: starts}
+func newTextCodes(column *batchColumn, starts []int, rows int) *textCodes {
+	c := &textCodes{texts: [][]byte{nil}, codes: make([]uint16, 0, rows), starts: starts}
 	known := map[string]uint16{}
 	var short [256]struct {
 		text uint64
 		len  int32
 		code uint16
 	} // texts of up to eight bytes seen lately, by hash
-	for bi, a := range arrays {
-		t, nulls := &all[bi], a.NullN() > 0
-		for i := range a.Len() {
-			if nulls && a.IsNull(i) {
+	for bi := range column.texts {
+		t := &column.texts[bi]
+		var valid arrowBits
+		if column.valid != nil {
+			valid = column.valid[bi]
+		}
+		for i := range len(t.offsets) - 1 {
+			if valid.bits != nil && valid.bit(uint32(i)) == 0 {
 				c.codes = append(c.codes, 0)
 				continue
 			}
@@ -47,12 +46,12 @@ func newTextCodes(arrays []arrow.Array, all []texts, starts []int, rows, level, 
 			}
 			code, ok := known[string(text)]
 			if !ok {
-				if len(c.values) > maxCodes {
+				if len(c.texts) > maxCodes {
 					return nil
 				}
-				code = uint16(len(c.values))
+				code = uint16(len(c.texts))
 				known[string(text)] = code
-				c.values = append(c.values, parquet.ByteArrayValue(text).Level(0, level, ci))
+				c.texts = append(c.texts, text)
 			}
 			if fits {
 				slot.text, slot.len, slot.code = packed, int32(len(text)), code
@@ -78,29 +77,36 @@ func pack(text []byte) (uint64, bool) {
 	return 0, true
 }
 
-// write writes the texts of rows.
-func (c *textCodes) write(w *parquet.ColumnWriter, rows []rowRef, vals []parquet.Value) error {
-	for lo := 0; lo < len(rows); lo += len(vals) {
-		part := rows[lo:min(lo+len(vals), len(rows))]
-		for i, r := range part {
-			vals[i] = c.values[c.codes[c.starts[r.batch]+int(r.row)]]
-		}
-		if _, err := w.WriteRowValues(vals[:len(part)]); err != nil {
-			return err
+// gather fetches the codes of rows into the source's column.
+func (c *textCodes) gather(s *source, rows []rowRef) {
+	s.codes, s.valid = sized(s.codes, len(rows)), sized(s.valid, len(rows))
+	some := false
+	for i, r := range rows {
+		k := c.codes[c.starts[r.batch]+int(r.row)]
+		s.codes[i] = uint32(k)
+		s.valid[i] = 1
+		if k == 0 {
+			s.valid[i], some = 0, true
 		}
 	}
-	return nil
+	s.data.codes, s.data.dict = s.codes, c.texts
+	if some {
+		s.data.valid = s.valid
+	}
 }
 
 // numbered is the column as numbers, nil where that does not pay: join keys have
 // many texts, and a file of few of the batches' rows would number all for some.
-func (s *source) numbered(ci int, arrays []arrow.Array, all []texts) *textCodes {
-	if s.cols[ci].Required || 2*s.fileRows < s.rows {
+func (s *source) numbered(ci int, column *batchColumn) *textCodes {
+	if s.cols[ci].Required || 2*s.rows < len(s.set.refs) {
 		return nil
 	}
 	c, tried := s.numbers[ci]
 	if !tried {
-		c = newTextCodes(arrays, all, s.starts, s.rows, 1, ci)
+		c = newTextCodes(column, s.set.starts, len(s.set.refs))
+		if s.numbers == nil {
+			s.numbers = map[int]*textCodes{}
+		}
 		s.numbers[ci] = c
 	}
 	return c

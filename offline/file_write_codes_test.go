@@ -30,7 +30,7 @@ func TestTextsAsNumbers(t *testing.T) {
 				seen[pool[i]] = true
 			}
 			var arrays []arrow.Array
-			var all []texts
+			var column batchColumn
 			var starts []int
 			rows := 0
 			for range 4 {
@@ -43,24 +43,22 @@ func TestTextsAsNumbers(t *testing.T) {
 					}
 				}
 				a := array.NewSlice(b.NewArray(), int64(r.IntN(10)), 4*maxCodes)
-				arrays, all, starts = append(arrays, a), append(all, textsOf(a)), append(starts, rows)
+				arrays, starts = append(arrays, a), append(starts, rows)
+				column.texts, column.valid = append(column.texts, textsOf(a)), append(column.valid, arrowBits{a.NullBitmapBytes(), a.Data().Offset()})
 				rows += a.Len()
 			}
-			c := newTextCodes(arrays, all, starts, rows, 1, 7)
+			c := newTextCodes(&column, starts, rows)
 			if distinct > maxCodes {
 				require.Nil(t, c)
 				return
 			}
-			require.Len(t, c.values, distinct+1)
+			require.Len(t, c.texts, distinct+1)
 			require.Len(t, c.codes, rows)
 			for bi, a := range arrays {
 				for i := range a.Len() {
-					v := c.values[c.codes[c.starts[bi]+i]]
-					if a.IsNull(i) != v.IsNull() || !v.IsNull() && string(v.ByteArray()) != a.(*array.String).Value(i) {
-						t.Fatalf("batch %d row %d: %q became %q", bi, i, a.ValueStr(i), v)
-					}
-					if v.Column() != 7 || !v.IsNull() && v.DefinitionLevel() != 1 || v.IsNull() && v.DefinitionLevel() != 0 {
-						t.Fatalf("levels of %v", v)
+					k := c.codes[c.starts[bi]+i]
+					if a.IsNull(i) != (k == 0) || k > 0 && string(c.texts[k]) != a.(*array.String).Value(i) {
+						t.Fatalf("batch %d row %d: %q became %q", bi, i, a.ValueStr(i), c.texts[k])
 					}
 				}
 			}

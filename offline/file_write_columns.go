@@ -5,160 +5,196 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/parquet-go/parquet-go"
 
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// valuesAtOnce is how many values a column writer gets in one call.
-const valuesAtOnce = 1024
+// batchColumn is a column of many batches as their memory.
+type batchColumn struct {
+	wide   [][]uint64 // numbers of 64 bits, by batch
+	narrow [][]uint32 // and of 32
+	bools  []arrowBits
+	texts  []texts
+	valid  []arrowBits // nil when no batch has nulls; a batch without has no bits
+}
 
-// source hands out the columns of many batches in sorted order.
+// arrowBits are bits from a place on.
+type arrowBits struct {
+	bits []byte
+	at   int
+}
+
+func (b *arrowBits) bit(i uint32) byte { i += uint32(b.at); return b.bits[i>>3] >> (i & 7) & 1 }
+
+func columnOf(batches []*feature.Batch, ci int) batchColumn {
+	var c batchColumn
+	for i, b := range batches {
+		a := b.Rows.Column(ci)
+		if a.NullN() > 0 {
+			if c.valid == nil {
+				c.valid = make([]arrowBits, len(batches))
+			}
+			c.valid[i] = arrowBits{a.NullBitmapBytes(), a.Data().Offset()}
+		}
+		switch a := a.(type) {
+		case *array.Boolean:
+			bits := make([]byte, (a.Data().Offset()+a.Len()+7)/8) // of nothing but nulls there may be none
+			if buf := a.Data().Buffers()[1]; buf != nil {
+				bits = buf.Bytes()
+			}
+			c.bools = append(c.bools, arrowBits{bits, a.Data().Offset()})
+		case *array.Int32:
+			c.narrow = append(c.narrow, view[uint32](a.Int32Values()))
+		case *array.Float32:
+			c.narrow = append(c.narrow, view[uint32](a.Float32Values()))
+		case *array.Int64:
+			c.wide = append(c.wide, view[uint64](a.Int64Values()))
+		case *array.Timestamp:
+			c.wide = append(c.wide, view[uint64](a.TimestampValues()))
+		case *array.Float64:
+			c.wide = append(c.wide, view[uint64](a.Float64Values()))
+		case *array.String, *array.Binary:
+			c.texts = append(c.texts, textsOf(a))
+		default:
+			panic(fmt.Sprintf("offline: a column of %s cannot be written", a.DataType()))
+		}
+	}
+	return c
+}
+
+// source hands out the columns of many batches in sorted order, a row group at a time.
 //
 // Sorted by key, neighbours come from anywhere: the time goes into cache misses,
 // not into work. So the loops that fetch hold nothing but the fetch (the
 // processor then waits for many at once), and what a row has in batch-wide
 // slices, its times and coordinates, is fetched for all columns together.
 type source struct {
-	view    *feature.View
-	cols    []Column
-	batches []*feature.Batch
-	values  []parquet.Value
-	touched byte // see touch
-
-	rows, fileRows int                // of all batches, of the file
-	starts         []int              // by batch: how many rows are in those before it
-	numbers        map[int]*textCodes // by column; nil: not numbered
+	cols     []Column
+	features int // the columns before are keys and features, the others system columns
+	set      *rowSet
+	rows     int                // of the file
+	numbers  map[int]*textCodes // by column; nil: not numbered
+	touched  byte               // see touch
 
 	// Of the row group at hand, in order; see gatherSystem.
-	event, known, offset []int64
-	batch                []uint32
-	dead                 []bool
+	event, known, offset, effective []int64
+	partition                       []int32
+	topic                           []uint32
+	topics                          [][]byte // by batch
+	dead                            []bool
+
+	data   columnData // the column at hand; the rest is memory for it
+	text   []byte
+	ends   []uint32
+	codes  []uint32
+	wide   []uint64
+	narrow []uint32
+	bools  []bool
+	valid  []byte
 }
 
-// newSource hands out rows of the batches, fileRows in all.
-func newSource(view *feature.View, cols []Column, batches []*feature.Batch, fileRows int) *source {
-	s := &source{view: view, cols: cols, batches: batches, values: make([]parquet.Value, valuesAtOnce), fileRows: fileRows,
-		starts: make([]int, len(batches)), numbers: map[int]*textCodes{}}
-	for i, b := range batches {
-		s.starts[i] = s.rows
-		s.rows += b.Len()
+// reset begins with a file of so many rows.
+func (s *source) reset(set *rowSet, rows int) {
+	s.set, s.rows, s.numbers = set, rows, nil
+	s.topics = s.topics[:0]
+	for _, b := range set.batches {
+		s.topics = append(s.topics, b.Origin.TopicID[:])
 	}
-	return s
 }
 
 // gatherSystem fetches times and coordinates of the rows.
 func (s *source) gatherSystem(rows []rowRef) {
 	n := len(rows)
-	if cap(s.event) < n {
-		s.event, s.known, s.offset = make([]int64, n), make([]int64, n), make([]int64, n)
-		s.batch, s.dead = make([]uint32, n), make([]bool, n)
-	}
-	s.event, s.known, s.offset, s.batch, s.dead = s.event[:n], s.known[:n], s.offset[:n], s.batch[:n], s.dead[:n]
+	s.event, s.known, s.offset, s.effective = sized(s.event, n), sized(s.known, n), sized(s.offset, n), sized(s.effective, n)
+	s.partition, s.topic, s.dead = sized(s.partition, n), sized(s.topic, n), sized(s.dead, n)
 	for i, r := range rows {
-		b := s.batches[r.batch]
+		b := s.set.batches[r.batch]
 		s.event[i], s.known[i], s.offset[i] = b.EventTime[r.row], b.KnownTime[r.row], b.Offsets[r.row]
-		s.batch[i], s.dead[i] = r.batch, b.Tombstone != nil && b.Tombstone[r.row]
+		s.partition[i], s.topic[i] = b.Origin.Partition, r.batch
+		s.dead[i] = b.Tombstone != nil && b.Tombstone[r.row]
+	}
+	for i, at := range s.event {
+		s.effective[i] = min(at, s.known[i])
 	}
 }
 
-// column writes one column of the rows, which gatherSystem has been given before.
-func (s *source) column(w *parquet.ColumnWriter, ci int, rows []rowRef) error {
-	c := s.cols[ci]
-	if ci >= len(s.view.Keys)+len(s.view.Features) {
-		return s.system(w, ci, len(rows))
+// column fetches one column of the rows, which gatherSystem has been given before.
+func (s *source) column(ci int, rows []rowRef) *columnData {
+	s.data = columnData{}
+	if ci >= s.features {
+		s.system(ci)
+		return &s.data
 	}
-	arrays := make([]arrow.Array, len(s.batches))
-	for i, b := range s.batches {
-		arrays[i] = b.Rows.Column(ci)
+	c := &s.set.columns[ci]
+	if s.cols[ci].Type == feature.String || s.cols[ci].Type == feature.Bytes {
+		s.gatherTexts(ci, c, rows)
+		return &s.data
 	}
-	switch c.Type {
+	switch n := len(rows); s.cols[ci].Type {
 	case feature.Bool:
-		return put(s, w, ci, rows, arrays, func(refs []rowRef, got []bool) {
-			for i, r := range refs {
-				got[i] = arrays[r.batch].(*array.Boolean).Value(int(r.row))
-			}
-		}, booleanValues)
-	case feature.Int32:
-		return putNumbers(s, w, ci, rows, arrays, func(a arrow.Array) []int32 { return a.(*array.Int32).Int32Values() }, int32Values)
-	case feature.Int64:
-		return putNumbers(s, w, ci, rows, arrays, func(a arrow.Array) []int64 { return a.(*array.Int64).Int64Values() }, int64Values)
-	case feature.Timestamp:
-		return putNumbers(s, w, ci, rows, arrays, func(a arrow.Array) []arrow.Timestamp { return a.(*array.Timestamp).TimestampValues() }, int64Values)
-	case feature.Float32:
-		return putNumbers(s, w, ci, rows, arrays, func(a arrow.Array) []float32 { return a.(*array.Float32).Float32Values() }, floatValues)
-	case feature.Float64:
-		return putNumbers(s, w, ci, rows, arrays, func(a arrow.Array) []float64 { return a.(*array.Float64).Float64Values() }, doubleValues)
-	case feature.String, feature.Bytes:
-		texts := make([]texts, len(arrays))
-		for i, a := range arrays {
-			texts[i] = textsOf(a)
+		s.bools = sized(s.bools, n)
+		for i, r := range rows {
+			s.bools[i] = c.bools[r.batch].bit(r.row) == 1
 		}
-		if c := s.numbered(ci, arrays, texts); c != nil {
-			return c.write(w, rows, s.values)
-		}
-		return put(s, w, ci, rows, arrays, func(refs []rowRef, got [][]byte) {
-			for i, r := range refs {
-				got[i] = texts[r.batch].at(int(r.row))
-			}
-			s.touch(got)
-		}, bytesValues)
+		s.data.bools = s.bools
+	case feature.Int32, feature.Float32:
+		s.narrow = fetch(s.narrow, c.narrow, rows)
+		s.data.int32s, s.data.floats = view[int32](s.narrow), view[float32](s.narrow)
+	default:
+		s.wide = fetch(s.wide, c.wide, rows)
+		s.data.int64s, s.data.doubles = view[int64](s.wide), view[float64](s.wide)
 	}
-	panic(fmt.Sprintf("column %s of type %s cannot be written", c.Name, c.Type))
+	s.gatherValid(c, rows)
+	return &s.data
 }
 
-// putNumbers writes a column of numbers, fetched straight from the arrays' memory.
-func putNumbers[T any](s *source, w *parquet.ColumnWriter, ci int, rows []rowRef, arrays []arrow.Array,
-	slice func(arrow.Array) []T, values func([]parquet.Value, []T, int, int)) error {
-	data := make([][]T, len(arrays))
-	for i, a := range arrays {
-		data[i] = slice(a)
+func fetch[T any](dst []T, from [][]T, rows []rowRef) []T {
+	dst = sized(dst, len(rows))
+	for i, r := range rows {
+		dst[i] = from[r.batch][r.row]
 	}
-	return put(s, w, ci, rows, arrays, func(refs []rowRef, got []T) {
-		for i, r := range refs {
-			got[i] = data[r.batch][r.row]
-		}
-	}, values)
+	return dst
 }
 
-// put writes a column in steps: fetch, turn into values, mark nulls. values also
-// gets the definition level and the column: a second pass over the values, to
-// set their levels, costs as much as the first.
-func put[T any](s *source, w *parquet.ColumnWriter, ci int, rows []rowRef, arrays []arrow.Array,
-	fetch func([]rowRef, []T), values func(dst []parquet.Value, src []T, level, ci int)) error {
-	nulls := make([]bool, len(arrays))
-	some := false
-	for i, a := range arrays {
-		nulls[i] = a.NullN() > 0
-		some = some || nulls[i]
+func (s *source) gatherValid(c *batchColumn, rows []rowRef) {
+	if c.valid == nil {
+		return
 	}
-	level := 0
-	if !s.cols[ci].Required {
-		level = 1
-	}
-	null := parquet.NullValue().Level(0, 0, ci)
-	got := make([]T, valuesAtOnce)
-	for lo := 0; lo < len(rows); lo += valuesAtOnce {
-		part := rows[lo:min(lo+valuesAtOnce, len(rows))]
-		vals := s.values[:len(part)]
-		fetch(part, got[:len(part)])
-		values(vals, got[:len(part)], level, ci)
-		if some {
-			for i, r := range part {
-				if nulls[r.batch] && arrays[r.batch].IsNull(int(r.row)) {
-					vals[i] = null
-				}
-			}
-		}
-		if _, err := w.WriteRowValues(vals); err != nil {
-			return err
+	s.valid = sized(s.valid, len(rows))
+	for i, r := range rows {
+		if b := &c.valid[r.batch]; b.bits == nil {
+			s.valid[i] = 1
+		} else {
+			s.valid[i] = b.bit(r.row)
 		}
 	}
-	return nil
+	s.data.valid = s.valid
+}
+
+func (s *source) gatherTexts(ci int, c *batchColumn, rows []rowRef) {
+	if k := s.numbered(ci, c); k != nil {
+		k.gather(s, rows)
+		return
+	}
+	s.gatherValid(c, rows)
+	s.text, s.ends = s.text[:0], sized(s.ends, len(rows))
+	var got [1024][]byte
+	for lo := 0; lo < len(rows); lo += len(got) {
+		part := rows[lo:min(lo+len(got), len(rows))]
+		for i, r := range part {
+			got[i] = c.texts[r.batch].at(int(r.row))
+		}
+		s.touch(got[:len(part)])
+		for i, t := range got[:len(part)] {
+			s.text = append(s.text, t...)
+			s.ends[lo+i] = uint32(len(s.text))
+		}
+	}
+	s.data.text, s.data.ends = s.text, s.ends
 }
 
 // touch reads a byte of each text, so that all of them are on their way from
-// memory at once; the dictionary's hashing would wait for one after the other.
+// memory at once; copying would wait for one after the other.
 func (s *source) touch(texts [][]byte) {
 	var all byte
 	for _, t := range texts {
@@ -169,41 +205,26 @@ func (s *source) touch(texts [][]byte) {
 	s.touched = all // or the compiler would leave the loop out
 }
 
-// system writes a system column out of what gatherSystem has fetched.
-func (s *source) system(w *parquet.ColumnWriter, ci int, n int) error {
-	c := s.cols[ci]
-	for lo := 0; lo < n; lo += valuesAtOnce {
-		hi := min(lo+valuesAtOnce, n)
-		vals := s.values[:hi-lo]
-		switch c.Name {
-		case ColEffective:
-			for i := range vals {
-				vals[i] = parquet.Int64Value(min(s.event[lo+i], s.known[lo+i]))
-			}
-		case ColEvent:
-			int64Values(vals, s.event[lo:hi], 0, ci)
-		case ColKnown:
-			int64Values(vals, s.known[lo:hi], 0, ci)
-		case ColOffset:
-			int64Values(vals, s.offset[lo:hi], 0, ci)
-		case ColTombstone:
-			booleanValues(vals, s.dead[lo:hi], 0, ci)
-		case ColPartition:
-			for i, b := range s.batch[lo:hi] {
-				vals[i] = parquet.Int32Value(s.batches[b].Origin.Partition)
-			}
-		case ColTopicID:
-			for i, b := range s.batch[lo:hi] {
-				vals[i] = parquet.FixedLenByteArrayValue(s.batches[b].Origin.TopicID[:])
-			}
-		default:
-			panic("no system column " + c.Name)
-		}
-		if _, err := w.WriteRowValues(vals); err != nil {
-			return err
-		}
+// system is a system column out of what gatherSystem has fetched.
+func (s *source) system(ci int) {
+	switch name := s.cols[ci].Name; name {
+	case ColEffective:
+		s.data.int64s = s.effective
+	case ColEvent:
+		s.data.int64s = s.event
+	case ColKnown:
+		s.data.int64s = s.known
+	case ColOffset:
+		s.data.int64s = s.offset
+	case ColTombstone:
+		s.data.bools = s.dead
+	case ColPartition:
+		s.data.int32s = s.partition
+	case ColTopicID:
+		s.data.codes, s.data.dict = s.topic, s.topics
+	default:
+		panic("no system column " + name)
 	}
-	return nil
 }
 
 // texts is a string or binary array as its memory.
@@ -229,39 +250,3 @@ func textsOf(a arrow.Array) texts {
 
 // at is text number i; it aliases the array's memory.
 func (t *texts) at(i int) []byte { return t.data[t.offsets[i]-t.base : t.offsets[i+1]-t.base] }
-
-func booleanValues(dst []parquet.Value, src []bool, level, ci int) {
-	for i, x := range src {
-		dst[i] = parquet.BooleanValue(x).Level(0, level, ci)
-	}
-}
-
-func int32Values(dst []parquet.Value, src []int32, level, ci int) {
-	for i, x := range src {
-		dst[i] = parquet.Int32Value(x).Level(0, level, ci)
-	}
-}
-
-func int64Values[T ~int64](dst []parquet.Value, src []T, level, ci int) {
-	for i, x := range src {
-		dst[i] = parquet.Int64Value(int64(x)).Level(0, level, ci)
-	}
-}
-
-func floatValues(dst []parquet.Value, src []float32, level, ci int) {
-	for i, x := range src {
-		dst[i] = parquet.FloatValue(x).Level(0, level, ci)
-	}
-}
-
-func doubleValues(dst []parquet.Value, src []float64, level, ci int) {
-	for i, x := range src {
-		dst[i] = parquet.DoubleValue(x).Level(0, level, ci)
-	}
-}
-
-func bytesValues(dst []parquet.Value, src [][]byte, level, ci int) {
-	for i, x := range src {
-		dst[i] = parquet.ByteArrayValue(x).Level(0, level, ci)
-	}
-}

@@ -30,7 +30,7 @@ type Writer struct {
 	log   *slog.Logger
 	met   *viewMetrics
 	bytes atomic.Int64
-	encs  chan *encoder // idle encoders; as many exist as files are written at once
+	files chan *dayWriter // idle; as many exist as files are written at once
 
 	mu   sync.Mutex
 	open map[partKey]*openPart // rows since the last cut
@@ -68,11 +68,11 @@ func NewWriter(t Table, cfg Config, log *slog.Logger, reg prometheus.Registerer)
 	}
 	w := &Writer{
 		table: t, cfg: cfg, log: log.With("view", t.View().ID()), met: newViewMetrics(reg, t.View()),
-		encs: make(chan *encoder, cfg.Writers),
-		open: map[partKey]*openPart{}, next: map[partKey]int64{}, cuts: map[string]*cut{},
+		files: make(chan *dayWriter, cfg.Writers),
+		open:  map[partKey]*openPart{}, next: map[partKey]int64{}, cuts: map[string]*cut{},
 	}
 	for range cfg.Writers {
-		w.encs <- nil // made when first needed
+		w.files <- nil // made when first needed
 	}
 	return w, nil
 }
@@ -255,21 +255,18 @@ func (w *Writer) writeDays(ctx context.Context, c *feature.Commit, k *cut, batch
 			break
 		}
 		g.Go(func() error {
-			e := <-w.encs
-			if e == nil {
-				e = newEncoder(w.table.View(), w.table.Columns(), w.cfg)
+			dw := <-w.files
+			if dw == nil {
+				dw = newDayWriter(w.table.View(), w.table.Columns(), w.cfg)
 			}
+			defer func() { w.files <- dw }()
 			// The random part: a name is never used twice, whoever stages what again.
 			name := fmt.Sprintf("%s/%s-%06x.parquet", dayName(d.day), fileName(c.ID), rand.N(1<<24))
-			began := time.Now().UnixMicro()
-			f, err := e.write(ctx, w.table, name, batches, set.sorted(d))
+			f, err := dw.write(ctx, w.table, name, set, d)
 			if err != nil {
 				failed.Store(true)
-				w.encs <- nil
 				return err
 			}
-			f.CreatedAt = began
-			w.encs <- e
 			w.mu.Lock()
 			k.days[d.day] = f
 			w.mu.Unlock()
