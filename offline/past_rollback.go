@@ -43,8 +43,9 @@ func (p *Past) Back(view *feature.View, head []feature.Position, base int64, r *
 	to, toWhole := p.line(r.To)
 	from, fromWhole := p.line(base)
 	shared, ok := meet(from, to)
-	if !ok && !(toWhole && fromWhole) {
-		return nil, p.expired(view, r, "the snapshots between it and the newest have expired")
+	apart := !ok && !(toWhole && fromWhole)
+	if apart && !p.straight(head, to, base) {
+		return nil, p.expired(view, r, "the snapshots between it and the newest have expired, and with them which imports had been made by then")
 	}
 	at, err := p.topicsAt(view, to, toWhole, r)
 	if err != nil {
@@ -52,9 +53,19 @@ func (p *Past) Back(view *feature.View, head []feature.Position, base int64, r *
 	}
 	imports := map[partKey]feature.Position{}
 	for _, q := range head {
-		if q.Partition < 0 {
+		switch {
+		case isReplays(q):
+			// Also where it does not move: a replay that has looked at the table before must
+			// not land after, for events that it replays may come again now.
+			imports[keyOf(q)] = setBy(r, q)
+		case q.Partition < 0 && apart:
+			// It began later.
+		case q.Partition < 0:
 			imports[keyOf(q)] = q
 		}
+	}
+	if apart {
+		from = nil
 	}
 	for i, a := range from { // newest first, so the oldest move has the last word
 		if a.ID == shared {
@@ -90,6 +101,21 @@ func (p *Past) Back(view *feature.View, head []feature.Position, base int64, r *
 	}
 	SortPositions(at)
 	return at, nil
+}
+
+// straight tells that a table whose snapshots between to and base have expired has only
+// gone forward between them, and that all of its imports began after to: a tag of
+// before the first import, or of a table without any, can be gone back to at any age.
+func (p *Past) straight(head []feature.Position, to []Ancestor, base int64) bool {
+	if len(p.Rollbacks) > 0 || len(to) == 0 || to[0].At > p.Snapshots[base].At {
+		return false
+	}
+	for _, q := range head {
+		if q.Partition == feature.ImportPartition && (q.Started == 0 || q.Started <= to[0].At) {
+			return false
+		}
+	}
+	return true
 }
 
 // meet is the newest snapshot that both lines have.

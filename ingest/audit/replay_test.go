@@ -31,6 +31,7 @@ import (
 type replays struct {
 	*world
 	served *onmemory.Store
+	back   bool // the table was rolled back
 }
 
 func newReplays(t testing.TB, seed uint64, partitions int32) *replays {
@@ -39,7 +40,7 @@ func newReplays(t testing.TB, seed uint64, partitions int32) *replays {
 	v := view()
 	v.Online = nil
 	w.apply(v)
-	return &replays{w, onmemory.New(nil)}
+	return &replays{world: w, served: onmemory.New(nil)}
 }
 
 // tables is the online room's view of the tables.
@@ -285,7 +286,9 @@ func (w *replays) sound() *audit.Report {
 		_, row := table[at]
 		s, entry := states[at]
 		require.True(w.t, row || entry, "%v is lost", at)
-		if row && entry {
+		if row && entry && w.back {
+			require.Contains(w.t, []quarantine.State{quarantine.Replayed, quarantine.Taken}, s, "%v", at)
+		} else if row && entry {
 			require.Equal(w.t, quarantine.Replayed, s, "%v", at)
 		} else if entry {
 			require.Contains(w.t, []quarantine.State{quarantine.Held, quarantine.Discarded}, s, "%v", at)
@@ -293,6 +296,9 @@ func (w *replays) sound() *audit.Report {
 	}
 	_, err := w.onlineWriter(w.view()).Mend(w.t.Context()) // as workers do every few seconds
 	require.NoError(w.t, err)
+	if w.back {
+		w.materialize()
+	}
 	t, err := w.store.Table(w.t.Context(), w.view())
 	require.NoError(w.t, err)
 	st, err := t.Load(w.t.Context(), offline.Version{})
@@ -304,6 +310,45 @@ func (w *replays) sound() *audit.Report {
 	require.NoError(w.t, err)
 	require.Zero(w.t, res.Faults)
 	return w.clean()
+}
+
+// materialize writes the online rows again, as is asked for after a rollback.
+func (w *replays) materialize() {
+	w.t.Helper()
+	v := w.view()
+	_, err := online.Materialize(w.t.Context(), online.MaterializeConfig{View: v, Store: w.served, Log: w.log, Pause: time.Millisecond, Patience: time.Millisecond,
+		Positions: func(ctx context.Context) ([]feature.Position, error) { return tables{w.world}.Positions(ctx, v) },
+		Pin: func(ctx context.Context, snapshot int64) (*online.Pinned, error) {
+			t, err := w.store.Table(ctx, v)
+			if err != nil {
+				return nil, err
+			}
+			st, err := t.Load(ctx, offline.Version{Snapshot: snapshot})
+			if err != nil {
+				return nil, err
+			}
+			return &online.Pinned{Snapshot: st.Snapshot, At: st.Positions, Parts: 1, Close: t.Close,
+				Newest: func(ctx context.Context, p online.NewestPart, fn func(*feature.Batch) error) error {
+					return offline.Newest(ctx, t, offline.NewestOptions{Version: offline.Version{Snapshot: st.Snapshot}, Part: p.Part, Parts: p.Parts}, fn)
+				}}, nil
+		}})
+	require.NoError(w.t, err)
+}
+
+// rollBack goes back to some state of the table, to be judged by today's rules.
+func (w *replays) rollBack(rng *rand.Rand) {
+	w.t.Helper()
+	t, err := w.store.Table(w.t.Context(), w.view())
+	require.NoError(w.t, err)
+	past, err := t.History(w.t.Context())
+	require.NoError(w.t, err)
+	if len(past) < 2 {
+		return
+	}
+	cat, err := w.reg.Current(w.t.Context())
+	require.NoError(w.t, err)
+	require.NoError(w.t, t.Rollback(w.t.Context(), &offline.Rollback{ID: fmt.Sprint("back-", rng.Uint64()), To: past[rng.IntN(len(past))].ID, Revision: cat.Revision()}))
+	w.back = true
 }
 
 func replaySeed(t *testing.T) uint64 {
@@ -365,7 +410,7 @@ func TestReplay(t *testing.T) {
 // anything, killed at every step and two at once; a map of the events tells the rest.
 // WEIR_TEST_REPLAYS=200 is a long run.
 func TestReplayRandom(t *testing.T) {
-	runs := 3
+	runs := 2 // every other one with rollbacks
 	if n, err := strconv.Atoi(os.Getenv("WEIR_TEST_REPLAYS")); err == nil {
 		runs = n
 	}
@@ -384,7 +429,7 @@ func randomReplays(t *testing.T, seed uint64) {
 	stop := w.stream()
 	w.produce(80)
 	w.drained()
-	discarded := map[place]bool{}
+	back := seed%2 == 0 // with rollbacks
 	replayed, killed, conflicts := int64(0), 0, 0
 	ask := func() ingest.ReplayRequest {
 		req := ingest.ReplayRequest{Project: "p", View: "person", By: "me", Reason: "because"}
@@ -406,6 +451,12 @@ func randomReplays(t *testing.T, seed uint64) {
 		return w.replayer(&life{left: left, after: after, cancel: cancel}).Replay(ctx, req, nil)
 	}
 	for range 25 {
+		if back && rng.IntN(6) == 0 {
+			w.rollBack(rng)
+			if rng.IntN(2) == 0 {
+				w.drained()
+			}
+		}
 		switch rng.IntN(6) {
 		case 0:
 			w.produce(20 + rng.IntN(60))
@@ -446,18 +497,12 @@ func randomReplays(t *testing.T, seed uint64) {
 			}
 			wg.Wait()
 		case 5:
-			was := w.states()
 			req := ask()
 			if req.Limit == 0 {
 				req.Limit = 5
 			}
 			_, err := w.replayer(&life{left: -1, cancel: func() {}}).Discard(t.Context(), req, nil)
 			require.NoError(t, err)
-			for at, s := range w.states() {
-				if s == quarantine.Discarded && was[at] != quarantine.Discarded {
-					discarded[at] = true
-				}
-			}
 		}
 		if rng.IntN(3) == 0 {
 			stop()
@@ -467,6 +512,7 @@ func randomReplays(t *testing.T, seed uint64) {
 	w.produce(10)
 	w.drained()
 	w.sound()
+	discarded, n := w.states(), 0
 	res, err := run(-1, false, ingest.ReplayRequest{Project: "p", View: "person"})
 	require.NoError(t, err)
 	require.Zero(t, res.Undecided)
@@ -475,7 +521,8 @@ func randomReplays(t *testing.T, seed uint64) {
 	table := w.inTable()
 	for at, rec := range w.events() {
 		_, ok := table[at]
-		if discarded[at] {
+		if discarded[at] == quarantine.Discarded {
+			n++
 			require.False(t, ok, "%v was given up", at)
 			continue
 		}
@@ -483,5 +530,5 @@ func randomReplays(t *testing.T, seed uint64) {
 			require.True(t, ok, "%v passes: %s", at, rec.Value)
 		}
 	}
-	t.Logf("%d rows, %d replayed, %d killed, %d conflicts, %d discarded", len(table), replayed+res.Replayed, killed, conflicts, len(discarded))
+	t.Logf("%d rows, %d replayed, %d killed, %d conflicts, %d discarded", len(table), replayed+res.Replayed, killed, conflicts, n)
 }
