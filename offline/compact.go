@@ -209,8 +209,12 @@ func (c *compactor) one(ctx context.Context, m *merger, p compaction, st *State)
 	case errors.As(err, &wrong):
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.log.Warn("a file that is said to be sorted is not; it is sorted now", "file", wrong.path)
-		c.unsorted[wrong.path] = true
+		for _, f := range p.files {
+			if wrong.path == "" || wrong.path == f.Path {
+				c.log.Warn("a file may not be sorted, or of another day than the table says; it is sorted now", "file", f.Path)
+				c.unsorted[f.Path] = true
+			}
+		}
 		return nil
 	case feature.KindOf(err) == feature.Conflict || c.gone(ctx, p):
 		c.mu.Lock()

@@ -214,11 +214,12 @@ func (k *keyList) skipCommon(skip int) (exact bool) {
 	return exact
 }
 
-// unsortedError is of a file that is said to be sorted and is not.
+// unsortedError is of a file that is not what the table says: not sorted, or, without a
+// path, one of several not of the day.
 type unsortedError struct{ path string }
 
 func (e *unsortedError) Error() string {
-	return fmt.Sprintf("data file %s is said to be sorted and is not", e.path)
+	return fmt.Sprintf("data file %s is not sorted as the table says, or of another day", e.path)
 }
 
 // hold reads rows [lo, hi) of a file into memory. Rows that are not known to be

@@ -51,7 +51,7 @@ func (m *merger) merge(ctx context.Context, inputs []*mergeInput, day int32, nam
 			return nil, err
 		}
 		if d, known := f.day(); !known || d != day {
-			return nil, feature.Errorf(feature.Internal, opCompact, f.Path, "its rows are of %s to %s", feature.Time(f.MinEffective), feature.Time(f.MaxEffective))
+			return nil, &unsortedError{} // some file's bounds are wrong; what sorts also parts by day
 		}
 		f.CreatedAt = created
 		files = append(files, f)
