@@ -107,7 +107,8 @@ func (p *Past) Back(view *feature.View, head []feature.Position, base int64, r *
 // gone forward between them, and that all of its imports began after to: a tag of
 // before the first import, or of a table without any, can be gone back to at any age.
 func (p *Past) straight(head []feature.Position, to []Ancestor, base int64) bool {
-	if len(p.Rollbacks) > 0 || len(to) == 0 || to[0].At > p.Snapshots[base].At {
+	if len(to) == 0 || to[0].At > p.Snapshots[base].At ||
+		slices.ContainsFunc(p.Rollbacks, func(b RolledBack) bool { return b.At >= to[0].At }) {
 		return false
 	}
 	for _, q := range head {
