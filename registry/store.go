@@ -56,7 +56,7 @@ type Snapshots interface {
 	// PutSnapshot records a snapshot and its profile (may be nil). Putting the
 	// same again does nothing; another one under the same id is a feature.Conflict.
 	PutSnapshot(ctx context.Context, s feature.Snapshot, profile []byte) error
-	// Snapshot returns a snapshot of the project; feature.NotFound when there is none.
+	// Snapshot returns a snapshot of the project, of any when that is empty; feature.NotFound when there is none.
 	Snapshot(ctx context.Context, project, id string) (feature.Snapshot, error)
 	// SnapshotProfile returns the profile that was put with the snapshot, nil for none.
 	SnapshotProfile(ctx context.Context, id string) ([]byte, error)

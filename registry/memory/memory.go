@@ -157,9 +157,6 @@ func (s *Store) find(ctx context.Context, project, id string) (kept, error) {
 }
 
 func (s *Store) Snapshot(ctx context.Context, project, id string) (feature.Snapshot, error) {
-	if project == "" {
-		return feature.Snapshot{}, registry.NoSnapshot(project, id)
-	}
 	k, err := s.find(ctx, project, id)
 	return k.Snapshot, err
 }

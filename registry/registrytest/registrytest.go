@@ -234,6 +234,9 @@ func snapshots(t *testing.T, s registry.Store, more func() registry.Store) {
 		got, err := s.Snapshot(ctx, "p", "s1")
 		require.NoError(t, err)
 		require.Equal(t, one, got)
+		got, err = s.Snapshot(ctx, "", "s1")
+		require.NoError(t, err, "ids are unique among all projects")
+		require.Equal(t, one, got)
 		b, err := s.SnapshotProfile(ctx, "s1")
 		require.NoError(t, err)
 		require.Equal(t, profile, b)
@@ -246,7 +249,7 @@ func snapshots(t *testing.T, s registry.Store, more func() registry.Store) {
 		l, err = s.ListSnapshots(ctx, "none")
 		require.NoError(t, err)
 		require.Empty(t, l)
-		for _, c := range [][2]string{{"q", "s1"}, {"p", "zzz"}, {"", "s1"}} {
+		for _, c := range [][2]string{{"q", "s1"}, {"p", "zzz"}, {"", "zzz"}} {
 			_, err = s.Snapshot(ctx, c[0], c[1])
 			require.Equal(t, feature.NotFound, feature.KindOf(err), c)
 		}

@@ -38,7 +38,7 @@ func (s *Store) PutSnapshot(ctx context.Context, snap feature.Snapshot, profile 
 func (s *Store) Snapshot(ctx context.Context, project, id string) (feature.Snapshot, error) {
 	var snap feature.Snapshot
 	var body []byte
-	err := s.db.SQL.QueryRowContext(ctx, s.db.Rebind("SELECT body FROM registry_snapshots WHERE id = ? AND project = ?"), id, project).Scan(&body)
+	err := s.db.SQL.QueryRowContext(ctx, s.db.Rebind("SELECT body FROM registry_snapshots WHERE id = ? AND (project = ? OR ? = '')"), id, project, project).Scan(&body)
 	if err == sql.ErrNoRows {
 		return snap, registry.NoSnapshot(project, id)
 	}
