@@ -161,9 +161,10 @@ rules, size and hash of each stay, with the reason, so that an audit still accou
 
 // agrees asks at the terminal whether to go on. Where there is none, --yes is needed.
 func (e *env) agrees(ctx context.Context, c *client, req *weirv1.DiscardQuarantineRequest) (bool, error) {
+	mute := errors.New("discarding removes payloads for good: give --yes (or --dry-run to see how many)")
 	st, err := os.Stdin.Stat()
 	if err != nil || st.Mode()&os.ModeCharDevice == 0 {
-		return false, errors.New("discarding removes payloads for good: give --yes (or --dry-run to see how many)")
+		return false, mute
 	}
 	dry := &weirv1.DiscardQuarantineRequest{Project: req.Project, View: req.View, Filter: req.Filter, Limit: req.Limit, DryRun: true}
 	r, err := e.runDiscard(ctx, c, dry)
@@ -175,7 +176,11 @@ func (e *env) agrees(ctx context.Context, c *client, req *weirv1.DiscardQuaranti
 		return false, nil
 	}
 	fmt.Fprintf(e.err, "give %s of %s up for good? [y/N] ", plural(r.Discarded, "event"), req.View)
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil && answer == "" { // nobody is there, as with /dev/null
+		fmt.Fprintln(e.err)
+		return false, mute
+	}
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return answer == "y" || answer == "yes", nil
 }
