@@ -63,7 +63,7 @@ func (v Version) String() string {
 // version, or that name the table's branch.
 func CheckTag(view *feature.View, name string) error {
 	v, err := ParseVersion(name)
-	if err == nil && v.Tag == name && name != "main" {
+	if err == nil && v.Tag == name && name != "" && name != "main" {
 		return nil
 	}
 	return feature.Errorf(feature.Invalid, "offline.tag", "view "+view.ID()+" tag "+strconv.Quote(name), "not a name for a tag").

@@ -34,6 +34,12 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestUpkeep(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, newURL func(t testing.TB) string) {
+		offlinetest.Upkeep(t, func(t *testing.T) offlinetest.Open { return openerOn(t, newURL(t), t.TempDir()) })
+	})
+}
+
 func TestHistory(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, newURL func(t testing.TB) string) {
 		steps := 100

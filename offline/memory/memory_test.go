@@ -15,6 +15,13 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestUpkeep(t *testing.T) {
+	offlinetest.Upkeep(t, func(t *testing.T) offlinetest.Open {
+		s := memory.Open()
+		return func() offline.Store { return s }
+	})
+}
+
 func TestHistory(t *testing.T) {
 	offlinetest.History(t, 300, func(t *testing.T) offlinetest.Open {
 		s := memory.Open()
