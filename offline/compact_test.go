@@ -32,6 +32,7 @@ type history struct {
 	store  *memstore.Store
 	tables []offline.Table // by version of the view; the first has all features
 	lines  []string
+	keys   [][]any // of some rows
 	next   int64
 	at     feature.Position
 }
@@ -112,6 +113,13 @@ func (h *history) batch(n int, version *feature.View, days int) *feature.Batch {
 		}
 	}
 	b.Rows = array.NewRecordBatch(h.full.Schema(), cols, int64(n))
+	for row := 0; row < n; row += 7 {
+		var key []any
+		for k := range h.full.Keys {
+			key = append(key, cellAny(cols[k], row))
+		}
+		h.keys = append(h.keys, key)
+	}
 	h.lines = append(h.lines, offlinetest.Lines(b)...)
 	return b
 }
@@ -254,6 +262,38 @@ func (h *history) state() *offline.State {
 	return st
 }
 
+// join asks for the features of some keys at some times, as text.
+func (h *history) join() []string {
+	fields := []arrow.Field{{Name: "at", Type: feature.Timestamp.Arrow()}}
+	for _, k := range h.full.Keys {
+		fields = append(fields, arrow.Field{Name: k.Name, Type: k.Type.Arrow()})
+	}
+	spine := &batches{schema: arrow.NewSchema(fields, nil)}
+	rb := array.NewRecordBuilder(memory.DefaultAllocator, spine.schema)
+	r := rand.New(rand.NewPCG(1, uint64(len(h.keys))))
+	for _, key := range h.keys {
+		appendAny(rb.Field(0), offlinetest.Base-r.Int64N(3*offline.Day))
+		for i, k := range key {
+			appendAny(rb.Field(1+i), k)
+		}
+	}
+	spine.recs = append(spine.recs, rb.NewRecordBatch())
+	var out []string
+	_, err := offline.Join(context.Background(), offline.JoinRequest{Service: makeService(h.t, h.full), Tables: []offline.TableAt{{Table: h.tables[0]}},
+		Spine: offline.Spine{Rows: spine, Time: "at"}}, func(rec arrow.RecordBatch) error {
+		for i := range int(rec.NumRows()) {
+			line := ""
+			for _, c := range rec.Columns() {
+				line += c.ValueStr(i) + " "
+			}
+			out = append(out, line)
+		}
+		return nil
+	})
+	require.NoError(h.t, err)
+	return out
+}
+
 // small are settings under which a few thousand rows make several files.
 func small(r *rand.Rand) offline.Config {
 	c := offline.DefaultConfig()
@@ -284,12 +324,13 @@ func TestCompactKeepsEveryRow(t *testing.T) {
 					h.commit(1+r.IntN(300), r.IntN(3), 1+r.IntN(3))
 				}
 			}
-			before := h.state()
+			before, joined := h.state(), h.join()
 			// Some inputs are held in memory, some are read as they are merged.
 			done, err := offline.CompactIn(context.Background(), h.tables[r.IntN(3)], offline.CompactOptions{Config: small(r)}, int64(r.IntN(1<<20)), int64(1+r.IntN(500)))
 			require.NoError(t, err)
 			after := h.state()
 			offlinetest.SameRows(t, h.lines, offlinetest.Read(t, h.tables[0], after))
+			require.Equal(t, joined, h.join())
 			require.Equal(t, before.Positions, after.Positions)
 			require.Equal(t, [2]int{len(before.Files), len(after.Files)}, [2]int{done.FilesBefore, done.FilesAfter})
 			require.Zero(t, done.Conflicts)
