@@ -112,7 +112,7 @@ func (s *Ingest) view(ctx context.Context, v *feature.View, src ingest.SourceSta
 		for _, p := range vs.Partitions {
 			seen[p.Partition] = true
 			out.Partitions = append(out.Partitions, &weirv1.PartitionStatus{Topic: v.SourceOf.Topic, Partition: p.Partition,
-				Position: p.Table, EndOffset: p.End, Lag: p.Lag(), Stopped: p.Stopped})
+				Position: standsAt(st.Positions, v.SourceOf.Topic, p), EndOffset: p.End, Lag: p.Lag(), Stopped: p.Stopped})
 		}
 	}
 	for _, p := range st.Positions { // partitions of other workers, and imports
@@ -122,4 +122,19 @@ func (s *Ingest) view(ctx context.Context, v *feature.View, src ingest.SourceSta
 		out.Partitions = append(out.Partitions, &weirv1.PartitionStatus{Topic: p.Topic, Partition: p.Partition, Position: p.Next})
 	}
 	return out, nil
+}
+
+// standsAt is where the table stands on a worker's partition: behind what the
+// worker knows when the table was rolled back and the worker has not noticed yet.
+func standsAt(at []feature.Position, topic string, p ingest.PartitionStatus) int64 {
+	newest := int64(-1)
+	for _, q := range at {
+		if q.Topic == topic && q.Partition == p.Partition {
+			newest = max(newest, q.Next) // a topic made anew has several
+		}
+	}
+	if newest < 0 {
+		return p.Table
+	}
+	return min(p.Table, newest)
 }
