@@ -30,7 +30,7 @@ func (p *Pipeline) flushLoop(ctx, flushing context.Context) {
 		}
 		p.refreshEnds(ctx)
 		var gone error // the rows in hand are committed before they are all that is left of a topic
-		look := time.Since(looked) >= lookAtTopic
+		look := time.Since(looked) >= min(lookAtTopic, 100*p.FlushInterval)
 		if look {
 			looked = time.Now()
 			if err := p.sameTopic(ctx); err != nil && feature.KindOf(err) != feature.Unavailable && ctx.Err() == nil {

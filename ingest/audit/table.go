@@ -28,6 +28,9 @@ func (r *run) readQuarantine(ctx context.Context) error {
 		}
 		p := r.part(e.Topic, e.TopicID, e.Partition)
 		if !p.known {
+			if r.undone.covers(p, e.Offset) {
+				return nil // the table was rolled back to before it knew the partition
+			}
 			if p.unclaimed.Len() == 0 {
 				strange = append(strange, p)
 			}

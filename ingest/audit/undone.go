@@ -21,23 +21,30 @@ type heldAgain struct {
 	hash uint64
 }
 
-// judgedAgain notes an entry whose event was judged again after a rollback.
-func (r *run) judgedAgain(p *part, e *quarantine.Entry, hash uint64) {
-	for _, b := range r.undone.rollbacks {
+// covers reports whether an event is one that a rollback has had read again.
+func (u *undone) covers(p *part, offset int64) bool {
+	for _, b := range u.rollbacks {
 		for _, m := range b.Moved {
-			if m.TopicID != p.at.TopicID || m.Partition != p.at.Partition || e.Offset < m.Is || e.Offset >= m.Was {
-				continue
+			if m.TopicID == p.at.TopicID && m.Partition == p.at.Partition && offset >= m.Is && offset < m.Was {
+				return true
 			}
-			if r.undone.entries == nil {
-				r.undone.entries = map[*part]map[int64]heldAgain{}
-			}
-			if r.undone.entries[p] == nil {
-				r.undone.entries[p] = map[int64]heldAgain{}
-			}
-			r.undone.entries[p][e.Offset] = heldAgain{dayOf(e.Timestamp), hash}
-			return
 		}
 	}
+	return false
+}
+
+// judgedAgain notes an entry whose event was judged again after a rollback.
+func (r *run) judgedAgain(p *part, e *quarantine.Entry, hash uint64) {
+	if !r.undone.covers(p, e.Offset) {
+		return
+	}
+	if r.undone.entries == nil {
+		r.undone.entries = map[*part]map[int64]heldAgain{}
+	}
+	if r.undone.entries[p] == nil {
+		r.undone.entries[p] = map[int64]heldAgain{}
+	}
+	r.undone.entries[p][e.Offset] = heldAgain{dayOf(e.Timestamp), hash}
 }
 
 // dropVoid forgets entries whose events came into the table after a rollback.
