@@ -10,7 +10,9 @@ type CompactConfig struct {
 	// MinFiles is how many small files of one day are merged at least; fewer are
 	// left alone. A larger number makes for less writing and for more files.
 	MinFiles int `koanf:"min_files"`
-	// FileBytes is how large files are made; one of half that size is never merged again.
+	// FileBytes is how large files are made; one of half that size is never merged
+	// again. What fits into half of Memory compresses to more than that for most
+	// views; where it does not, files are merged once more than need be.
 	FileBytes int64 `koanf:"file_bytes"`
 	// FileRows is as FileBytes, in rows.
 	FileRows int64 `koanf:"file_rows"`
@@ -24,7 +26,7 @@ type CompactConfig struct {
 
 // DefaultCompactConfig is what works without any setting.
 func DefaultCompactConfig() CompactConfig {
-	return CompactConfig{MinFiles: 5, FileBytes: 128 << 20, FileRows: 4 << 20, MaxFiles: 500, Memory: 256 << 20, Merges: 1}
+	return CompactConfig{MinFiles: 5, FileBytes: 64 << 20, FileRows: 4 << 20, MaxFiles: 500, Memory: 256 << 20, Merges: 1}
 }
 
 // Validate reports all faults at once.

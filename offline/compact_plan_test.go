@@ -27,6 +27,12 @@ func filesOf(day int64, sizes ...float64) (files []File) {
 	return files
 }
 
+func compactTo128() CompactConfig {
+	cfg := DefaultCompactConfig()
+	cfg.FileBytes = 128 * mib
+	return cfg
+}
+
 func TestPlanCompaction(t *testing.T) {
 	unsorted, unknown, twoDays := dayFile("u", 0, 300), dayFile("k", 0, 1), dayFile("t", 0, 1)
 	unsorted.Sorted = false
@@ -57,7 +63,7 @@ func TestPlanCompaction(t *testing.T) {
 		"unsorted beside what is worth it": {append(filesOf(0, 1, 1, 1, 1, 1), unsorted), []string{"1 true", "5 false"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := DefaultCompactConfig()
+			cfg := compactTo128()
 			var got []string
 			for _, p := range planCompaction(c.files, cfg, 100, 1<<30) {
 				got = append(got, fmt.Sprint(len(p.files), p.mend))
@@ -76,7 +82,7 @@ func TestPlanKeepsToItsLimits(t *testing.T) {
 		for i := range 1 + r.IntN(600) {
 			files = append(files, dayFile(fmt.Sprint(i), r.Int64N(3), math.Exp(r.Float64()*8-5)))
 		}
-		cfg := DefaultCompactConfig()
+		cfg := compactTo128()
 		cfg.MinFiles, cfg.MaxFiles = 2+r.IntN(5), 10+r.IntN(300)
 		memory := 1 + r.Int64N(1<<20)
 		seen := map[string]bool{}
@@ -117,7 +123,7 @@ func TestYearOfCommits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const days, perHour = 365, 12
 			r := rand.New(rand.NewPCG(3, 4))
-			cfg := DefaultCompactConfig()
+			cfg := compactTo128()
 			byDay := map[int64][]File{} // of which compaction looks at those that have changed
 			rewritten, written := 0.0, 0.0
 			worst := map[string]int{} // by file: how often its oldest bytes were rewritten
