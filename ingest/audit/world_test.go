@@ -203,10 +203,13 @@ func (w *world) outlets(ctx context.Context, _ *registry.Catalog, v *feature.Vie
 }
 
 // worker starts ingestion.
-func (w *world) worker() (stop func()) {
+func (w *world) worker() (stop func()) { return w.workerOn(w.reg) }
+
+// workerOn starts ingestion by somebody who has the catalog from elsewhere.
+func (w *world) workerOn(c ingest.Catalogs) (stop func()) {
 	w.t.Helper()
 	qcl := w.client()
-	s := ingest.NewSupervisor(ingest.SupervisorConfig{Config: w.cfg, Catalogs: w.reg, Kafka: w.opts, Quarantine: quarantine.NewWriter(qcl),
+	s := ingest.NewSupervisor(ingest.SupervisorConfig{Config: w.cfg, Catalogs: c, Kafka: w.opts, Quarantine: quarantine.NewWriter(qcl),
 		Replicas: 1, Open: w.outlets, Log: w.log, Metrics: w.met, Protocol: w.protocol})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
