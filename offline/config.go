@@ -12,7 +12,8 @@ type Config struct {
 	// Catalog is the database of the table catalog: sqlite:/path/tables.db or
 	// postgres://...; empty lets the program put a SQLite file into its data folder.
 	Catalog string `koanf:"catalog"`
-	// Warehouse is the folder of the table files; empty as above.
+	// Warehouse is the folder of the table files, or s3://bucket/prefix (reached
+	// by the settings under s3); empty as above.
 	Warehouse string `koanf:"warehouse"`
 	// Writers is how many data files of a flush are sorted and written at once.
 	Writers int `koanf:"writers"`

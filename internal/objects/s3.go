@@ -109,6 +109,9 @@ func passing(err error) aws.Ternary {
 		if s := res.HTTPStatusCode(); s == http.StatusTooManyRequests || s == http.StatusRequestTimeout {
 			return aws.TrueTernary
 		}
+		if res.HTTPStatusCode()/100 == 2 {
+			return aws.TrueTernary // the answer broke off
+		}
 		return aws.UnknownTernary
 	}
 	return aws.TrueTernary // no answer at all

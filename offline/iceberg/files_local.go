@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/weir-ml/weir/offline"
 )
@@ -226,6 +227,13 @@ func (l *local) remove(ctx context.Context, names []string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// abandoned: list shows what is half written too.
+func (l *local) abandoned(context.Context, string, time.Time) (int, error) { return 0, nil }
+
+func (l *local) lockPath(location string) string {
+	return filepath.Join(localPath(location), "metadata", lockName)
 }
 
 func (l *local) drop(_ context.Context, folder string) error {

@@ -3,6 +3,7 @@ package iceberg
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/weir-ml/weir/offline"
 )
@@ -36,6 +37,11 @@ type place interface {
 	// remove removes files; those that are not there are no error. It goes on after
 	// a fault and returns them joined.
 	remove(ctx context.Context, names []string) error
+	// abandoned throws away what writers that have died left half written, begun
+	// before a time, where list does not show it; it returns how many.
+	abandoned(ctx context.Context, folder string, before time.Time) (int, error)
+	// lockPath is the file of a table's lock among processes; "" where there is none.
+	lockPath(location string) string
 	// drop removes a folder with all that is below it.
 	drop(ctx context.Context, folder string) error
 }

@@ -2,7 +2,6 @@ package iceberg
 
 import (
 	"context"
-	"path/filepath"
 	"time"
 )
 
@@ -21,7 +20,11 @@ func (t *Table) acquire(ctx context.Context) (unlock func()) {
 		return func() {}
 	}
 	release := func() { <-t.lock }
-	f, err := openLock(filepath.Join(localPath(t.location), "metadata", lockName))
+	path := t.store.files.lockPath(t.location)
+	if path == "" {
+		return release
+	}
+	f, err := openLock(path)
 	if err != nil {
 		return release
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
 
+	"github.com/weir-ml/weir/internal/objects"
 	"github.com/weir-ml/weir/internal/sqldb"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/registry/feature"
@@ -31,20 +32,27 @@ type Store struct {
 	locks map[string]chan struct{} // by table location: one commit of this process at a time
 }
 
+// Option changes how a store is opened.
+type Option func(*options)
+
+type options struct{ s3 objects.Config }
+
+// S3 says how a warehouse in a bucket is reached; without it by the usual chain.
+func S3(c objects.Config) Option { return func(o *options) { o.s3 = c } }
+
 // Open opens a store. catalogURL is sqlite:/path/tables.db or postgres://..., a
-// database of the catalog's own; warehouse is a local folder.
-func Open(ctx context.Context, catalogURL, warehouse string, log *slog.Logger) (*Store, error) {
-	dir, err := filepath.Abs(localPath(warehouse))
-	if warehouse == "" || err != nil {
-		return nil, feature.Errorf(feature.Invalid, "iceberg.open", warehouse, "the warehouse must be a folder").
-			WithHint("set offline.warehouse")
+// database of the catalog's own; warehouse is a local folder or s3://bucket/prefix.
+func Open(ctx context.Context, catalogURL, warehouse string, log *slog.Logger, opts ...Option) (*Store, error) {
+	o := options{s3: objects.DefaultConfig()}
+	for _, f := range opts {
+		f(&o)
 	}
-	folder := &local{dir: dir}
-	s := &Store{files: &files{folder, context.WithoutCancel(ctx)}, log: log, locks: map[string]chan struct{}{},
+	where, err := openPlace(ctx, warehouse, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{files: &files{where, context.WithoutCancel(ctx)}, log: log, locks: map[string]chan struct{}{},
 		answer: func(swap func() (bool, error)) (bool, error) { return swap() }}
-	if err := folder.ensureDir(dir); err != nil {
-		return nil, feature.Errorf(feature.Unavailable, "iceberg.open", dir, "%w", err).WithHint("offline.warehouse must be writable")
-	}
 	if s.db, err = sqldb.Open(ctx, catalogURL); err != nil {
 		return nil, err
 	}
@@ -63,6 +71,22 @@ func Open(ctx context.Context, catalogURL, warehouse string, log *slog.Logger) (
 			return nil, sqldb.Classify("iceberg.open", s.db.String(), err)
 		}
 	}
+}
+
+func openPlace(ctx context.Context, warehouse string, o options) (place, error) {
+	if objects.IsS3(warehouse) {
+		return openRemote(ctx, warehouse, o.s3)
+	}
+	dir, err := filepath.Abs(localPath(warehouse))
+	if warehouse == "" || err != nil {
+		return nil, feature.Errorf(feature.Invalid, "iceberg.open", warehouse, "the warehouse must be a folder or s3://bucket/prefix").
+			WithHint("set offline.warehouse")
+	}
+	folder := &local{dir: dir}
+	if err := folder.ensureDir(dir); err != nil {
+		return nil, feature.Errorf(feature.Unavailable, "iceberg.open", dir, "%w", err).WithHint("offline.warehouse must be writable")
+	}
+	return folder, nil
 }
 
 // Close closes the catalog's database. Tables must not be used after it.

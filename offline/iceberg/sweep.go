@@ -5,6 +5,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	iceberg "github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -53,7 +54,16 @@ func (t *Table) Sweep(ctx context.Context, o offline.SweepOptions) (done offline
 			return offline.Swept{}, classify("iceberg.sweep", "view "+t.view.ID(), err)
 		}
 	}
-	if o.DryRun || len(orphans) == 0 {
+	if o.DryRun {
+		return done, nil
+	}
+	// Those that cannot be listed (a right of its own on some servers) cost room and nothing else.
+	if n, err := t.store.files.abandoned(ctx, t.location, time.UnixMicro(o.Before-offline.SweepMargin)); err != nil {
+		t.store.log.Warn("uploads that were never ended could not be looked for", "view", t.view.ID(), "error", err)
+	} else if n > 0 {
+		t.store.log.Info("uploads that were never ended are removed", "view", t.view.ID(), "uploads", n)
+	}
+	if len(orphans) == 0 {
 		return done, nil
 	}
 	if err := t.store.files.remove(ctx, orphans); err != nil {

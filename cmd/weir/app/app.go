@@ -178,7 +178,7 @@ func (a *App) open(ctx context.Context) error {
 	if err := a.openRedis(ctx); err != nil {
 		return err
 	}
-	tables, err := iceberg.Open(ctx, a.cfg.Offline.Catalog, a.cfg.Offline.Warehouse, a.log)
+	tables, err := iceberg.Open(ctx, a.cfg.Offline.Catalog, a.cfg.Offline.Warehouse, a.log, iceberg.S3(a.cfg.S3))
 	if err != nil {
 		return err
 	}

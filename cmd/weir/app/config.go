@@ -11,6 +11,7 @@ import (
 	"github.com/weir-ml/weir/cmd/weir/embedded"
 	"github.com/weir-ml/weir/drift"
 	"github.com/weir-ml/weir/ingest"
+	"github.com/weir-ml/weir/internal/objects"
 	"github.com/weir-ml/weir/internal/sqldb"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/online"
@@ -31,6 +32,7 @@ type Config struct {
 	Redis    RedisConfig     `koanf:"redis"`
 	Registry registry.Config `koanf:"registry"`
 	Offline  offline.Config  `koanf:"offline"`
+	S3       objects.Config  `koanf:"s3"`
 	Online   online.Config   `koanf:"online"`
 	Ingest   ingest.Config   `koanf:"ingest"`
 	Serving  serving.Config  `koanf:"serving"`
@@ -88,6 +90,7 @@ func DefaultConfig() Config {
 		Redis:    RedisConfig{Config: redis.DefaultConfig(), EmbeddedAddr: embedded.DefaultRedisAddr},
 		Registry: registry.DefaultConfig(),
 		Offline:  offline.DefaultConfig(),
+		S3:       objects.DefaultConfig(),
 		Online:   online.DefaultConfig(),
 		Ingest:   ingest.DefaultConfig(),
 		Serving:  serving.DefaultConfig(),
@@ -138,7 +141,7 @@ func (c *Config) Validate() error {
 		// Other engines write to Iceberg's catalog; they have no business with definitions, windows and events.
 		errs = append(errs, fmt.Errorf("offline.catalog: must be another database than registry.url (got %q for both)", redactURL(c.Offline.Catalog)))
 	}
-	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.Ingest.Validate(), c.Serving.Validate(), c.Drift.Validate())
+	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.Serving.Validate(), c.Drift.Validate())
 	return errors.Join(errs...)
 }
 
