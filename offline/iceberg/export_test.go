@@ -96,3 +96,14 @@ func Metadata(ctx context.Context, t offline.Table) (file, byIceberg []byte, err
 	byIceberg, err = json.Marshal(now.meta)
 	return file, byIceberg, err
 }
+
+// Branch makes a branch beside ours.
+func Branch(ctx context.Context, t offline.Table, name string, snapshot int64) error {
+	tb := t.(*Table)
+	now, err := tb.load(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = tb.commit(ctx, now, &attempted{files: tb.store.files}, table.NewSetSnapshotRefUpdate(name, snapshot, table.BranchRef, 0, 0, 0))
+	return err
+}
