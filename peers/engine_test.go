@@ -21,17 +21,18 @@ import (
 type engine struct {
 	t    testing.TB
 	name string
+	on   warehouse
 	in   io.Writer
 	out  *bufio.Reader
 	errs *tail
 }
 
-// warehouse is where the tables of a test are.
-type warehouse struct{ catalog, dir string }
+// warehouse is where the table of a test is.
+type warehouse struct{ catalog, dir, namespace, table string }
 
 func newWarehouse(t testing.TB) warehouse {
 	dir := t.TempDir()
-	return warehouse{filepath.Join(dir, "tables.db"), filepath.Join(dir, "warehouse")}
+	return warehouse{filepath.Join(dir, "tables.db"), filepath.Join(dir, "warehouse"), "shop", "stats"}
 }
 
 func (w warehouse) url() string { return "sqlite:" + w.catalog }
@@ -72,7 +73,7 @@ func (w warehouse) start(t testing.TB, name string) *engine {
 	require.NoError(t, err)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
-	e := &engine{t: t, name: name, in: in, out: bufio.NewReaderSize(out, 1<<20), errs: &tail{}}
+	e := &engine{t: t, name: name, on: w, in: in, out: bufio.NewReaderSize(out, 1<<20), errs: &tail{}}
 	cmd.Stderr = e.errs
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
@@ -89,13 +90,13 @@ func (w warehouse) start(t testing.TB, name string) *engine {
 // call is a command and its arguments.
 type call map[string]any
 
-// do runs a command on the table shop.stats.
+// do runs a command on the table.
 func (e *engine) do(what string, c call) any {
 	e.t.Helper()
 	if c == nil {
 		c = call{}
 	}
-	c["do"], c["namespace"], c["table"] = what, "shop", "stats"
+	c["do"], c["namespace"], c["table"] = what, e.on.namespace, e.on.table
 	b, err := json.Marshal(c)
 	require.NoError(e.t, err)
 	_, err = e.in.Write(append(b, '\n'))
