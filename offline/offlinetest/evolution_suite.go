@@ -327,6 +327,14 @@ func evolutions(t *testing.T, open Open) {
 		}
 		e.check(handles[len(handles)-1], "version %d: %v", now.Version, now.Features)
 		i := r.IntN(len(handles))
+		if r.IntN(4) == 0 { // files of many versions become one, by a worker of any age
+			cfg := offline.DefaultConfig()
+			cfg.Compact.MinFiles = 2
+			done, err := offline.Compact(ctx, handles[i], offline.CompactOptions{Config: cfg})
+			require.NoError(t, err)
+			require.Equal(t, 1, done.FilesAfter)
+			e.check(handles[len(handles)-1], "version %d, merged by version %d", now.Version, views[i].Version)
+		}
 		e.check(handles[i], "version %d at %d: %v", views[i].Version, now.Version, views[i].Features)
 	}
 	var got []string
