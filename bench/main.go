@@ -30,6 +30,7 @@ var measurements = []measurement{
 	{"flow", measureFlow},
 	{"fresh", measureFresh},
 	{"memory", measureMemory},
+	{"compact", measureCompact},
 	{"import", measureImport},
 }
 
@@ -52,6 +53,9 @@ func (r *run) add(l Line) {
 func main() {
 	if len(os.Args) > 2 && os.Args[1] == profiledWeir {
 		os.Exit(weirWithProfile(os.Args[2], os.Args[3:]))
+	}
+	if len(os.Args) == 4 && os.Args[1] == compactTable {
+		os.Exit(compactMain(os.Args[2], os.Args[3]))
 	}
 	var names []string
 	for _, m := range measurements {
