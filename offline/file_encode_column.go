@@ -16,7 +16,6 @@ type columnEncoder struct {
 	// The chunk at hand.
 	chunk      *format.ColumnChunk
 	rows       int64  // in pages so far
-	packed     bool   // some page is compressed
 	pack       packer // whether the next one is
 	locations  []format.PageLocation
 	nullPages  []bool

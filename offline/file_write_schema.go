@@ -18,6 +18,8 @@ type orderedGroup struct {
 func (g *orderedGroup) Fields() []parquet.Field { return g.fields }
 
 // ParquetSchema is the schema of data files with these columns, field ids included.
+// The encodings in it are for those who write by it; our own files choose theirs
+// by what is in them.
 func ParquetSchema(name string, cols []Column) *parquet.Schema {
 	g := parquet.Group{}
 	for _, c := range cols {
@@ -72,20 +74,8 @@ func columnNode(c Column) parquet.Node {
 	return n
 }
 
-// sortColumns names the order of the rows in a file; the order of AppendKey's
-// bytes is the order of the key columns one by one.
-func sortColumns(cols []Column, keys int) []parquet.SortingColumn {
-	var s []parquet.SortingColumn
-	for _, c := range cols[:keys] {
-		s = append(s, parquet.Ascending(c.Name))
-	}
-	for _, n := range SortSuffix {
-		s = append(s, parquet.Ascending(n))
-	}
-	return s
-}
-
-// SortSuffix are the columns that order the rows of one key.
+// SortSuffix are the columns that order the rows of one key; the order of
+// AppendKey's bytes is the order of the key columns one by one.
 var SortSuffix = []string{ColEffective, ColKnown, ColPartition, ColOffset}
 
 // SystemColumns are the system columns in file order, without ids.

@@ -180,13 +180,23 @@ func pickNarrow(dst *feature.Vector, p *page, rows []int32, to []uint32) error {
 
 // pickFixed is pickInto for the common case, without a call for each value.
 func pickFixed[T any](out, from []T, dst *feature.Vector, p *page, rows []int32, to []uint32) error {
+	first := int32(p.first)
+	if index := p.values.index; index != nil && p.present == nil { // places in a dictionary
+		if len(index) < p.rows {
+			return errors.New("a page has fewer values than rows")
+		}
+		for k, r := range rows {
+			at := to[k]
+			out[at], dst.Valid[at] = from[index[r-first]], true
+		}
+		return nil
+	}
 	if p.present != nil || p.values.index != nil {
 		return pickInto(dst, p, rows, to, func(at uint32, i int) { out[at] = from[i] })
 	}
 	if len(from) < p.rows {
 		return errors.New("a page has fewer values than rows")
 	}
-	first := int32(p.first)
 	for k, r := range rows {
 		at := to[k]
 		out[at], dst.Valid[at] = from[r-first], true
