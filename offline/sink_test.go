@@ -37,7 +37,12 @@ func TestSink(t *testing.T) {
 				require.NoError(t, err)
 				return offlinetest.Read(t, tb, st)
 			},
-			Want:    lines,
+			Want: lines,
+			Rollback: func(t testing.TB, v *feature.View, commits int) {
+				tb, err := store.Table(ctx, v)
+				require.NoError(t, err)
+				offlinetest.RollBack(t, tb, commits)
+			},
 			Shows:   sinktest.Committed,
 			Buffers: true,
 			Break:   func(f func() sinktest.Fault) { fail = f },

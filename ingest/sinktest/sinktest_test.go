@@ -23,7 +23,7 @@ func print(_ *feature.View, rows []sinktest.Row) []string {
 // The table that other tests rely on keeps the contract itself.
 func TestWriter(t *testing.T) {
 	sinktest.Run(t, 200, func(t *testing.T) *sinktest.Store {
-		tables := map[string]*sinktest.Table{}
+		tables, rollbacks := map[string]*sinktest.Table{}, 0
 		return &sinktest.Store{
 			Open: func(_ testing.TB, v *feature.View, _ *sinktest.Table) (ingest.Sink, ingest.Committer) {
 				if tables[v.ID()] == nil {
@@ -34,6 +34,10 @@ func TestWriter(t *testing.T) {
 			},
 			Visible: func(_ testing.TB, v *feature.View) []string { return print(v, tables[v.ID()].Rows()) },
 			Want:    print,
+			Rollback: func(_ testing.TB, v *feature.View, commits int) {
+				rollbacks++
+				tables[v.ID()].Rollback(commits, fmt.Sprint("rollback-", rollbacks))
+			},
 			Shows:   sinktest.Committed,
 			Buffers: true,
 		}

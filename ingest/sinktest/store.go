@@ -29,6 +29,9 @@ type Store struct {
 	Shows   When
 	// Buffers tells that rows are held in memory until their commit.
 	Buffers bool
+	// Rollback sets the table of a view back by so many commits with rows, where Open
+	// gives the table's side. Nil: not tested there.
+	Rollback func(t testing.TB, v *feature.View, commits int)
 	// Break has the store ask fail before every call of the sinks, and fail so with
 	// an Unavailable error. Nil: faults are not tested.
 	Break func(fail func() Fault)
@@ -65,6 +68,7 @@ func Run(t *testing.T, runs int, fresh func(t *testing.T) *Store) {
 		{"an import", imports},
 		{"two views do not mix", views},
 		{"memory is given back, and never looked at after", memoryGivenBack},
+		{"a table that is rolled back", rolledBack},
 		{"a cancelled context", cancelled},
 		{"faults of the store", faults},
 	} {

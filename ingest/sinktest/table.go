@@ -3,6 +3,7 @@ package sinktest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -28,6 +29,33 @@ type Table struct {
 	positions []feature.Position
 	commits   map[string]bool
 	replayed  int
+	past      []tableState // before each commit
+}
+
+// tableState is what a rollback goes back to.
+type tableState struct {
+	rows      int
+	positions []feature.Position
+	commits   map[string]bool
+}
+
+// Rollback goes back to where the table stood n commits ago: rows and positions.
+// id becomes the commit of the positions; partitions that it did not know then begin anew.
+func (t *Table) Rollback(n int, id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was := t.past[len(t.past)-n]
+	t.past = t.past[:len(t.past)-n]
+	t.rows, t.commits = slices.Clone(t.rows[:was.rows]), was.commits
+	for i := range t.positions {
+		p := &t.positions[i]
+		p.Next, p.Commit = 0, id
+		for _, q := range was.positions {
+			if q.Same(*p) {
+				p.Next = q.Next
+			}
+		}
+	}
 }
 
 // Rows returns all committed rows, in the order of their commits.
@@ -77,6 +105,7 @@ func (t *Table) take(c *feature.Commit, rows []Row) error {
 			return feature.Errorf(feature.Conflict, "sinktest.commit", a.To.String(), "the table stands at %d by %q, the commit starts from %d by %q", at.Next, at.Commit, a.From.Next, a.From.Commit)
 		}
 	}
+	t.past = append(t.past, tableState{len(t.rows), slices.Clone(t.positions), maps.Clone(t.commits)})
 	for _, a := range c.Advances {
 		found := false
 		for i := range t.positions {

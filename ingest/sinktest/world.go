@@ -40,6 +40,7 @@ type world struct {
 type model struct {
 	written map[key]map[int64]bool // offsets whose Write has returned
 	landed  map[string]*landed
+	order   []string // of landed
 }
 
 type landed struct {
@@ -89,13 +90,21 @@ func (w *world) expected(v *feature.View) (out []Row) {
 		}
 		return out
 	}
+	type place struct {
+		key
+		offset int64
+	}
+	seen := map[place]bool{} // commits overlap where the table was rolled back between them
 	for _, l := range m.landed {
 		if w.store.Shows == Settled && !l.settled {
 			continue
 		}
 		for _, a := range l.c.Advances {
 			for _, r := range w.log.rows(a.To.Partition, a.From.Next, a.To.Next) {
-				out = append(out, w.as(r, a.To.TopicID))
+				if at := (place{key{a.To.TopicID, r.Partition}, r.Offset}); !seen[at] {
+					seen[at] = true
+					out = append(out, w.as(r, a.To.TopicID))
+				}
 			}
 		}
 	}
@@ -337,6 +346,7 @@ func (x *worker) landed(c *feature.Commit) {
 	defer x.w.mu.Unlock()
 	if m.landed[c.ID] == nil {
 		m.landed[c.ID] = &landed{c: c}
+		m.order = append(m.order, c.ID)
 	}
 }
 

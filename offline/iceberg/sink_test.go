@@ -42,6 +42,9 @@ func TestSink(t *testing.T) {
 					}
 					return out
 				},
+				Rollback: func(t testing.TB, v *feature.View, commits int) {
+					offlinetest.RollBack(t, table(t, v), commits)
+				},
 				Shows:   sinktest.Committed,
 				Buffers: true,
 				Break:   func(f func() sinktest.Fault) { fail = f },
