@@ -231,6 +231,9 @@ func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, f
 	judged := v
 	var j *judge
 	if r.at.Commit == "" {
+		if err := readable(ctx, req, v, format); err != nil {
+			return err
+		}
 		c := &feature.Commit{ID: uuid.NewString(), View: v}
 		to := r.at
 		to.Revision, to.Commit, to.Started = r.cat.Revision(), c.ID, im.Now().UnixMicro()
@@ -269,9 +272,22 @@ func (r *importRun) start(ctx context.Context, req ImportRequest, id [16]byte, f
 
 // openFile opens the file for whoever judges it.
 func (r *importRun) openFile(ctx context.Context, req ImportRequest, judged *feature.View, format tabular.Format) (err error) {
-	r.in, err = r.open(ctx, req.Path, judged, tabular.RowOptions{Format: format, Types: eventTypes(judged), Times: timeFormats(judged.SourceOf),
-		Nulls: append(append([]string{}, judged.SourceOf.NullValues...), req.NullValues...)})
+	r.in, err = r.open(ctx, req.Path, judged, rowOptions(req, judged, format))
 	return err
+}
+
+func rowOptions(req ImportRequest, judged *feature.View, format tabular.Format) tabular.RowOptions {
+	return tabular.RowOptions{Format: format, Types: eventTypes(judged), Times: timeFormats(judged.SourceOf),
+		Nulls: append(append([]string{}, judged.SourceOf.NullValues...), req.NullValues...)}
+}
+
+// readable finds out before the table hears of the file whether it is one that can be read.
+func readable(ctx context.Context, req ImportRequest, v *feature.View, format tabular.Format) error {
+	rows, err := tabular.OpenRows(ctx, req.Path, rowOptions(req, v, format))
+	if err != nil {
+		return err
+	}
+	return rows.Close()
 }
 
 // eventTypes tells the file reader which columns of a file are numbers and
