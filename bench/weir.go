@@ -132,9 +132,12 @@ func (r *run) launch(ctx context.Context, profile string, command []string, sett
 // usedCPU is what the process has used so far, in seconds.
 func (p *process) usedCPU() float64 { return cpuOf(p.cmd.Process.Pid) }
 
-// peakMemory is the most memory it had resident so far, in bytes; 0 where the system does not tell.
-func (p *process) peakMemory() int64 {
-	text := strings.TrimSuffix(field(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid), "VmHWM"), " kB")
+// peakMemory is the most memory it had resident so far, in bytes.
+func (p *process) peakMemory() int64 { return peakOf(p.cmd.Process.Pid) }
+
+// peakOf is the most memory that a process had resident so far, in bytes; 0 where the system does not tell.
+func peakOf(pid int) int64 {
+	text := strings.TrimSuffix(field(fmt.Sprintf("/proc/%d/status", pid), "VmHWM"), " kB")
 	kb, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	if err != nil {
 		return 0
