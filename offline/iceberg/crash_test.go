@@ -33,6 +33,10 @@ const (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(envDir); dir != "" {
 		part, _ := strconv.Atoi(os.Getenv(envPart))
+		if part < 0 {
+			fmt.Println("fault:", keepForever(os.Getenv(envCatalog), dir))
+			os.Exit(1)
+		}
 		fmt.Println("fault:", commitForever(os.Getenv(envCatalog), dir, int32(part)))
 		os.Exit(1)
 	}
@@ -41,7 +45,7 @@ func TestMain(m *testing.M) {
 
 // commitForever goes on where the table stands, as fast as it can, until it is killed.
 func commitForever(catalog, dir string, part int32) error {
-	s, err := iceberg.Open(ctx, catalog, filepath.Join(dir, "ware house"), slog.New(slog.DiscardHandler))
+	s, err := openCrashed(catalog, dir)
 	if err != nil {
 		return err
 	}
@@ -57,7 +61,7 @@ func commitForever(catalog, dir string, part int32) error {
 		return err
 	}
 	g := &offlinetest.Gen{R: rand.New(rand.NewPCG(rand.Uint64(), 1)), View: v, Days: 2}
-	for i := 0; ; i++ {
+	for going := false; ; {
 		all, err := w.Positions(ctx)
 		if err != nil {
 			return err
@@ -65,7 +69,54 @@ func commitForever(catalog, dir string, part int32) error {
 		from, _ := offline.Find(all, offlinetest.At(part, 0, ""))
 		n := 1 + g.R.IntN(5)
 		c := offlinetest.Move(v, uuid.NewString(), from, offlinetest.At(part, from.Next+int64(n), ""))
-		if err := offlinetest.Flush(ctx, w, c, g.Batch(part, from.Next, n, false)); err != nil {
+		err = offlinetest.Flush(ctx, w, c, g.Batch(part, from.Next, n, false))
+		if err != nil && feature.KindOf(err) == feature.Conflict {
+			w.Discard(c) // a sweep was faster
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !going {
+			going = true
+			fmt.Println("going")
+		}
+	}
+}
+
+// keepForever replaces, forgets and sweeps, as fast as it can, until it is killed.
+func keepForever(catalog, dir string) error {
+	s, err := iceberg.Open(ctx, catalog, filepath.Join(dir, "ware house"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	tb, err := s.Table(ctx, offlinetest.View("stats"))
+	if err != nil {
+		return err
+	}
+	// As if the storage's clock were behind by all of the margin, so that whatever was
+	// written before the cutoff goes, if nothing names it.
+	tb.(*iceberg.Table).Age(time.Duration(offline.SweepMargin) * time.Microsecond)
+	r := rand.New(rand.NewPCG(rand.Uint64(), 1))
+	for i := 0; ; i++ {
+		st, err := tb.Load(ctx, offline.Version{})
+		if err != nil {
+			return err
+		}
+		if files := offlinetest.SameDay(r, st.Files); len(files) > 0 {
+			made, err := offlinetest.Copies(tb, files, "copy/"+uuid.NewString())
+			if err == nil {
+				err = tb.Replace(ctx, &offline.Rewrite{ID: uuid.NewString(), Gone: files, New: made})
+			}
+			if err != nil && feature.KindOf(err) != feature.Conflict && feature.KindOf(err) != feature.NotFound {
+				return err
+			}
+		}
+		if _, err := tb.Expire(ctx, offline.ExpireOptions{Before: time.Now().UnixMicro(), Keep: r.IntN(3)}); err != nil {
+			return err
+		}
+		// A commit that takes longer than this is refused, and made again.
+		if _, err := tb.Sweep(ctx, offline.SweepOptions{Before: time.Now().Add(-time.Second).UnixMicro()}); err != nil {
 			return err
 		}
 		if i == 0 {
@@ -108,6 +159,14 @@ func killed(t *testing.T, catalog string, kills int) {
 			}
 		})
 	}
+	wg.Go(func() {
+		r := rand.New(rand.NewPCG(seed, 7))
+		for range kills / 2 {
+			if err := killOne(catalog, dir, -1, time.Duration(r.IntN(100_000))*time.Microsecond); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	wg.Wait()
 	st, err := tb.Load(ctx, offline.Version{})
 	require.NoError(t, err)
@@ -120,10 +179,18 @@ func killed(t *testing.T, catalog string, kills int) {
 	}
 	offlinetest.SameRows(t, want, offlinetest.Coordinates(offlinetest.Read(t, tb, st)))
 	t.Logf("%d rows in %d files, every one once", st.Rows, len(st.Files))
-	// And the table is not left locked or half done.
+	// And the table is not left locked or half done; what the dead have left is found.
 	p := st.Positions[0]
 	require.NoError(t, offlinetest.Flush(ctx, offlinetest.NewWriter(t, tb), offlinetest.Move(v, "after", p,
 		feature.Position{Topic: p.Topic, TopicID: p.TopicID, Partition: p.Partition, Next: p.Next + 1})))
+	_, err = tb.Expire(ctx, offline.ExpireOptions{Before: time.Now().Add(time.Hour).UnixMicro()})
+	require.NoError(t, err)
+	tb.(*iceberg.Table).Age(2 * time.Hour)
+	swept, err := tb.Sweep(ctx, offline.SweepOptions{Before: time.Now().UnixMicro()})
+	require.NoError(t, err)
+	t.Logf("%d files of the dead were swept", swept.Files)
+	noLeftovers(t, tb)
+	require.Len(t, rows(t, tb, offline.Version{}), len(want))
 }
 
 func killOne(catalog, dir string, part int, after time.Duration) error {
