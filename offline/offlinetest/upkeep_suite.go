@@ -210,7 +210,7 @@ func busyTable(t *testing.T, open Open) {
 					return
 				}
 				if files := SameDay(r, st.Files); len(files) > 0 {
-					made, err := copies(tb, files, fmt.Sprintf("copy/%d-%d", n, i))
+					made, err := Copies(tb, files, fmt.Sprintf("copy/%d-%d", n, i))
 					if feature.KindOf(err) == feature.NotFound && err != nil {
 						continue // the rival was faster, and its expiry too
 					}
@@ -248,8 +248,8 @@ func busyTable(t *testing.T, open Open) {
 	t.Logf("%d rewrites, %d more came too late", replaced.Load(), conflicts.Load())
 }
 
-// copies are the same files under other names.
-func copies(tb offline.Table, files []offline.File, name string) (out []offline.File, err error) {
+// Copies are the same files under other names.
+func Copies(tb offline.Table, files []offline.File, name string) (out []offline.File, err error) {
 	for i, f := range files {
 		began := time.Now().UnixMicro()
 		r, err := tb.Open(ctx, f.Path)
