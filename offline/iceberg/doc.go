@@ -18,5 +18,14 @@
 // makes no snapshot, so its check of the snapshot would let an append pass that
 // was computed from older positions.
 //
-// Read Store first, then Table.Append.
+// Upkeep commits by the same swap. A rewrite of files lies on ours like another
+// engine's commit and names the commit below it; a rollback moves the branch and
+// the positions at once and is remembered in the property weir.rollbacks. Files
+// are removed only after a commit that forgot them: by an expiry what its
+// snapshots alone named, by a sweep what nothing names and is older than a
+// cutoff. The cutoff is committed first, as weir.swept, and a commit whose files
+// were begun before it is refused: so no sweep takes a file of a commit that can
+// still land, however long its worker was away.
+//
+// Read Store first, then Table.Append and land.go.
 package iceberg
