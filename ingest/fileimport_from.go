@@ -139,7 +139,7 @@ func (im *Importer) importPlaced(ctx context.Context, req FromRequest, f ImportF
 			return res, false, err
 		}
 	} else {
-		if one.Path, err = spool(ctx, req.Place, f, req.Spool); err != nil {
+		if one.Path, err = spool(ctx, req.Place, f, one.Name, req.Spool); err != nil {
 			return res, false, err
 		}
 		defer os.Remove(one.Path)

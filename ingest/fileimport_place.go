@@ -168,9 +168,9 @@ func (s Selection) wants(name string) bool {
 	return err == nil
 }
 
-// spool copies a file to this machine and tells its content's identity on the way: a
-// bucket's object is read once, and what is imported is what was hashed.
-func spool(ctx context.Context, p ImportPlace, f ImportFile, dir string) (at string, err error) {
+// spool copies a file to this machine: an object of a bucket is fetched once, and
+// what is imported is what was hashed, whatever becomes of the object meanwhile.
+func spool(ctx context.Context, p ImportPlace, f ImportFile, called, dir string) (at string, err error) {
 	in, got, err := p.Read(ctx, f.Name)
 	if err != nil {
 		return "", err
@@ -182,7 +182,7 @@ func spool(ctx context.Context, p ImportPlace, f ImportFile, dir string) (at str
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", feature.Errorf(feature.Internal, "ingest.import", dir, "%w", err)
 	}
-	out, err := os.CreateTemp(dir, SpoolPrefix+"*"+SpoolSuffix(f.Name))
+	out, err := os.CreateTemp(dir, SpoolPrefix+"*"+SpoolSuffix(called))
 	if err != nil {
 		return "", feature.Errorf(feature.Internal, "ingest.import", dir, "%w", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/weir-ml/weir/ingest"
+	"github.com/weir-ml/weir/internal/objects"
 )
 
 // importFlags are what people say to `weir import`.
@@ -83,7 +84,7 @@ A file that fails does not stop the others: the exit code is 1 then, and 2 when 
 }
 
 // isBucket tells a bucket from a path.
-func isBucket(place string) bool { return strings.HasPrefix(place, "s3://") }
+func isBucket(place string) bool { return objects.IsS3(place) }
 
 // importOutcome is what became of a file.
 type importOutcome struct {
