@@ -106,13 +106,16 @@ func (p *Past) Back(view *feature.View, head []feature.Position, base int64, r *
 // straight tells that a table whose snapshots between to and base have expired has only
 // gone forward between them, and that all of its imports began after to: a tag of
 // before the first import, or of a table without any, can be gone back to at any age.
+// Who imports, commits and rolls back may each have a clock of its own, so what is
+// not clearly later is taken for what may have come before: an import whose rows are in
+// the table but not its positions could be made twice.
 func (p *Past) straight(head []feature.Position, to []Ancestor, base int64) bool {
 	if len(to) == 0 || to[0].At > p.Snapshots[base].At ||
-		slices.ContainsFunc(p.Rollbacks, func(b RolledBack) bool { return b.At >= to[0].At }) {
+		slices.ContainsFunc(p.Rollbacks, func(b RolledBack) bool { return b.At+SweepMargin >= to[0].At }) {
 		return false
 	}
 	for _, q := range head {
-		if q.Partition == feature.ImportPartition && (q.Started == 0 || q.Started <= to[0].At) {
+		if q.Partition == feature.ImportPartition && (q.Started == 0 || q.Started <= to[0].At+SweepMargin) {
 			return false
 		}
 	}

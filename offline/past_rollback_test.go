@@ -22,7 +22,9 @@ func TestRollbackToOldTag(t *testing.T) {
 		refused bool
 	}{
 		{"without imports", nil, false},
-		{"an import that began later", func(tagged int64) int64 { return tagged + 1 }, false},
+		{"an import that began later", func(tagged int64) int64 { return tagged + offline.SweepMargin + 1 }, false},
+		// Its clock may go ahead of the committer's, and its rows be in the tagged state.
+		{"an import that seems to have begun a little later", func(tagged int64) int64 { return tagged + offline.SweepMargin }, true},
 		{"an import that began before", func(tagged int64) int64 { return tagged - 1 }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -70,5 +72,27 @@ func TestRollbackToOldTag(t *testing.T) {
 			// Forward again it is not known: the table has gone back since.
 			require.Equal(t, feature.Invalid, feature.KindOf(tb.Rollback(t.Context(), &offline.Rollback{ID: "on", To: h[0].ID})))
 		})
+	}
+}
+
+// TestRollbackToOldTagByClocks: a rollback that may have come after the tag, for
+// clocks that are apart, is one after which nobody can tell what lies between.
+func TestRollbackToOldTagByClocks(t *testing.T) {
+	const tagged, newest = 7, 9
+	at := offline.Day * int64(20000)
+	for _, c := range []struct {
+		rolledBack int64
+		refused    bool
+	}{{at - offline.SweepMargin - 1, false}, {at - offline.SweepMargin, true}, {at + 1, true}} {
+		head := []feature.Position{{Topic: "t", TopicID: [16]byte{1}, Next: 50, Commit: "now"}}
+		p := offline.Past{Current: newest, Snapshots: map[int64]offline.Ancestor{tagged: {ID: tagged, Parent: 6, At: at}, newest: {ID: newest, Parent: 8, At: at + 10}},
+			Rollbacks: []offline.RolledBack{{ID: "was", At: c.rolledBack}},
+			Moves:     func(int64) (*offline.Moves, error) { return offline.MovesOf(head, nil), nil }}
+		_, err := p.Back(offlinetest.View("v"), head, newest, &offline.Rollback{ID: "back", To: tagged})
+		if c.refused {
+			require.Equal(t, feature.Invalid, feature.KindOf(err), "%v", err)
+		} else {
+			require.NoError(t, err)
+		}
 	}
 }
