@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/encoding/delta"
 	"github.com/parquet-go/parquet-go/encoding/rle"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
@@ -30,7 +29,7 @@ import (
 type fileEncoder struct {
 	columns   []columnEncoder
 	pageBytes int
-	codec     compress.Codec // nil: none
+	codec     zipper // nil: none
 
 	out    *bufio.Writer
 	offset int64 // bytes written to the file so far
@@ -56,10 +55,7 @@ type fileEncoder struct {
 const magic = "PAR1"
 
 func newFileEncoder(view *feature.View, cols []Column, cfg Config) *fileEncoder {
-	e := &fileEncoder{pageBytes: cfg.PageBytes, out: bufio.NewWriterSize(nil, 256<<10)}
-	if cfg.Compression != "none" {
-		e.codec = codec(cfg.Compression)
-	}
+	e := &fileEncoder{pageBytes: cfg.PageBytes, codec: newZipper(cfg.Compression), out: bufio.NewWriterSize(nil, 256<<10)}
 	e.texts.seed = maphash.MakeSeed()
 	e.thrift = thrift.NewEncoder(e.protocol.NewWriter(&e.header))
 	for _, c := range cols {

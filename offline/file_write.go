@@ -5,10 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress"
-	"github.com/parquet-go/parquet-go/compress/zstd"
-
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -24,19 +20,6 @@ type dayWriter struct {
 
 func newDayWriter(view *feature.View, cols []Column, cfg Config) *dayWriter {
 	return &dayWriter{enc: newFileEncoder(view, cols, cfg), groupBy: cfg.RowGroupRows, source: source{cols: cols, features: len(view.Keys) + len(view.Features)}}
-}
-
-func codec(name string) compress.Codec {
-	switch name {
-	case "snappy":
-		return &parquet.Snappy
-	case "none":
-		return &parquet.Uncompressed
-	default:
-		// The fastest level: writing takes a tenth less CPU time than with the
-		// default one, for files that are 1 to 7 percent larger.
-		return &zstd.Codec{Level: zstd.SpeedFastest}
-	}
 }
 
 // write makes one file of a day's rows, in the table's order.
