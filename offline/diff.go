@@ -25,6 +25,47 @@ type Difference struct {
 	Columns                 map[string]int64 // of Changed, rows with another value in that column
 	Rows                    []DiffRow        // examples, by coordinates
 	Moved                   []MovedPosition
+	Schema                  []ColumnChange // none where a version does not tell its columns
+}
+
+// ColumnChange is a column that two versions have differently.
+type ColumnChange struct {
+	Kind    string  // ColumnAdded, ColumnRemoved or ColumnChanged
+	Was, Is *Column // nil where it is not there
+}
+
+// Kinds of ColumnChange. A changed one has another name, another type or both.
+const (
+	ColumnAdded   = "added"
+	ColumnRemoved = "removed"
+	ColumnChanged = "changed"
+)
+
+// columnChanges compares columns by their ids, in the order of the later version, then those that are gone.
+func columnChanges(from, to []Column) (out []ColumnChange) {
+	if from == nil || to == nil {
+		return nil
+	}
+	was := map[int]*Column{}
+	for i := range from {
+		was[from[i].ID] = &from[i]
+	}
+	for i := range to {
+		c := &to[i]
+		switch old := was[c.ID]; {
+		case old == nil:
+			out = append(out, ColumnChange{ColumnAdded, nil, c})
+		case old.Name != c.Name || old.Type != c.Type:
+			out = append(out, ColumnChange{ColumnChanged, old, c})
+		}
+		delete(was, c.ID)
+	}
+	for i := range from {
+		if was[from[i].ID] != nil {
+			out = append(out, ColumnChange{ColumnRemoved, &from[i], nil})
+		}
+	}
+	return out
 }
 
 // DiffRow is a row that differs.
@@ -70,7 +111,10 @@ func Diff(ctx context.Context, t Table, o DiffOptions) (*Difference, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &differ{t: t, o: o, out: &Difference{From: from, To: to, Columns: map[string]int64{}, Moved: moved(from.Positions, to.Positions)}, numbers: map[partKey]int32{}}
+	d := &differ{t: t, o: o, out: &Difference{From: from, To: to, Columns: map[string]int64{}, Schema: columnChanges(from.Columns, to.Columns)}, numbers: map[partKey]int32{}}
+	if d.out.Moved, err = movedBetween(ctx, t, o, from, to); err != nil {
+		return nil, err
+	}
 	d.gone, d.made = onlyIn(from.Files, to.Files), onlyIn(to.Files, from.Files)
 	d.out.Files = len(d.gone) + len(d.made)
 	for _, f := range slices.Concat(d.gone, d.made) {
@@ -99,6 +143,36 @@ func onlyIn(a, b []File) []File {
 		named[f.Path] = true
 	}
 	return slices.DeleteFunc(slices.Clone(a), func(f File) bool { return named[f.Path] })
+}
+
+// movedBetween compares where two versions stand. Where imports and replays stood at
+// one of them may have expired; then they are left out.
+func movedBetween(ctx context.Context, t Table, o DiffOptions, from, to *State) ([]MovedPosition, error) {
+	topics := false
+	at := func(v Version, st *State) ([]feature.Position, error) {
+		if v == (Version{}) {
+			return st.Positions, nil
+		}
+		all, err := t.PositionsAt(ctx, st.Snapshot)
+		if feature.KindOf(err) == feature.Invalid {
+			topics = true
+			return st.Positions, nil
+		}
+		return all, err
+	}
+	was, err := at(o.From, from)
+	if err != nil {
+		return nil, err
+	}
+	is, err := at(o.To, to)
+	if err != nil {
+		return nil, err
+	}
+	out := moved(was, is)
+	if topics {
+		out = slices.DeleteFunc(out, func(m MovedPosition) bool { return m.Partition < 0 })
+	}
+	return out, nil
 }
 
 func moved(from, to []feature.Position) []MovedPosition {

@@ -3,8 +3,10 @@ package offline_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/offline/iceberg"
 	memtable "github.com/weir-ml/weir/offline/memory"
 	"github.com/weir-ml/weir/offline/offlinetest"
 	"github.com/weir-ml/weir/registry/feature"
@@ -45,6 +48,14 @@ func (t twoTables) Load(ctx context.Context, v offline.Version) (*offline.State,
 		}
 	}
 	return &out, nil
+}
+
+func (t twoTables) PositionsAt(ctx context.Context, snapshot int64) ([]feature.Position, error) {
+	st, err := t.Load(ctx, offline.Version{Snapshot: snapshot})
+	if err != nil {
+		return nil, err
+	}
+	return st.Positions, nil
 }
 
 func (t twoTables) Open(ctx context.Context, path string) (offline.FileReader, error) {
@@ -211,4 +222,64 @@ func TestDiff(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, d.Files+len(d.Rows))
 	require.Zero(t, d.Added+d.Removed+d.Changed)
+}
+
+// TestDiffOfColumnsAndImports: a view that changed between two versions, and imports,
+// of which a version of the past does not tell all.
+func TestDiffOfColumnsAndImports(t *testing.T) {
+	dir := t.TempDir()
+	ice, err := iceberg.Open(t.Context(), "sqlite:"+filepath.Join(dir, "tables.db"), filepath.Join(dir, "warehouse"), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer ice.Close()
+	for name, s := range map[string]offline.Store{"memory": memtable.Open(), "iceberg": ice} {
+		t.Run(name, func(t *testing.T) {
+			v := offlinetest.View("moods")
+			tb, err := s.Table(t.Context(), v)
+			require.NoError(t, err)
+			g := &offlinetest.Gen{R: rand.New(rand.NewPCG(3, 4)), View: v}
+			flush := func(tb offline.Table, topic byte, name string, n int) {
+				b := g.Batch(feature.ImportPartition, 0, n, false)
+				b.Origin.TopicID, b.Origin.Topic = [16]byte{topic}, "file:"+name
+				to := feature.Position{Topic: b.Origin.Topic, TopicID: b.Origin.TopicID, Partition: feature.ImportPartition, Next: b.Origin.Next, Started: 1}
+				require.NoError(t, offlinetest.Flush(t.Context(), offlinetest.NewWriter(t, tb), offlinetest.Move(tb.View(), name, feature.Position{}, to), b))
+			}
+			flush(tb, 1, "a", 5)
+			flush(tb, 2, "b", 5)
+			st, err := tb.Load(t.Context(), offline.Version{})
+			require.NoError(t, err)
+			tagged := offline.Version{Snapshot: st.Snapshot}
+			diff := func(tb offline.Table) *offline.Difference {
+				d, err := offline.Diff(t.Context(), tb, offline.DiffOptions{From: tagged})
+				require.NoError(t, err)
+				return d
+			}
+			require.Empty(t, diff(tb).Moved, "the same state, whose last commit moved one import only")
+			require.Empty(t, diff(tb).Schema)
+
+			next := *v
+			next.Version, next.Features = 2, slices.Clone(v.Features)
+			i := next.Feature("f_float32")
+			next.Features[i] = feature.Field{Name: "f_wide", Type: feature.Float64, Path: "f_float32", Column: "f_float32"}
+			next.Features = append(next.Features, feature.Field{Name: "f_new", Type: feature.String})
+			tb, err = s.Table(t.Context(), &next)
+			require.NoError(t, err)
+			g.View = &next
+			flush(tb, 3, "c", 5)
+			d := diff(tb)
+			require.Len(t, d.Moved, 1)
+			require.Equal(t, "file:c", d.Moved[0].Topic)
+			var got []string
+			for _, c := range d.Schema {
+				text := c.Kind
+				for _, x := range []*offline.Column{c.Was, c.Is} {
+					if x != nil {
+						text += fmt.Sprintf(" %s:%s", x.Name, x.Type)
+					}
+				}
+				got = append(got, text)
+			}
+			require.ElementsMatch(t, []string{"changed f_float32:float32 f_wide:float64", "added f_new:string"}, got)
+			require.EqualValues(t, 5, d.Added)
+		})
+	}
 }

@@ -53,10 +53,12 @@ type Column struct {
 // State is a table at one version. It is shared: do not change it.
 type State struct {
 	Snapshot    int64              // 0: empty
-	Positions   []feature.Position // where that version stands; ordered by topic, topic id and partition
+	Positions   []feature.Position // where that version stands; ordered by topic, topic id and partition. Of a past one without the imports that its own commit did not move: see PositionsAt
 	Files       []File
 	Rows        int64
 	CommittedAt int64 // microseconds UTC; 0: empty
+	// Columns are those of the table at that version, as AllColumns; nil where that is not known.
+	Columns []Column
 }
 
 // File is one data file: rows of one UTC day of effective time. Bounds are
@@ -157,6 +159,10 @@ type Upkeep interface {
 	// go back together, so what came after is read from the log again; workers that
 	// stand further on get a Conflict and reload.
 	Rollback(ctx context.Context, r *Rollback) error
+	// PositionsAt is where a Rollback to that snapshot would leave the table, imports
+	// and replays included, which State.Positions of a past version may not tell; the
+	// error is the one that Rollback would give. Commit and Revision say nothing.
+	PositionsAt(ctx context.Context, snapshot int64) ([]feature.Position, error)
 	// Rollbacks are those that Rollback made, oldest first: the last twenty at most.
 	Rollbacks(ctx context.Context) ([]RolledBack, error)
 	// Expire forgets snapshots: those that stopped being the newest before

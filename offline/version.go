@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"regexp"
 	"strconv"
 	"time"
 
@@ -34,8 +35,15 @@ func ParseVersion(text string) (Version, error) {
 			return Version{At: max(1, at.UnixMicro())}, nil
 		}
 	}
+	if likeTime.MatchString(text) {
+		return Version{}, feature.Errorf(feature.Invalid, "offline.version", text, "not a time").
+			WithHint("write a time with its zone, like 2026-03-01T12:00:00Z, or a date, like 2026-03-01")
+	}
 	return Version{Tag: text}, nil
 }
+
+// likeTime is what was meant as a time; a tag may begin with a date and a dash all the same.
+var likeTime = regexp.MustCompile(`^\d{4}-\d\d-\d\d($|[T ]\d)`)
 
 func digits(text string) bool {
 	for i := range len(text) {

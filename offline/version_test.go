@@ -23,6 +23,7 @@ func TestParseVersion(t *testing.T) {
 		"1970-01-01":                  {At: 1},
 		"training_1":                  {Tag: "training_1"},
 		"2026-01":                     {Tag: "2026-01"},
+		"2026-01-05-release":          {Tag: "2026-01-05-release"},
 		"-5":                          {Tag: "-5"},
 	} {
 		got, err := offline.ParseVersion(text)
@@ -32,7 +33,8 @@ func TestParseVersion(t *testing.T) {
 		require.NoError(t, err, text)
 		require.Equal(t, got, again, "%s is written as %s", text, got)
 	}
-	for _, text := range []string{"0", "00", "99999999999999999999", "1969-12-31", "0001-01-01T00:00:00Z"} {
+	for _, text := range []string{"0", "00", "99999999999999999999", "1969-12-31", "0001-01-01T00:00:00Z",
+		"2026-13-45", "2026-01-05T12:00", "2026-01-05 12:00:00Z"} {
 		_, err := offline.ParseVersion(text)
 		require.Equal(t, feature.Invalid, feature.KindOf(err), text)
 	}

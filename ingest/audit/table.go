@@ -198,7 +198,7 @@ func (r *run) compareSets() {
 		}
 	}
 	if imports > 0 {
-		r.note("%d imported files: their rows were counted, and not compared with the files, which Weir does not keep", imports)
+		r.note("imported files (%d): their rows were counted, and not compared with the files, which Weir does not keep", imports)
 	}
 }
 

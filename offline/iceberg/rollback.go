@@ -11,6 +11,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/registry/feature"
 )
 
 // Rollback moves the branch and the positions in one commit. It works on a table
@@ -80,6 +81,22 @@ func (t *Table) rollback(ctx context.Context, now *loaded, a *attempted, r *offl
 	done := offline.RolledBack{ID: r.ID, At: t.now(), From: base, To: r.To, Moved: offline.MovedBetween(head.positions, at)}
 	return append(updates, table.NewSetPropertiesUpdate(iceberg.Properties{
 		propPositions: next.encode(), propRollbacks: encodeRollbacks(offline.KeepRollback(had, done))})), nil
+}
+
+// PositionsAt computes where a rollback would lead.
+func (t *Table) PositionsAt(ctx context.Context, snapshot int64) ([]feature.Position, error) {
+	now, err := t.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if snapshot != 0 && now.meta.SnapshotByID(snapshot) == nil {
+		return nil, offline.NoVersion(t.view, offline.Version{Snapshot: snapshot})
+	}
+	head, base, err := t.baseOf(now.meta)
+	if err != nil {
+		return nil, err
+	}
+	return t.pastOf(now.meta).Back(t.view, head.positions, base, &offline.Rollback{To: snapshot})
 }
 
 // baseOf reads the positions and finds the snapshot that they go with: the

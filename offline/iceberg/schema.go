@@ -126,10 +126,25 @@ func columnType(t iceberg.Type) (feature.Type, int) {
 }
 
 // columns of a table's current schema.
-func columns(m table.Metadata) []offline.Column {
+func columns(m table.Metadata) []offline.Column { return columnsIn(m, m.CurrentSchema()) }
+
+// columnsOf are those of the schema that a snapshot was made with; nil where it does not say.
+func columnsOf(m table.Metadata, snap *table.Snapshot) []offline.Column {
+	if snap.SchemaID == nil {
+		return nil
+	}
+	for _, sc := range m.Schemas() {
+		if sc.ID == *snap.SchemaID {
+			return columnsIn(m, sc)
+		}
+	}
+	return nil
+}
+
+func columnsIn(m table.Metadata, sc *iceberg.Schema) []offline.Column {
 	stored := shapeOf(m).Stored
 	var out []offline.Column
-	for _, f := range m.CurrentSchema().Fields() {
+	for _, f := range sc.Fields() {
 		t, fixed := columnType(f.Type)
 		c := offline.Column{ID: f.ID, Name: f.Name, Stored: f.Name, Type: t, Fixed: fixed, Required: f.Required}
 		if s := stored[f.ID]; s != "" {

@@ -176,12 +176,12 @@ func (t *Table) Load(ctx context.Context, v offline.Version) (*offline.State, er
 			return nil, offline.NoVersion(t.view, v)
 		}
 	}
-	st := &offline.State{Positions: head.positions}
+	st := &offline.State{Positions: head.positions, Columns: columns(now.meta)}
 	if snap == nil {
 		return st, nil
 	}
 	if !newest {
-		st.Positions = nil
+		st.Positions, st.Columns = nil, columnsOf(now.meta, snap)
 		if own, _ := nearest(now.meta, snap); own != nil {
 			s, err := decodeStanding(own.Summary.Properties[propPositions])
 			if err != nil {

@@ -130,7 +130,7 @@ func (t *table) Load(_ context.Context, v offline.Version) (*offline.State, erro
 		if t.current != nil {
 			newest = *t.current.state
 		}
-		newest.Positions = slices.Clone(t.at)
+		newest.Positions, newest.Columns = slices.Clone(t.at), t.layout.Columns
 		return &newest, nil
 	}
 	s := t.snaps[want]
@@ -205,7 +205,7 @@ func bare(files []offline.File) []offline.File {
 // add makes a snapshot of these files the newest, after the one before.
 func (t *shared) add(files []offline.File, at []feature.Position, s *snap) {
 	t.last++
-	s.state = &offline.State{Snapshot: t.last, Positions: slices.Clone(at), Files: files, CommittedAt: t.now()}
+	s.state = &offline.State{Snapshot: t.last, Positions: slices.Clone(at), Files: files, CommittedAt: t.now(), Columns: t.layout.Columns}
 	for _, f := range files {
 		s.state.Rows += f.Rows
 	}

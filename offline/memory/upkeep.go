@@ -160,6 +160,16 @@ func (t *table) Rollback(ctx context.Context, r *offline.Rollback) error {
 	return nil
 }
 
+func (t *table) PositionsAt(_ context.Context, snapshot int64) ([]feature.Position, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if snapshot != 0 && t.snaps[snapshot] == nil {
+		return nil, offline.NoVersion(t.view, offline.Version{Snapshot: snapshot})
+	}
+	past := t.past()
+	return past.Back(t.view, t.at, past.Current, &offline.Rollback{To: snapshot})
+}
+
 func (t *table) Rollbacks(context.Context) ([]offline.RolledBack, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

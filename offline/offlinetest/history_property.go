@@ -246,7 +246,9 @@ func (w *chronicle) rollback() {
 		to = live[w.r.IntN(min(len(live), 8))]
 	}
 	r := &offline.Rollback{ID: w.name("rb"), To: to, Revision: []int64{0, 11}[w.r.IntN(2)]}
+	said, refused := w.table().PositionsAt(ctx, to)
 	err := w.table().Rollback(ctx, r)
+	require.Equal(w, feature.KindOf(refused), feature.KindOf(err), "%v, and said before: %v", err, refused)
 	if err != nil {
 		w.did["rollback refused"]++
 		require.Equal(w, feature.Invalid, feature.KindOf(err), "%v", err)
@@ -272,6 +274,7 @@ func (w *chronicle) rollback() {
 		w.at = append(w.at, p)
 	}
 	w.states[w.current].blurred = true
+	require.Empty(w, offline.MovedBetween(said, w.at), "what was said before")
 	st := load(w, w.table(), offline.Version{})
 	if to == 0 && st.Snapshot != 0 && st.Snapshot != w.current {
 		w.states[st.Snapshot] = &chapter{made: st.CommittedAt, order: len(w.states)}

@@ -66,7 +66,7 @@ func (s *Tables) Rollback(ctx context.Context, req *weirv1.RollbackTableRequest)
 
 // rollbackParts tells of each partition that moves whether the log still has what leaves.
 func (s *Tables) rollbackParts(ctx context.Context, t offline.Table, from, to *offline.State) ([]*weirv1.RollbackPart, error) {
-	kept, err := standing(ctx, t, from, to)
+	kept, err := t.PositionsAt(ctx, to.Snapshot)
 	if err != nil {
 		return nil, err
 	}
@@ -119,34 +119,6 @@ func gap(l *TopicLog, p *weirv1.RollbackPart) string {
 		return fmt.Sprintf("the log ends at %d", b.End)
 	}
 	return ""
-}
-
-// standing is where the table will stand after a rollback. A state of the past may not
-// tell of all imports; one that none of the commits between has moved stays where it is.
-func standing(ctx context.Context, t offline.Table, from, to *offline.State) ([]feature.Position, error) {
-	all, err := t.History(ctx)
-	if err != nil {
-		return nil, err
-	}
-	byID := map[int64]offline.Snapshot{}
-	for _, x := range all {
-		byID[x.ID] = x
-	}
-	line := map[int64]bool{}
-	for id := to.Snapshot; id != 0; id = byID[id].Parent {
-		line[id] = true
-	}
-	between := map[string]bool{}
-	for id := from.Snapshot; id != 0 && !line[id]; id = byID[id].Parent {
-		between[byID[id].Commit] = true
-	}
-	out := append([]feature.Position(nil), to.Positions...)
-	for _, p := range from.Positions {
-		if _, known := offline.Find(out, p); !known && p.Partition < 0 && to.Snapshot != 0 && !between[p.Commit] {
-			out = append(out, p)
-		}
-	}
-	return out, nil
 }
 
 // lost sums up what cannot be read again; "" when all can.

@@ -138,6 +138,16 @@ func tableDiff(t offline.Table, d *offline.Difference) *weirv1.TableDiff {
 		out.Rows = append(out.Rows, &weirv1.DiffRow{Kind: r.Kind, Topic: r.Topic, TopicId: r.TopicID[:], Partition: r.Partition, Offset: r.Offset,
 			Columns: r.Columns, Before: r.Before, After: r.After})
 	}
+	for _, c := range d.Schema {
+		x := &weirv1.SchemaChange{Kind: c.Kind}
+		if c.Is != nil {
+			x.Name, x.Type = c.Is.Name, c.Is.Type.String()
+		}
+		if c.Was != nil {
+			x.WasName, x.WasType = c.Was.Name, c.Was.Type.String()
+		}
+		out.Schema = append(out.Schema, x)
+	}
 	for _, m := range d.Moved {
 		out.Positions = append(out.Positions, &weirv1.DiffPosition{Topic: m.Topic, TopicId: m.TopicID[:], Partition: m.Partition, From: m.From, To: m.Next})
 	}

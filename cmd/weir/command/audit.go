@@ -45,7 +45,9 @@ The exit code is 1 when anything differs; the differences are named.`,
 	f.StringVar(&req.View, "view", "", "only this view; all of the project when not given")
 	f.BoolVar(&req.SkipLog, "skip-log", false, "do not read the log again: look for doubles and at the online store only")
 	f.BoolVar(&req.SkipOnline, "skip-online", false, "leave the online store out")
-	f.Int32Var(&req.Most, "most", 100, "list this many differences of each view")
+	f.Int32Var(&req.Most, "limit", 100, "list this many differences of each view")
+	f.Int32Var(&req.Most, "most", 100, "the same as --limit")
+	_ = f.MarkHidden("most") // its name before
 	f.BoolVar(&req.NoImports, "no-imports", false, "no import is under way: online rows that an abandoned one left count as differences")
 	f.BoolVar(&days, "days", false, "show every day in the table, however many there are")
 	return c

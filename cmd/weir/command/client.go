@@ -82,8 +82,12 @@ func fromStatus(err error) (string, bool) {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted", true
 	}
-	if s, ok := status.FromError(err); ok {
-		return s.Message(), true
+	var s interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &s) {
+		// What wraps the status (a file's name) is kept, its own wrapping is not.
+		if inner, ok := s.(error); ok {
+			return strings.Replace(err.Error(), inner.Error(), s.GRPCStatus().Message(), 1), true
+		}
 	}
 	return "", false
 }

@@ -28,7 +28,7 @@ The files that were merged stay on disk until the snapshots that name them expir
 					req.View = ""
 				}
 				all, err := e.runCompact(ctx, c, req)
-				return e.shown(err, func() error { return e.showCompacted(all, req.DryRun) })
+				return e.shown(len(all), err, func() error { return e.showCompacted(all, req.DryRun) })
 			})
 		},
 	}
@@ -39,8 +39,8 @@ The files that were merged stay on disk until the snapshots that name them expir
 
 // shown prints results, of which an error may have cut off the rest: people see
 // what there is, programs see it all or nothing.
-func (e *env) shown(err error, show func() error) error {
-	if err != nil && e.output == "json" {
+func (e *env) shown(results int, err error, show func() error) error {
+	if err != nil && (e.output == "json" || results == 0) {
 		return err
 	}
 	if serr := show(); err == nil {

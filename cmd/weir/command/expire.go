@@ -9,14 +9,15 @@ import (
 	"github.com/spf13/cobra"
 
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
+	"github.com/weir-ml/weir/registry/feature"
 )
 
 func (e *env) expire() *cobra.Command {
 	req := &weirv1.ExpireRequest{}
-	var age time.Duration
+	var age string
 	var keep int32
 	c := &cobra.Command{
-		Use:   "expire [--view V|all] [--older-than 120h] [--keep N] [--orphans] [--dry-run]",
+		Use:   "expire [--view V|all] [--older-than 5d] [--keep N] [--orphans] [--dry-run]",
 		Short: "Forget old snapshots of tables and remove the files that only they name",
 		Long: `Forgets the snapshots that stopped being the newest longer ago than --older-than, and
 removes the files that no other snapshot names. Kept are the newest snapshot, --keep more
@@ -31,10 +32,11 @@ than reading takes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("older-than") {
-				if age < 0 {
-					return fmt.Errorf("--older-than %s: give how long ago, like 120h", age)
+				d, err := feature.ParseDuration(age)
+				if err != nil || d < 0 {
+					return fmt.Errorf("--older-than %s: give how long ago, like 5d or 120h", age)
 				}
-				req.Before = time.Now().Add(-age).UnixMicro()
+				req.Before = time.Now().Add(-time.Duration(d)).UnixMicro()
 			}
 			if cmd.Flags().Changed("keep") {
 				if keep < 0 {
@@ -48,13 +50,13 @@ than reading takes.`,
 					req.View = ""
 				}
 				all, err := e.runExpire(ctx, c, req)
-				return e.shown(err, func() error { return e.showExpired(all, req) })
+				return e.shown(len(all), err, func() error { return e.showExpired(all, req) })
 			})
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&req.View, "view", "", "only this view; all of the project when not given, or all")
-	f.DurationVar(&age, "older-than", 0, "forget what stopped being the newest longer ago than this (setting: offline.upkeep.snapshot_age)")
+	f.StringVar(&age, "older-than", "", "forget what stopped being the newest longer ago than this, like 5d or 12h (setting: offline.upkeep.snapshot_age)")
 	f.Int32Var(&keep, "keep", 0, "snapshots before the newest that stay whatever their age (setting: offline.upkeep.snapshots_kept)")
 	f.BoolVar(&req.Orphans, "orphans", false, "remove old files that no snapshot names, too")
 	f.BoolVar(&req.DryRun, "dry-run", false, "say what would go, change nothing")

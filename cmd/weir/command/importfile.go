@@ -79,7 +79,7 @@ A file that fails does not stop the others: the exit code is 1 then, and 2 when 
 	c.Flags().BoolVar(&f.infer.on, "infer", false, "where there is no such view: make one from a look at the files, shown first")
 	c.Flags().StringSliceVar(&f.infer.keys, "key", nil, "with --infer: the columns that name the entity")
 	c.Flags().StringVar(&f.infer.time, "time", "", "with --infer: the column that says when a row's event happened")
-	c.Flags().BoolVar(&f.infer.yes, "yes", false, "with --infer: put the shown definitions in force without asking")
+	c.Flags().BoolVarP(&f.infer.yes, "yes", "y", false, "with --infer: put the shown definitions in force without asking")
 	return c
 }
 

@@ -19,7 +19,7 @@ func newTable(w io.Writer, head ...any) table.Writer {
 	t.SetStyle(table.StyleLight)
 	t.Style().Options.SeparateColumns = false
 	t.Style().Options.DrawBorder = false
-	t.Style().Format.Header = 0
+	t.Style().Format.Header, t.Style().Format.Footer = 0, 0
 	if len(head) > 0 {
 		t.AppendHeader(head)
 	}

@@ -131,6 +131,7 @@ func entryJSON(q *weirv1.QuarantineEntry) jsonEntry {
 	if d := q.Discarded; d != nil {
 		j.Discarded = &jsonDiscard{when(d.At), d.By, d.Reason}
 	}
+	j.Reasons = []jsonReason{}
 	for _, r := range q.Reasons {
 		j.Reasons = append(j.Reasons, jsonReason{r.Rule, r.Path, r.Value, r.Expected, r.Severity})
 	}
@@ -163,9 +164,9 @@ func (e *env) showQuarantine(r *weirv1.ListQuarantineResponse) error {
 	t.AppendFooter([]any{"events", count(r.Total)})
 	t.Render()
 	fmt.Fprintln(e.out)
-	t = newTable(e.out, "partition/offset", "time", "why", "payload", "state")
+	t = newTable(e.out, "event", "time", "why", "payload", "state")
 	for _, q := range r.Entries {
-		t.AppendRow([]any{fmt.Sprintf("%d/%d", q.Partition, q.Offset), when(q.RecordTime), reasons(q.Reasons), short(payload(q), 60), q.State})
+		t.AppendRow([]any{eventText(q), when(q.RecordTime), reasons(q.Reasons), short(payload(q), 60), q.State})
 	}
 	t.Render()
 	if n := r.States["discarded"] + r.States["replayed"] + r.States["taken"]; n > 0 {
@@ -173,6 +174,14 @@ func (e *env) showQuarantine(r *weirv1.ListQuarantineResponse) error {
 			count(r.States["held"]), count(r.States["replayed"]), count(r.States["discarded"]), count(r.States["taken"]))
 	}
 	return nil
+}
+
+// eventText is an event as parseEvent reads it. Rows of files share partition -1, so they need the file.
+func eventText(q *weirv1.QuarantineEntry) string {
+	if q.Partition >= 0 {
+		return fmt.Sprintf("%d/%d", q.Partition, q.Offset)
+	}
+	return fmt.Sprintf("%s/%d/%d", q.Topic, q.Partition, q.Offset)
 }
 
 func (e *env) showEntry(q *weirv1.QuarantineEntry) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
+	"github.com/weir-ml/weir/registry/feature"
 )
 
 // quarantineFilter is what chooses events on the command line.
@@ -22,7 +23,7 @@ type quarantineFilter struct {
 func (f *quarantineFilter) flags(c *cobra.Command) {
 	c.Flags().StringVar(&f.view, "view", "", "feature view")
 	c.Flags().StringArrayVar(&f.rules, "rule", nil, "only events that failed this rule, like max_future or schema.maximum(age); may be repeated")
-	c.Flags().StringVar(&f.since, "since", "", "only events of this time or later: 2026-01-31T12:00:00Z, 2026-01-31, or 2h for two hours ago")
+	c.Flags().StringVar(&f.since, "since", "", "only events of this time or later: 2026-01-31T12:00:00Z, 2026-01-31, or 2h or 7d ago")
 	c.Flags().StringVar(&f.until, "until", "", "only events before this time")
 	c.Flags().Int32SliceVar(&f.partitions, "partition", nil, "only events of this partition of the source (-1: imports); may be repeated")
 }
@@ -73,8 +74,8 @@ func moment(flag, s string) (int64, error) {
 			return t.UnixMicro(), nil
 		}
 	}
-	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
-		return time.Now().Add(-d).UnixMicro(), nil
+	if d, err := feature.ParseDuration(s); err == nil && d >= 0 {
+		return time.Now().Add(-time.Duration(d)).UnixMicro(), nil
 	}
-	return 0, fmt.Errorf("%s %s: write a time like 2026-01-31T12:00:00Z or 2026-01-31 (UTC), or how long ago, like 2h", flag, s)
+	return 0, fmt.Errorf("%s %s: write a time like 2026-01-31T12:00:00Z or 2026-01-31 (UTC), or how long ago, like 2h or 7d", flag, s)
 }

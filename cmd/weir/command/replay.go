@@ -155,7 +155,7 @@ rules, size and hash of each stay, with the reason, so that an audit still accou
 	c.Flags().Int64Var(&req.Limit, "limit", 0, "at most this many, oldest first")
 	c.Flags().StringVar(&req.Reason, "reason", "", "why; kept with each event")
 	c.Flags().BoolVar(&req.DryRun, "dry-run", false, "only tell how many there are")
-	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return c
 }
 

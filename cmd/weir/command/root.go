@@ -92,7 +92,15 @@ Start with: weir demo`,
 		e.audit(), e.materialize(), e.compact(), e.expire(), e.table(),
 		e.config(), e.version(),
 	)
+	for _, c := range root.Commands() {
+		if c.HasSubCommands() && c.RunE == nil {
+			c.Args, c.RunE = cobra.ArbitraryArgs, groupOf
+		}
+	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if strings.HasPrefix(err.Error(), "unknown shorthand flag: '1'") {
+			return fmt.Errorf("an event of a file begins with a dash: name the file too, as weir quarantine list does (file:NAME/-1/3), or write -- before it")
+		}
 		return fmt.Errorf("%w (run: %s --help)", err, c.CommandPath())
 	})
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
@@ -124,6 +132,18 @@ func (e *env) load(extra map[string]string) (app.Config, error) {
 		set[k] = v
 	}
 	return app.Load(e.configFile, set)
+}
+
+// groupOf runs a command that only has others below it: its help, or what is wrong with the name.
+func groupOf(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	msg := fmt.Sprintf("%s has no command %q", c.CommandPath(), args[0])
+	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
+		msg += fmt.Sprintf(" (did you mean %q?)", s[0])
+	}
+	return fmt.Errorf("%s (run: %s --help)", msg, c.CommandPath())
 }
 
 func exactly(n int, what string) cobra.PositionalArgs {

@@ -153,10 +153,10 @@ func (e *env) tableDiff() *cobra.Command {
 	req := &weirv1.DiffTableRequest{}
 	c := &cobra.Command{
 		Use:   "diff --view V A B",
-		Short: "Compare two versions row by row",
+		Short: "Compare two versions: rows, columns, positions",
 		Long: `Compares two versions of a table. A row is known by its coordinates (topic, partition,
-offset), so that rows that compaction only moved are equal. The exit code is 1 when the
-versions differ.`,
+offset), so that rows that compaction only moved are equal. Columns that were added, renamed
+or widened between the two are named. The exit code is 1 when rows or columns differ.`,
 		Args: exactly(2, "two versions"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.onTable(cmd, req.View, func(ctx context.Context, c *client) error {
@@ -203,7 +203,7 @@ func (e *env) runDiff(ctx context.Context, c *client, req *weirv1.DiffTableReque
 }
 
 func (e *env) showDiff(d *weirv1.TableDiff) error {
-	differs := d.Added+d.Removed+d.Changed > 0
+	differs := d.Added+d.Removed+d.Changed > 0 || len(d.Schema) > 0
 	if e.output == "json" {
 		if err := printJSON(e.out, diffJSON(d, differs)); err != nil {
 			return err
@@ -211,6 +211,9 @@ func (e *env) showDiff(d *weirv1.TableDiff) error {
 	} else {
 		fmt.Fprintf(e.out, "snapshot %d: %s\nsnapshot %d: %s\n\n", d.FromSnapshot, plural(d.FromRows, "row"), d.ToSnapshot, plural(d.ToRows, "row"))
 		fmt.Fprintf(e.out, "%s added, %s removed, %s changed (%s compared)\n", count(d.Added), count(d.Removed), count(d.Changed), plural(d.FilesCompared, "file"))
+		for _, c := range d.Schema {
+			fmt.Fprintln(e.out, "  "+schemaText(c))
+		}
 		for _, c := range d.Columns {
 			fmt.Fprintf(e.out, "  %s: another value in %s\n", c.Name, plural(c.Changed, "row"))
 		}
@@ -256,6 +259,24 @@ func (e *env) showDiffRows(d *weirv1.TableDiff) {
 	}
 }
 
+// schemaText says in words how a column differs.
+func schemaText(c *weirv1.SchemaChange) string {
+	switch {
+	case c.WasName == "":
+		return fmt.Sprintf("column %s (%s) was added", c.Name, c.Type)
+	case c.Name == "":
+		return fmt.Sprintf("column %s (%s) was removed", c.WasName, c.WasType)
+	}
+	var how []string
+	if c.Name != c.WasName {
+		how = append(how, "is called "+c.Name+" now")
+	}
+	if c.Type != c.WasType {
+		how = append(how, fmt.Sprintf("is %s now, was %s", c.Type, c.WasType))
+	}
+	return "column " + c.WasName + " " + strings.Join(how, " and ")
+}
+
 func offsetText(n int64) string {
 	if n < 0 {
 		return "-"
@@ -264,17 +285,21 @@ func offsetText(n int64) string {
 }
 
 func diffJSON(d *weirv1.TableDiff, differs bool) map[string]any {
-	columns, rows, positions := map[string]int64{}, []any{}, []any{}
+	columns, rows, positions, schema := map[string]int64{}, []any{}, []any{}, []any{}
+	for _, c := range d.Schema {
+		schema = append(schema, map[string]any{"kind": c.Kind, "name": c.Name, "type": c.Type, "was_name": c.WasName, "was_type": c.WasType})
+	}
 	for _, c := range d.Columns {
 		columns[c.Name] = c.Changed
 	}
 	for _, r := range d.Rows {
 		rows = append(rows, map[string]any{"kind": r.Kind, "topic": r.Topic, "topic_id": hex.EncodeToString(r.TopicId), "partition": r.Partition, "offset": r.Offset,
-			"columns": emptyNotNil(r.Columns), "before": r.Before, "after": r.After})
+			"columns": emptyNotNil(r.Columns), "before": emptyNotNil(r.Before), "after": emptyNotNil(r.After)})
 	}
 	for _, p := range d.Positions {
 		positions = append(positions, map[string]any{"topic": p.Topic, "topic_id": hex.EncodeToString(p.TopicId), "partition": p.Partition, "from": p.From, "to": p.To})
 	}
 	return map[string]any{"differs": differs, "from_snapshot": d.FromSnapshot, "to_snapshot": d.ToSnapshot, "from_rows": d.FromRows, "to_rows": d.ToRows,
-		"added": d.Added, "removed": d.Removed, "changed": d.Changed, "files_compared": d.FilesCompared, "columns": columns, "rows": rows, "positions": positions}
+		"added": d.Added, "removed": d.Removed, "changed": d.Changed, "files_compared": d.FilesCompared, "columns": columns, "schema": schema,
+		"rows": rows, "positions": positions}
 }

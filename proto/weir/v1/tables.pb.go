@@ -847,6 +847,83 @@ func (x *DiffPosition) GetTo() int64 {
 	return 0
 }
 
+// SchemaChange is a column that the two versions have differently.
+type SchemaChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // added, removed or changed (renamed, widened or both)
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"` // in the later version; empty for a removed column
+	Type          string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	WasName       string                 `protobuf:"bytes,4,opt,name=was_name,json=wasName,proto3" json:"was_name,omitempty"` // in the earlier version; empty for an added column
+	WasType       string                 `protobuf:"bytes,5,opt,name=was_type,json=wasType,proto3" json:"was_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SchemaChange) Reset() {
+	*x = SchemaChange{}
+	mi := &file_weir_v1_tables_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SchemaChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SchemaChange) ProtoMessage() {}
+
+func (x *SchemaChange) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_tables_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SchemaChange.ProtoReflect.Descriptor instead.
+func (*SchemaChange) Descriptor() ([]byte, []int) {
+	return file_weir_v1_tables_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SchemaChange) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *SchemaChange) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SchemaChange) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *SchemaChange) GetWasName() string {
+	if x != nil {
+		return x.WasName
+	}
+	return ""
+}
+
+func (x *SchemaChange) GetWasType() string {
+	if x != nil {
+		return x.WasType
+	}
+	return ""
+}
+
 type TableDiff struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	FromSnapshot  int64                  `protobuf:"varint,1,opt,name=from_snapshot,json=fromSnapshot,proto3" json:"from_snapshot,omitempty"` // 0: the empty table
@@ -860,13 +937,14 @@ type TableDiff struct {
 	Columns       []*DiffColumn          `protobuf:"bytes,9,rep,name=columns,proto3" json:"columns,omitempty"`                                   // those that changed in some row
 	Rows          []*DiffRow             `protobuf:"bytes,10,rep,name=rows,proto3" json:"rows,omitempty"`                                        // the first
 	Positions     []*DiffPosition        `protobuf:"bytes,11,rep,name=positions,proto3" json:"positions,omitempty"`                              // that moved
+	Schema        []*SchemaChange        `protobuf:"bytes,12,rep,name=schema,proto3" json:"schema,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TableDiff) Reset() {
 	*x = TableDiff{}
-	mi := &file_weir_v1_tables_proto_msgTypes[12]
+	mi := &file_weir_v1_tables_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +956,7 @@ func (x *TableDiff) String() string {
 func (*TableDiff) ProtoMessage() {}
 
 func (x *TableDiff) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_tables_proto_msgTypes[12]
+	mi := &file_weir_v1_tables_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +969,7 @@ func (x *TableDiff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableDiff.ProtoReflect.Descriptor instead.
 func (*TableDiff) Descriptor() ([]byte, []int) {
-	return file_weir_v1_tables_proto_rawDescGZIP(), []int{12}
+	return file_weir_v1_tables_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TableDiff) GetFromSnapshot() int64 {
@@ -971,6 +1049,13 @@ func (x *TableDiff) GetPositions() []*DiffPosition {
 	return nil
 }
 
+func (x *TableDiff) GetSchema() []*SchemaChange {
+	if x != nil {
+		return x.Schema
+	}
+	return nil
+}
+
 type DiffTableResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Part:
@@ -984,7 +1069,7 @@ type DiffTableResponse struct {
 
 func (x *DiffTableResponse) Reset() {
 	*x = DiffTableResponse{}
-	mi := &file_weir_v1_tables_proto_msgTypes[13]
+	mi := &file_weir_v1_tables_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -996,7 +1081,7 @@ func (x *DiffTableResponse) String() string {
 func (*DiffTableResponse) ProtoMessage() {}
 
 func (x *DiffTableResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_tables_proto_msgTypes[13]
+	mi := &file_weir_v1_tables_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1009,7 +1094,7 @@ func (x *DiffTableResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffTableResponse.ProtoReflect.Descriptor instead.
 func (*DiffTableResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_tables_proto_rawDescGZIP(), []int{13}
+	return file_weir_v1_tables_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DiffTableResponse) GetPart() isDiffTableResponse_Part {
@@ -1065,7 +1150,7 @@ type TableRowsRequest struct {
 
 func (x *TableRowsRequest) Reset() {
 	*x = TableRowsRequest{}
-	mi := &file_weir_v1_tables_proto_msgTypes[14]
+	mi := &file_weir_v1_tables_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1162,7 @@ func (x *TableRowsRequest) String() string {
 func (*TableRowsRequest) ProtoMessage() {}
 
 func (x *TableRowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_tables_proto_msgTypes[14]
+	mi := &file_weir_v1_tables_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1175,7 @@ func (x *TableRowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableRowsRequest.ProtoReflect.Descriptor instead.
 func (*TableRowsRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_tables_proto_rawDescGZIP(), []int{14}
+	return file_weir_v1_tables_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TableRowsRequest) GetProject() string {
@@ -1134,7 +1219,7 @@ type TableRowsResponse struct {
 
 func (x *TableRowsResponse) Reset() {
 	*x = TableRowsResponse{}
-	mi := &file_weir_v1_tables_proto_msgTypes[15]
+	mi := &file_weir_v1_tables_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1231,7 @@ func (x *TableRowsResponse) String() string {
 func (*TableRowsResponse) ProtoMessage() {}
 
 func (x *TableRowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_tables_proto_msgTypes[15]
+	mi := &file_weir_v1_tables_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1244,7 @@ func (x *TableRowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableRowsResponse.ProtoReflect.Descriptor instead.
 func (*TableRowsResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_tables_proto_rawDescGZIP(), []int{15}
+	return file_weir_v1_tables_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TableRowsResponse) GetPart() isTableRowsResponse_Part {
@@ -1214,7 +1299,7 @@ type TableRowsEnd struct {
 
 func (x *TableRowsEnd) Reset() {
 	*x = TableRowsEnd{}
-	mi := &file_weir_v1_tables_proto_msgTypes[16]
+	mi := &file_weir_v1_tables_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1226,7 +1311,7 @@ func (x *TableRowsEnd) String() string {
 func (*TableRowsEnd) ProtoMessage() {}
 
 func (x *TableRowsEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_tables_proto_msgTypes[16]
+	mi := &file_weir_v1_tables_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1239,7 +1324,7 @@ func (x *TableRowsEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableRowsEnd.ProtoReflect.Descriptor instead.
 func (*TableRowsEnd) Descriptor() ([]byte, []int) {
-	return file_weir_v1_tables_proto_rawDescGZIP(), []int{16}
+	return file_weir_v1_tables_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TableRowsEnd) GetSnapshot() int64 {
@@ -1278,7 +1363,7 @@ type RollbackTableRequest struct {
 
 func (x *RollbackTableRequest) Reset() {
 	*x = RollbackTableRequest{}
-	mi := &file_weir_v1_tables_proto_msgTypes[17]
+	mi := &file_weir_v1_tables_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1375,7 @@ func (x *RollbackTableRequest) String() string {
 func (*RollbackTableRequest) ProtoMessage() {}
 
 func (x *RollbackTableRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_tables_proto_msgTypes[17]
+	mi := &file_weir_v1_tables_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1388,7 @@ func (x *RollbackTableRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackTableRequest.ProtoReflect.Descriptor instead.
 func (*RollbackTableRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_tables_proto_rawDescGZIP(), []int{17}
+	return file_weir_v1_tables_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RollbackTableRequest) GetProject() string {
@@ -1364,7 +1449,7 @@ type RollbackPart struct {
 
 func (x *RollbackPart) Reset() {
 	*x = RollbackPart{}
-	mi := &file_weir_v1_tables_proto_msgTypes[18]
+	mi := &file_weir_v1_tables_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1461,7 @@ func (x *RollbackPart) String() string {
 func (*RollbackPart) ProtoMessage() {}
 
 func (x *RollbackPart) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_tables_proto_msgTypes[18]
+	mi := &file_weir_v1_tables_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1474,7 @@ func (x *RollbackPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackPart.ProtoReflect.Descriptor instead.
 func (*RollbackPart) Descriptor() ([]byte, []int) {
-	return file_weir_v1_tables_proto_rawDescGZIP(), []int{18}
+	return file_weir_v1_tables_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RollbackPart) GetTopic() string {
@@ -1457,7 +1542,7 @@ type RollbackTableResponse struct {
 
 func (x *RollbackTableResponse) Reset() {
 	*x = RollbackTableResponse{}
-	mi := &file_weir_v1_tables_proto_msgTypes[19]
+	mi := &file_weir_v1_tables_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1554,7 @@ func (x *RollbackTableResponse) String() string {
 func (*RollbackTableResponse) ProtoMessage() {}
 
 func (x *RollbackTableResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_tables_proto_msgTypes[19]
+	mi := &file_weir_v1_tables_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1567,7 @@ func (x *RollbackTableResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackTableResponse.ProtoReflect.Descriptor instead.
 func (*RollbackTableResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_tables_proto_rawDescGZIP(), []int{19}
+	return file_weir_v1_tables_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RollbackTableResponse) GetFromSnapshot() int64 {
@@ -1610,7 +1695,13 @@ const file_weir_v1_tables_proto_rawDesc = "" +
 	"\btopic_id\x18\x02 \x01(\fR\atopicId\x12\x1c\n" +
 	"\tpartition\x18\x03 \x01(\x05R\tpartition\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\x03R\x04from\x12\x0e\n" +
-	"\x02to\x18\x05 \x01(\x03R\x02to\"\x82\x03\n" +
+	"\x02to\x18\x05 \x01(\x03R\x02to\"\x80\x01\n" +
+	"\fSchemaChange\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\tR\x04type\x12\x19\n" +
+	"\bwas_name\x18\x04 \x01(\tR\awasName\x12\x19\n" +
+	"\bwas_type\x18\x05 \x01(\tR\awasType\"\xb1\x03\n" +
 	"\tTableDiff\x12#\n" +
 	"\rfrom_snapshot\x18\x01 \x01(\x03R\ffromSnapshot\x12\x1f\n" +
 	"\vto_snapshot\x18\x02 \x01(\x03R\n" +
@@ -1624,7 +1715,8 @@ const file_weir_v1_tables_proto_rawDesc = "" +
 	"\acolumns\x18\t \x03(\v2\x13.weir.v1.DiffColumnR\acolumns\x12$\n" +
 	"\x04rows\x18\n" +
 	" \x03(\v2\x10.weir.v1.DiffRowR\x04rows\x123\n" +
-	"\tpositions\x18\v \x03(\v2\x15.weir.v1.DiffPositionR\tpositions\"~\n" +
+	"\tpositions\x18\v \x03(\v2\x15.weir.v1.DiffPositionR\tpositions\x12-\n" +
+	"\x06schema\x18\f \x03(\v2\x15.weir.v1.SchemaChangeR\x06schema\"~\n" +
 	"\x11DiffTableResponse\x123\n" +
 	"\bprogress\x18\x01 \x01(\v2\x15.weir.v1.DiffProgressH\x00R\bprogress\x12,\n" +
 	"\x06result\x18\x02 \x01(\v2\x12.weir.v1.TableDiffH\x00R\x06resultB\x06\n" +
@@ -1687,7 +1779,7 @@ func file_weir_v1_tables_proto_rawDescGZIP() []byte {
 	return file_weir_v1_tables_proto_rawDescData
 }
 
-var file_weir_v1_tables_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_weir_v1_tables_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_weir_v1_tables_proto_goTypes = []any{
 	(*TableLogRequest)(nil),       // 0: weir.v1.TableLogRequest
 	(*TableSnapshot)(nil),         // 1: weir.v1.TableSnapshot
@@ -1701,41 +1793,43 @@ var file_weir_v1_tables_proto_goTypes = []any{
 	(*DiffColumn)(nil),            // 9: weir.v1.DiffColumn
 	(*DiffRow)(nil),               // 10: weir.v1.DiffRow
 	(*DiffPosition)(nil),          // 11: weir.v1.DiffPosition
-	(*TableDiff)(nil),             // 12: weir.v1.TableDiff
-	(*DiffTableResponse)(nil),     // 13: weir.v1.DiffTableResponse
-	(*TableRowsRequest)(nil),      // 14: weir.v1.TableRowsRequest
-	(*TableRowsResponse)(nil),     // 15: weir.v1.TableRowsResponse
-	(*TableRowsEnd)(nil),          // 16: weir.v1.TableRowsEnd
-	(*RollbackTableRequest)(nil),  // 17: weir.v1.RollbackTableRequest
-	(*RollbackPart)(nil),          // 18: weir.v1.RollbackPart
-	(*RollbackTableResponse)(nil), // 19: weir.v1.RollbackTableResponse
+	(*SchemaChange)(nil),          // 12: weir.v1.SchemaChange
+	(*TableDiff)(nil),             // 13: weir.v1.TableDiff
+	(*DiffTableResponse)(nil),     // 14: weir.v1.DiffTableResponse
+	(*TableRowsRequest)(nil),      // 15: weir.v1.TableRowsRequest
+	(*TableRowsResponse)(nil),     // 16: weir.v1.TableRowsResponse
+	(*TableRowsEnd)(nil),          // 17: weir.v1.TableRowsEnd
+	(*RollbackTableRequest)(nil),  // 18: weir.v1.RollbackTableRequest
+	(*RollbackPart)(nil),          // 19: weir.v1.RollbackPart
+	(*RollbackTableResponse)(nil), // 20: weir.v1.RollbackTableResponse
 }
 var file_weir_v1_tables_proto_depIdxs = []int32{
 	1,  // 0: weir.v1.TableLogResponse.snapshots:type_name -> weir.v1.TableSnapshot
 	9,  // 1: weir.v1.TableDiff.columns:type_name -> weir.v1.DiffColumn
 	10, // 2: weir.v1.TableDiff.rows:type_name -> weir.v1.DiffRow
 	11, // 3: weir.v1.TableDiff.positions:type_name -> weir.v1.DiffPosition
-	8,  // 4: weir.v1.DiffTableResponse.progress:type_name -> weir.v1.DiffProgress
-	12, // 5: weir.v1.DiffTableResponse.result:type_name -> weir.v1.TableDiff
-	16, // 6: weir.v1.TableRowsResponse.end:type_name -> weir.v1.TableRowsEnd
-	18, // 7: weir.v1.RollbackTableResponse.parts:type_name -> weir.v1.RollbackPart
-	0,  // 8: weir.v1.TableService.Log:input_type -> weir.v1.TableLogRequest
-	3,  // 9: weir.v1.TableService.Tag:input_type -> weir.v1.TagTableRequest
-	5,  // 10: weir.v1.TableService.Untag:input_type -> weir.v1.UntagTableRequest
-	7,  // 11: weir.v1.TableService.Diff:input_type -> weir.v1.DiffTableRequest
-	14, // 12: weir.v1.TableService.Rows:input_type -> weir.v1.TableRowsRequest
-	17, // 13: weir.v1.TableService.Rollback:input_type -> weir.v1.RollbackTableRequest
-	2,  // 14: weir.v1.TableService.Log:output_type -> weir.v1.TableLogResponse
-	4,  // 15: weir.v1.TableService.Tag:output_type -> weir.v1.TagTableResponse
-	6,  // 16: weir.v1.TableService.Untag:output_type -> weir.v1.UntagTableResponse
-	13, // 17: weir.v1.TableService.Diff:output_type -> weir.v1.DiffTableResponse
-	15, // 18: weir.v1.TableService.Rows:output_type -> weir.v1.TableRowsResponse
-	19, // 19: weir.v1.TableService.Rollback:output_type -> weir.v1.RollbackTableResponse
-	14, // [14:20] is the sub-list for method output_type
-	8,  // [8:14] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	12, // 4: weir.v1.TableDiff.schema:type_name -> weir.v1.SchemaChange
+	8,  // 5: weir.v1.DiffTableResponse.progress:type_name -> weir.v1.DiffProgress
+	13, // 6: weir.v1.DiffTableResponse.result:type_name -> weir.v1.TableDiff
+	17, // 7: weir.v1.TableRowsResponse.end:type_name -> weir.v1.TableRowsEnd
+	19, // 8: weir.v1.RollbackTableResponse.parts:type_name -> weir.v1.RollbackPart
+	0,  // 9: weir.v1.TableService.Log:input_type -> weir.v1.TableLogRequest
+	3,  // 10: weir.v1.TableService.Tag:input_type -> weir.v1.TagTableRequest
+	5,  // 11: weir.v1.TableService.Untag:input_type -> weir.v1.UntagTableRequest
+	7,  // 12: weir.v1.TableService.Diff:input_type -> weir.v1.DiffTableRequest
+	15, // 13: weir.v1.TableService.Rows:input_type -> weir.v1.TableRowsRequest
+	18, // 14: weir.v1.TableService.Rollback:input_type -> weir.v1.RollbackTableRequest
+	2,  // 15: weir.v1.TableService.Log:output_type -> weir.v1.TableLogResponse
+	4,  // 16: weir.v1.TableService.Tag:output_type -> weir.v1.TagTableResponse
+	6,  // 17: weir.v1.TableService.Untag:output_type -> weir.v1.UntagTableResponse
+	14, // 18: weir.v1.TableService.Diff:output_type -> weir.v1.DiffTableResponse
+	16, // 19: weir.v1.TableService.Rows:output_type -> weir.v1.TableRowsResponse
+	20, // 20: weir.v1.TableService.Rollback:output_type -> weir.v1.RollbackTableResponse
+	15, // [15:21] is the sub-list for method output_type
+	9,  // [9:15] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_tables_proto_init() }
@@ -1743,11 +1837,11 @@ func file_weir_v1_tables_proto_init() {
 	if File_weir_v1_tables_proto != nil {
 		return
 	}
-	file_weir_v1_tables_proto_msgTypes[13].OneofWrappers = []any{
+	file_weir_v1_tables_proto_msgTypes[14].OneofWrappers = []any{
 		(*DiffTableResponse_Progress)(nil),
 		(*DiffTableResponse_Result)(nil),
 	}
-	file_weir_v1_tables_proto_msgTypes[15].OneofWrappers = []any{
+	file_weir_v1_tables_proto_msgTypes[16].OneofWrappers = []any{
 		(*TableRowsResponse_Data)(nil),
 		(*TableRowsResponse_End)(nil),
 	}
@@ -1757,7 +1851,7 @@ func file_weir_v1_tables_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_tables_proto_rawDesc), len(file_weir_v1_tables_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
