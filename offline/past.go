@@ -215,6 +215,13 @@ func TooOld(view *feature.View, op, id string, files []File, swept int64) error 
 	return nil
 }
 
+// MayBeGone reports whether the files of a commit may have been removed although it is
+// not stale: it begins where the table knew nothing, and there a rollback can take
+// the table again, long after the commit landed and its files were merged into others.
+func MayBeGone(c *feature.Commit, rollbacks int) bool {
+	return rollbacks > 0 && slices.ContainsFunc(c.Advances, func(a feature.Advance) bool { return a.From.Commit == "" })
+}
+
 // SweepMargin is how far the clocks of those who write files and of the storage
 // may be apart, in microseconds: Sweep leaves files that are younger than its
 // cutoff and this.

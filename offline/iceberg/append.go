@@ -42,11 +42,36 @@ func (t *Table) Append(ctx context.Context, c *feature.Commit, files []offline.F
 		case verdict == offline.Stale:
 			return false, offline.StaleError(t.view, c, why)
 		}
-		return false, offline.TooOld(t.view, "iceberg.append", c.ID, files, sweptOf(now.meta))
+		if err := offline.TooOld(t.view, "iceberg.append", c.ID, files, sweptOf(now.meta)); err != nil {
+			return false, err
+		}
+		return false, t.there(ctx, now, c, files)
 	}
 	return t.land(ctx, "iceberg.append", "view "+t.view.ID()+" commit "+c.ID, settled, func(now *loaded, a *attempted) error {
 		return t.attempt(ctx, now, a, at, c, files)
 	})
+}
+
+// there refuses a first commit, tried again after a rollback, whose files are no more.
+func (t *Table) there(ctx context.Context, now *loaded, c *feature.Commit, files []offline.File) error {
+	had, err := decodeRollbacks(now.meta.Properties()[propRollbacks])
+	if err != nil {
+		return t.foreign(offline.ErrNoPositions, "its property "+propRollbacks+" cannot be read: "+err.Error())
+	}
+	if !offline.MayBeGone(c, len(had)) {
+		return nil
+	}
+	for _, f := range files {
+		r, err := t.Open(ctx, f.Path)
+		if feature.KindOf(err) == feature.NotFound {
+			return offline.StaleError(t.view, c, "its file "+f.Path+" is gone: it landed once, and a rollback took it off the table")
+		}
+		if err != nil {
+			return err
+		}
+		_ = r.Close() // only read
+	}
+	return nil
 }
 
 func (t *Table) attempt(ctx context.Context, now *loaded, a *attempted, at standing, c *feature.Commit, files []offline.File) error {

@@ -161,6 +161,9 @@ func (t *table) Append(ctx context.Context, c *feature.Commit, files []offline.F
 	at := offline.Advanced(t.at, c)
 	if len(files) > 0 {
 		if err := t.there("append", files); err != nil {
+			if offline.MayBeGone(c, len(t.rollbacks)) {
+				return offline.StaleError(t.view, c, err.Error())
+			}
 			return err
 		}
 		var had []offline.File

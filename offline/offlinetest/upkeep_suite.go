@@ -31,6 +31,7 @@ func Upkeep(t *testing.T, fresh func(t *testing.T) Open) {
 		{"a rollback takes positions back", rollsBack},
 		{"a rollback takes imports back", rollsImportsBack},
 		{"a rollback to nothing and forward again", rollsToNothing},
+		{"a first commit whose files are gone does not come back after a rollback", firstCommitLate},
 		{"a snapshot is kept for as long as it was the newest lately", keptLately},
 		{"a sweep fences those who were away", sweepFences},
 	} {
@@ -380,6 +381,34 @@ func rollsToNothing(t *testing.T, open Open) {
 	got, err = empty.Positions(ctx)
 	require.NoError(t, err)
 	require.Empty(t, got)
+}
+
+// firstCommitLate: the first commit of a partition begins nowhere, and after a rollback
+// behind it the table stands there again. One that landed long ago, and is tried once
+// more by a worker that has not heard of it, names files that are no more.
+func firstCommitLate(t *testing.T, open Open) {
+	v := View("stats")
+	tb := table(t, open(), v)
+	k := &capture{Table: tb}
+	b := gen(v, 26).Batch(0, 0, 10, false)
+	c := Move(v, "c0", feature.Position{}, At(0, 10, ""))
+	require.NoError(t, Flush(ctx, NewWriter(t, k), c, b))
+	require.NoError(t, tb.Append(ctx, c, k.files))
+	files := load(t, tb, offline.Version{}).Files
+	made, err := Copies(tb, files, "copy")
+	require.NoError(t, err)
+	require.NoError(t, tb.Replace(ctx, &offline.Rewrite{ID: "rw", Gone: files, New: made}))
+	done, err := tb.Expire(ctx, offline.ExpireOptions{Before: time.Now().Add(time.Hour).UnixMicro()})
+	require.NoError(t, err)
+	require.Equal(t, 1, done.Snapshots)
+	require.NoError(t, tb.Rollback(ctx, &offline.Rollback{ID: "zero", To: 0}))
+	for _, h := range []offline.Table{tb, table(t, open(), v)} {
+		err := h.Append(ctx, c, k.files)
+		require.Equal(t, feature.Conflict, feature.KindOf(err), "%v", err)
+		require.Empty(t, Read(t, h, load(t, h, offline.Version{})))
+	}
+	require.NoError(t, Flush(ctx, NewWriter(t, tb), Move(v, "again", feature.Position{}, At(0, 10, "")), b))
+	SameRows(t, Lines(b), Read(t, tb, load(t, tb, offline.Version{})))
 }
 
 // keptLately: what a reader pinned while it was the newest outlives its successor by the grace.
