@@ -28,11 +28,14 @@ type engine struct {
 }
 
 // warehouse is where the table of a test is.
-type warehouse struct{ catalog, dir, namespace, table string }
+type warehouse struct {
+	catalog, dir, namespace, table string
+	s3                             map[string]string // what pyiceberg calls the settings of a bucket
+}
 
 func newWarehouse(t testing.TB) warehouse {
 	dir := t.TempDir()
-	return warehouse{filepath.Join(dir, "tables.db"), filepath.Join(dir, "warehouse"), "shop", "stats"}
+	return warehouse{filepath.Join(dir, "tables.db"), filepath.Join(dir, "warehouse"), "shop", "stats", nil}
 }
 
 func (w warehouse) url() string { return "sqlite:" + w.catalog }
@@ -69,6 +72,11 @@ func (w warehouse) start(t testing.TB, name string) *engine {
 	}
 	cmd := exec.Command(uv(t), args...)
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "SPARK_LOCAL_IP=127.0.0.1")
+	if w.s3 != nil {
+		b, err := json.Marshal(w.s3)
+		require.NoError(t, err)
+		cmd.Env = append(cmd.Env, "ENGINE_S3="+string(b))
+	}
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	out, err := cmd.StdoutPipe()

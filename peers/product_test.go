@@ -83,7 +83,7 @@ kind: ExpectationSuite
 metadata: {name: sane}
 spec:
   expectations:
-    - {type: expect_column_values_to_be_between, kwargs: {column: amount, min_value: 0}}
+    - {type: expect_column_values_to_be_between, kwargs: {column: %s, min_value: 0}}
 ---
 apiVersion: weir/v1
 kind: FeatureView
@@ -93,15 +93,16 @@ spec:
   entities: [customer]
   suite: sane
   features:
-    - {name: amount, type: %s}
+    - {name: %s}
     - {name: country, type: string}
     %s
 `
 
-// apply puts the definitions in force; the type of amount, and features that come later.
-func (p *product) apply(amount, more string) {
+// apply puts the definitions in force: the first feature, and those that come later.
+func (p *product) apply(first, more string) {
 	f := filepath.Join(p.t.TempDir(), "orders.yaml")
-	require.NoError(p.t, os.WriteFile(f, []byte(fmt.Sprintf(manifest, amount, more)), 0o644))
+	called, _, _ := strings.Cut(first, ",")
+	require.NoError(p.t, os.WriteFile(f, []byte(fmt.Sprintf(manifest, called, first, more)), 0o644))
 	p.run("apply", "-f", f)
 }
 
@@ -110,7 +111,7 @@ func (p *product) apply(amount, more string) {
 // read the rows that Weir does, and in the end the audit finds nothing.
 func TestProduct(t *testing.T) {
 	p := start(t)
-	p.apply("int32", "")
+	p.apply("amount, type: int32", "")
 	cl, err := kgo.NewClient(kgo.SeedBrokers(p.app.KafkaAddr()), kgo.DefaultProduceTopic("orders"), kgo.AllowAutoTopicCreation())
 	require.NoError(t, err)
 	t.Cleanup(cl.Close)
@@ -149,7 +150,7 @@ func TestProduct(t *testing.T) {
 	stream(20, "")
 
 	data := p.cfg.DataDir
-	w := warehouse{filepath.Join(data, "tables.db"), filepath.Join(data, "tables"), "default", "orders"}
+	w := warehouse{filepath.Join(data, "tables.db"), filepath.Join(data, "tables"), "default", "orders", nil}
 	engines := []*engine{w.start(t, "pyiceberg"), w.start(t, "duckdb")}
 	spark := w.start(t, "spark")
 	store, err := iceberg.Open(ctx, "sqlite:"+w.catalog, w.dir, slog.New(slog.DiscardHandler))
@@ -166,13 +167,13 @@ func TestProduct(t *testing.T) {
 		}
 		return slices.Sorted(slices.Values(want))
 	}
-	view := func(amount feature.Type, more ...feature.Field) *feature.View {
-		v := &feature.View{Meta: feature.Meta{Project: "default", Name: "orders"}, Source: "orders", Entities: []string{"customer"}, Version: 1}
+	view := func(version int, first string, t feature.Type, more ...feature.Field) *feature.View {
+		v := &feature.View{Meta: feature.Meta{Project: "default", Name: "orders"}, Source: "orders", Entities: []string{"customer"}, Version: version}
 		v.Keys = []feature.Field{{Name: "customer_id", Type: feature.String}}
-		v.Features = append([]feature.Field{{Name: "amount", Type: amount}, {Name: "country", Type: feature.String}}, more...)
+		v.Features = append([]feature.Field{{Name: first, Type: t}, {Name: "country", Type: feature.String}}, more...)
 		return v
 	}
-	v1 := view(feature.Int32)
+	v1 := view(1, "amount", feature.Int32)
 	before := agree(v1, "streamed")
 	p.run("table", "tag", "--view", "orders", "monday")
 
@@ -185,8 +186,8 @@ func TestProduct(t *testing.T) {
 	require.Subset(t, agree(v1, "and the stream went on"), after)
 
 	// Definitions change while files of the old kind are there.
-	v2 := view(feature.Int64, feature.Field{Name: "channel", Type: feature.String})
-	p.apply("int64", "- {name: channel, type: string}")
+	v2 := view(2, "amount", feature.Int64, feature.Field{Name: "channel", Type: feature.String})
+	p.apply("amount, type: int64", "- {name: channel, type: string}")
 	stream(5, `,"channel":"web"`)
 	wide := agree(v2, "a wider type and a new feature")
 	p.run("compact", "--view", "orders")
@@ -210,5 +211,18 @@ func TestProduct(t *testing.T) {
 	require.Equal(t, last, agree(v2, "read again"))
 	p.run("audit", "--view", "orders", "--skip-online")
 	stream(2, "")
-	agree(v2, "and the stream went on")
+	wide = agree(v2, "and the stream went on")
+
+	// Another name for the same values.
+	p.apply("total, type: int64, path: amount, renamed_from: amount", "- {name: channel, type: string}")
+	stream(2, "")
+	cat := view(3, "total", feature.Int64, feature.Field{Name: "channel", Type: feature.String})
+	cat.Features[0].Column, cat.Features[0].Path = "amount", "amount"
+	renamed := agree(cat, "renamed")
+	for _, row := range wide {
+		cells := strings.Split(strings.Replace(row, " amount=", " total=", 1), " ")
+		slices.SortFunc(cells, func(a, b string) int { return strings.Compare(name(a), name(b)) })
+		require.Contains(t, renamed, strings.Join(cells, " "), "a row of before, under the new name")
+	}
+	p.run("audit", "--view", "orders", "--skip-online")
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/objects/objectstest"
+	"github.com/weir-ml/weir/internal/testserver"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
 	"github.com/weir-ml/weir/offline/offlinetest"
@@ -36,9 +38,9 @@ type lab struct {
 	commits int
 }
 
-func newLab(t *testing.T, engines ...string) *lab {
-	l := &lab{t: t, where: newWarehouse(t), view: offlinetest.View("stats")}
-	store, err := iceberg.Open(ctx, l.where.url(), l.where.dir, slog.New(slog.DiscardHandler))
+func newLab(t *testing.T, where warehouse, options []iceberg.Option, engines ...string) *lab {
+	l := &lab{t: t, where: where, view: offlinetest.View("stats")}
+	store, err := iceberg.Open(ctx, l.where.url(), l.where.dir, slog.New(slog.DiscardHandler), options...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
 	seed := uint64(time.Now().UnixNano())
@@ -103,7 +105,7 @@ func (l *lab) without(cell string) {
 // TestEngines: every engine reads our rows and an older snapshot of them, value for
 // value, and what they commit themselves leaves our positions and rows whole.
 func TestEngines(t *testing.T) {
-	l := newLab(t, "pyiceberg", "duckdb", "spark")
+	l := newLab(t, newWarehouse(t), nil, "pyiceberg", "duckdb", "spark")
 	py, spark := l.engines[0], l.engines[2]
 	for range 4 {
 		l.append(200)
@@ -149,6 +151,29 @@ func TestEngines(t *testing.T) {
 	l.append(20)
 	l.agree("and we went on")
 	same(t, oldRows, read(t, l.table, offline.Version{Tag: "training"}), "the tagged version outlives expiry")
+}
+
+// TestBucket: the same in a bucket of S3, where pyiceberg reads and deletes.
+func TestBucket(t *testing.T) {
+	s := testserver.S3(t)
+	where := newWarehouse(t)
+	where.dir = s.URL()
+	where.s3 = map[string]string{"s3.endpoint": s.Endpoint, "s3.region": s.Region, "s3.access-key-id": s.AccessKey, "s3.secret-access-key": s.Secret}
+	l := newLab(t, where, []iceberg.Option{iceberg.S3(objectstest.Config(s))}, "pyiceberg")
+	for range 3 {
+		l.append(200)
+	}
+	l.agree("appended")
+	old, oldRows := l.newest(), slices.Clone(l.want)
+	l.engines[0].do("delete", call{"where": "shop_id = 0"})
+	l.without(" shop_id=0")
+	l.agree("pyiceberg has deleted")
+	l.append(50)
+	done, err := offline.Compact(ctx, l.table, offline.CompactOptions{Config: offline.DefaultConfig()})
+	require.NoError(t, err)
+	t.Logf("%+v", done)
+	l.agree("compacted")
+	l.agreeAt(old, oldRows, "an older snapshot")
 }
 
 func above(line, column string, n int) bool {

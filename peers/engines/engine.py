@@ -7,6 +7,7 @@ with one JSON object a line on standard output: {"ok": ...} or {"error": ...}.
 """
 
 import json
+import os
 import sys
 import traceback
 
@@ -24,7 +25,9 @@ class PyIceberg:
         from pyiceberg.catalog.sql import SqlCatalog
 
         self.version = pyiceberg.__version__
-        self.catalog = SqlCatalog("weir", uri="sqlite:///" + catalog, warehouse="file://" + warehouse, init_catalog_tables="false")
+        s3 = json.loads(os.environ.get("ENGINE_S3", "{}"))  # where a bucket is, and who may read it
+        where = warehouse if "://" in warehouse else "file://" + warehouse
+        self.catalog = SqlCatalog("weir", uri="sqlite:///" + catalog, warehouse=where, init_catalog_tables="false", **s3)
 
     def table(self, c):
         return self.catalog.load_table((c["namespace"], c["table"]))
