@@ -195,10 +195,8 @@ func (b *builder) serviceHint(s *feature.Service, field string) (view, hint stri
 
 // renamedTo says what a feature that the view had is called now.
 func renamedTo(v *feature.View, name string) string {
-	for _, f := range v.Features {
-		if f.RenamedFrom == name {
-			return fmt.Sprintf("it is called %s now", f.Name)
-		}
+	if now := v.NowCalled(name); now != "" {
+		return fmt.Sprintf("it is called %s now", now)
 	}
 	return ""
 }

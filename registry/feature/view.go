@@ -59,6 +59,16 @@ func (v *View) Feature(name string) int {
 	return -1
 }
 
+// NowCalled is the name of the feature that was called name before; "" when there is none.
+func (v *View) NowCalled(name string) string {
+	for _, f := range v.Features {
+		if f.RenamedFrom == name && f.Name != name {
+			return f.Name
+		}
+	}
+	return ""
+}
+
 // Stored returns the index of the feature whose values are kept under a name, -1 when there is none.
 func (v *View) Stored(column string) int {
 	for i := range v.Features {

@@ -20,6 +20,7 @@ type compiler struct {
 	out        *Suite
 	faults     []feature.Fault
 	jsonSchema func([]byte) (JSONSchema, error)
+	renamed    func(name string) string // nil: nothing is known
 }
 
 // built is what the maker of a rule returns: the loop and what the rule wants.
@@ -91,6 +92,11 @@ func (c *compiler) use(ref columnRef) int {
 }
 
 func (c *compiler) suggestColumn(name string) string {
+	if c.renamed != nil {
+		if now := c.renamed(name); now != "" {
+			return ": it is called " + now + " now"
+		}
+	}
 	var names []string
 	for _, f := range c.schema.Fields() {
 		names = append(names, f.Name)

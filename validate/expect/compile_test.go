@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/validate"
@@ -147,4 +148,20 @@ func FuzzCompile(f *testing.F) {
 			t.Fatalf("counts %+v", c)
 		}
 	})
+}
+
+// TestRenamedColumn: a suite that names a column of before is told what it is called now.
+func TestRenamedColumn(t *testing.T) {
+	view := &feature.View{Features: []feature.Field{{Name: "temp", RenamedFrom: "tmp", Path: "tmp"}, {Name: "origin"}}}
+	suite := func(column string) *feature.Suite {
+		return &feature.Suite{Expectations: []feature.Expectation{{Type: "expect_column_values_to_not_be_null", Kwargs: map[string]json.RawMessage{"column": json.RawMessage(`"` + column + `"`)}}}}
+	}
+	_, faults := Compile(suite("tmp"), faultSchema, WithRenamed(view.NowCalled))
+	require.Len(t, faults, 1)
+	require.Equal(t, `there is no column "tmp": it is called temp now`, faults[0].Msg)
+	_, faults = Compile(suite("tepm"), faultSchema, WithRenamed(view.NowCalled))
+	require.Len(t, faults, 1)
+	require.Contains(t, faults[0].Msg, "did you mean temp?")
+	_, faults = Compile(suite("temp"), faultSchema, WithRenamed(view.NowCalled))
+	require.Empty(t, faults)
 }

@@ -26,6 +26,12 @@ func WithJSONSchema(compile func(schema []byte) (JSONSchema, error)) Option {
 	return func(c *compiler) { c.jsonSchema = compile }
 }
 
+// WithRenamed tells what a column of before is called now, "" for one that was never
+// there, so that a suite which names it is told. Without it such a name is just unknown.
+func WithRenamed(now func(name string) string) Option {
+	return func(c *compiler) { c.renamed = now }
+}
+
 // Suite is a suite compiled for one schema. It does not change, and any number
 // of goroutines may use it, each with its own Verdict.
 type Suite struct {

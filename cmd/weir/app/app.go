@@ -228,7 +228,7 @@ func checks() registry.Checks {
 			return nil
 		},
 		Suite: func(s *feature.Suite, v *feature.View) []feature.Fault {
-			_, faults := expect.Compile(s, v.Schema())
+			_, faults := expect.Compile(s, v.Schema(), expect.WithRenamed(v.NowCalled))
 			return faults
 		},
 	}

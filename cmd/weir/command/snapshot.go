@@ -15,7 +15,7 @@ import (
 
 func (e *env) snapshot() *cobra.Command {
 	c := &cobra.Command{Use: "snapshot", Short: "Training sets: point-in-time joins that can be made again"}
-	c.AddCommand(e.snapshotCreate(), e.snapshotList(), e.snapshotShow())
+	c.AddCommand(e.snapshotCreate(), e.snapshotList(), e.snapshotShow(), e.snapshotVerify())
 	return c
 }
 
@@ -89,7 +89,11 @@ func (e *env) createSnapshot(ctx context.Context, c *client, a snapshotArgs) (*w
 		return nil, err
 	}
 	sent := make(chan error, 1)
-	go func() { sent <- sendSpine(ctx, stream, a.spine) }()
+	go func() {
+		sent <- sendSpine(ctx, stream, func(b []byte) error {
+			return stream.Send(&weirv1.CreateSnapshotRequest{Part: &weirv1.CreateSnapshotRequest_Spine{Spine: b}})
+		}, a.spine)
+	}()
 	s, err := e.receiveSnapshot(ctx, stream, a.out)
 	if err != nil {
 		cancel()
@@ -102,16 +106,14 @@ func (e *env) createSnapshot(ctx context.Context, c *client, a snapshotArgs) (*w
 }
 
 // sendSpine sends the file as an Arrow IPC stream and closes the sending side.
-func sendSpine(ctx context.Context, stream weirv1.SnapshotService_CreateClient, path string) error {
+func sendSpine(ctx context.Context, stream interface{ CloseSend() error }, send func([]byte) error, path string) error {
 	r, err := tabular.Open(ctx, path, tabular.ReadOptions{})
 	if err != nil {
 		_ = stream.CloseSend()
 		return err
 	}
 	defer r.Close()
-	w := ipc.NewWriter(chunkWriter(func(b []byte) error {
-		return stream.Send(&weirv1.CreateSnapshotRequest{Part: &weirv1.CreateSnapshotRequest_Spine{Spine: b}})
-	}), ipc.WithSchema(r.Schema()))
+	w := ipc.NewWriter(chunkWriter(send), ipc.WithSchema(r.Schema()))
 	for {
 		rec, err := r.Read()
 		if err == io.EOF {
