@@ -34,7 +34,7 @@ func (w *Writer) Assign(ctx context.Context, at []feature.Position) error {
 		}
 		for _, p := range at {
 			if m, ok := marks.Find(p.TopicID, p.Partition); ok && m.Settled > p.Next {
-				w.opt.Log.Warn("the table stands behind what the online store was told of it: it was rolled back, or replaced by an older copy; online values that the table no longer has stay until newer ones come",
+				w.opt.Log.Error("the table stands behind what the online store was told of it: it was rolled back, or replaced by an older copy; online values that the table no longer has stay until newer ones come",
 					"view", w.id, "partition", p.String(), "settled", m.Settled,
 					"do", "if the table is right, rebuild the view's online rows from it: weir materialize --view "+w.view.Meta.Name)
 			}
