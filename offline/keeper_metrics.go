@@ -18,23 +18,23 @@ type keeperMetrics struct {
 func newKeeperMetrics(reg prometheus.Registerer) *keeperMetrics {
 	view := []string{"project", "view"}
 	counter := func(name, help string, more ...string) *prometheus.CounterVec {
-		return register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "weir", Subsystem: "upkeep", Name: name, Help: help}, append(view[:2:2], more...)))
+		return register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append(view[:2:2], more...)))
 	}
-	gauge := func(subsystem, name, help string) *prometheus.GaugeVec {
-		return register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Subsystem: subsystem, Name: name, Help: help}, view))
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, view))
 	}
 	return &keeperMetrics{
-		runs:           counter("runs_total", "Steps of upkeep (compact, expire, sweep) by how they went: ok, conflict (somebody else was first) or error.", "step", "result"),
-		mergedFiles:    counter("files_compacted_total", "Data files that compaction has replaced."),
-		mergedBytes:    counter("bytes_compacted_total", "Bytes of the data files that compaction has replaced."),
-		snapshots:      counter("snapshots_expired_total", "Snapshots of tables that have expired."),
-		files:          counter("files_removed_total", "Files that went with expired snapshots."),
-		orphans:        counter("orphans_removed_total", "Files removed that nothing named."),
-		last:           gauge("upkeep", "last_success_timestamp_seconds", "When a table last had all it needed from this process."),
-		tableFiles:     gauge("table", "files", "Data files of a table's newest state."),
-		tableSnapshots: gauge("table", "snapshots", "Snapshots that a table has."),
-		tableRows:      gauge("table", "rows", "Rows of a table."),
-		bytes:          gauge("table", "bytes", "Bytes of the data files of a table's newest state."),
+		runs:           counter("weir_upkeep_runs_total", "Steps of upkeep (compact, expire, sweep) by how they went: ok, conflict (somebody else was first) or error.", "step", "result"),
+		mergedFiles:    counter("weir_upkeep_files_compacted_total", "Data files that compaction has replaced."),
+		mergedBytes:    counter("weir_upkeep_bytes_compacted_total", "Bytes of the data files that compaction has replaced."),
+		snapshots:      counter("weir_upkeep_snapshots_expired_total", "Snapshots of tables that have expired."),
+		files:          counter("weir_upkeep_files_removed_total", "Files that went with expired snapshots."),
+		orphans:        counter("weir_upkeep_orphans_removed_total", "Files removed that nothing named."),
+		last:           gauge("weir_upkeep_last_success_timestamp_seconds", "When a table last had all it needed from this process."),
+		tableFiles:     gauge("weir_table_files", "Data files of a table's newest state."),
+		tableSnapshots: gauge("weir_table_snapshots", "Snapshots that a table has."),
+		tableRows:      gauge("weir_table_rows", "Rows of a table."),
+		bytes:          gauge("weir_table_bytes", "Bytes of the data files of a table's newest state."),
 	}
 }
 
