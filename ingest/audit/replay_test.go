@@ -43,6 +43,12 @@ func newReplays(t testing.TB, seed uint64, partitions int32) *replays {
 	return &replays{world: w, served: onmemory.New(nil)}
 }
 
+// onDisk gives it tables in Iceberg.
+func (w *replays) onDisk() {
+	w.dir = w.t.TempDir()
+	w.openStore()
+}
+
 // tables is the online room's view of the tables.
 type tables struct{ w *world }
 
@@ -414,28 +420,32 @@ func TestReplay(t *testing.T) {
 
 // TestReplayRandom: streams with bad events, rules that change, replays and discards of
 // anything, killed at every step and two at once; a map of the events tells the rest.
+// One run is on Iceberg.
 // WEIR_TEST_REPLAYS=200 is a long run.
 func TestReplayRandom(t *testing.T) {
-	runs := 2 // every other one with rollbacks
+	runs := 3
 	if n, err := strconv.Atoi(os.Getenv("WEIR_TEST_REPLAYS")); err == nil {
 		runs = n
 	}
 	first := replaySeed(t)
 	for i := range runs {
 		seed := first + uint64(i)
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { randomReplays(t, seed) })
+		// Two of three with rollbacks, one of three on Iceberg; the seed tells which.
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { randomReplays(t, seed, seed%3 > 0, seed%3 == 1) })
 	}
 }
 
-func randomReplays(t *testing.T, seed uint64) {
+func randomReplays(t *testing.T, seed uint64, back, files bool) {
 	w := newReplays(t, seed, 2)
+	if files {
+		w.onDisk()
+	}
 	rng := rand.New(rand.NewPCG(seed, 7))
 	schema, high := 1000, 20
 	w.rules(schema, high)
 	stop := w.stream()
 	w.produce(80)
 	w.drained()
-	back := seed%2 == 0 // with rollbacks
 	replayed, killed, conflicts := int64(0), 0, 0
 	ask := func() ingest.ReplayRequest {
 		req := ingest.ReplayRequest{Project: "p", View: "person", By: "me", Reason: "because"}
@@ -537,4 +547,96 @@ func randomReplays(t *testing.T, seed uint64) {
 		}
 	}
 	t.Logf("%d rows, %d replayed, %d killed, %d conflicts, %d discarded", len(table), replayed+res.Replayed, killed, conflicts, n)
+}
+
+// TestReplayAndRollback: an event that a rollback has put above the table's position is
+// ingestion's to judge again, whatever quarantine has of it; and a replay that was
+// under way meanwhile lands nothing more.
+func TestReplayAndRollback(t *testing.T) {
+	for _, files := range []bool{false, true} {
+		t.Run(map[bool]string{false: "memory", true: "iceberg"}[files], func(t *testing.T) {
+			w := newReplays(t, replaySeed(t), 2)
+			if files {
+				w.onDisk()
+			}
+			w.rules(1000, 20)
+			stop := w.stream()
+			w.produce(80)
+			w.drained()
+			tb, err := w.store.Table(t.Context(), w.view())
+			require.NoError(t, err)
+			early, err := tb.Load(t.Context(), offline.Version{})
+			require.NoError(t, err)
+			w.produce(120)
+			w.drained()
+			stop()
+			w.rules(0, 0)
+			all := ingest.ReplayRequest{Project: "p", View: "person", By: "me"}
+			live := &life{left: -1, cancel: func() {}}
+			roll := func(id string) {
+				cat, err := w.reg.Current(t.Context())
+				require.NoError(t, err)
+				require.NoError(t, tb.Rollback(t.Context(), &offline.Rollback{ID: id, To: early.Snapshot, Revision: cat.Revision()}))
+				w.back = true
+			}
+			// The claim has landed, and the table goes back before the first rows do.
+			c := w.cfg
+			c.BatchRows, c.FlushInterval = 7, time.Nanosecond
+			cfg := w.replayConfig(live, c)
+			open, commits := cfg.Open, 0
+			cfg.Open = func(ctx context.Context, cat *registry.Catalog, v *feature.View) (*ingest.Outlets, error) {
+				o, err := open(ctx, cat, v)
+				if err == nil {
+					o.Table = before{o.Table, func() {
+						if commits++; commits == 2 {
+							roll("under way")
+						}
+					}}
+				}
+				return o, err
+			}
+			res, err := ingest.NewReplayer(cfg).Replay(t.Context(), all, nil)
+			require.Equal(t, feature.Conflict, feature.KindOf(err), "%v", err)
+			require.Zero(t, res.Replayed)
+			require.Equal(t, 2, commits)
+			// Nobody ingests, so the table stays where it went.
+			next := map[int32]int64{}
+			for _, p := range early.Positions {
+				next[p.Partition] = p.Next
+			}
+			above := 0
+			for at := range w.states() {
+				if at.offset >= next[at.partition] {
+					above++
+				}
+			}
+			require.Positive(t, above)
+			res, err = w.replayer(live).Replay(t.Context(), all, nil)
+			require.NoError(t, err)
+			require.Equal(t, int64(above), res.Undecided)
+			for at := range w.inTable() {
+				require.Less(t, at.offset, next[at.partition], "%v", at)
+			}
+			stop = w.stream()
+			w.drained()
+			stop()
+			w.sound()
+			table := w.inTable()
+			for at, rec := range w.events() {
+				_, ok := table[at]
+				require.Equal(t, passes(rec, 0, 0), ok, "%v", at)
+			}
+		})
+	}
+}
+
+// before is the table's side with something that happens just before each commit.
+type before struct {
+	ingest.Committer
+	do func()
+}
+
+func (b before) Commit(ctx context.Context, c *feature.Commit) error {
+	b.do()
+	return b.Committer.Commit(ctx, c)
 }
