@@ -68,6 +68,9 @@ func TestCatalogGoesAway(t *testing.T) {
 						return false
 					}
 					failed.Add(1)
+					if t.Failed() {
+						return false // the server did not come back, say
+					}
 				}
 			}
 			for i := 0; ; i++ {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -136,16 +137,25 @@ func (p *Process) Tail() string {
 	return string(b)
 }
 
-// freePorts returns n ports of 127.0.0.1 that nothing listens on at the moment.
+// freePorts returns n ports of 127.0.0.1 that nothing listens on at the moment,
+// below those that the system gives to clients: a client
+// that tries to reach a server which was killed may be given that server's own port
+// to call from, talk to itself, and the server cannot come back.
 func freePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+	const lowest, highest = 15000, 32000
+	var ports []int
+	var last error
+	for try := 0; len(ports) < n; try++ {
+		if try == 1000 {
+			return nil, fmt.Errorf("no free port from %d to %d: %w", lowest, highest, last)
+		}
+		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(lowest+rand.IntN(highest-lowest))))
 		if err != nil {
-			return nil, err
+			last = err
+			continue
 		}
 		defer ln.Close() // only at the end, so that they differ
-		ports[i] = ln.Addr().(*net.TCPAddr).Port
+		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil
 }
