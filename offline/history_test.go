@@ -253,3 +253,18 @@ func TestNewestInParts(t *testing.T) {
 	require.Equal(t, feature.Invalid, feature.KindOf(err), "%v", err)
 	require.Equal(t, []int{1, 1, 2, 25}, []int{offline.PartsFor(0), offline.PartsFor(4 << 20), offline.PartsFor(4<<20 + 1), offline.PartsFor(100 << 20)})
 }
+
+// TestAsOfBeforeFirstCameBack: the first snapshot stands at the log's beginning because a
+// rollback brought it back and what lay between has expired. The table was not empty then.
+func TestAsOfBeforeFirstCameBack(t *testing.T) {
+	p := offline.Past{Current: 1, Snapshots: map[int64]offline.Ancestor{1: {ID: 1, At: 10, Root: true, First: true}}, Log: []offline.Reign{{ID: 1, At: 30}}}
+	_, ok := p.AsOf(20)
+	require.False(t, ok, "what was the newest then has expired")
+	id, ok := p.AsOf(30)
+	require.True(t, ok)
+	require.EqualValues(t, 1, id)
+	p.Log[0].At = 10
+	id, ok = p.AsOf(5)
+	require.True(t, ok, "before the table's first snapshot")
+	require.Zero(t, id)
+}

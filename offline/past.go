@@ -126,7 +126,10 @@ func (p *Past) AsOf(at int64) (id int64, ok bool) {
 	if len(p.Log) == 0 {
 		return 0, p.Current == 0
 	}
-	return 0, p.Snapshots[p.Log[0].ID].First
+	// Only its first reign begins the table; a rollback may have brought it back after
+	// those between had expired.
+	first := p.Snapshots[p.Log[0].ID]
+	return 0, first.First && p.Log[0].At <= first.At
 }
 
 // Expirable are the snapshots that may be forgotten; see Upkeep.Expire.
