@@ -87,6 +87,9 @@ func New(c Config, log *slog.Logger, names ...string) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	if on["ingest"] && on["upkeep"] {
+		c.Offline.Compact.Memory = compactMemory(c)
+	}
 	a := &App{cfg: c.withPaths(), log: log, roles: on, metrics: prometheus.NewRegistry(), ready: make(chan struct{})}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.ingestMetrics = ingest.NewMetrics(a.metrics)

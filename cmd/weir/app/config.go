@@ -26,6 +26,7 @@ type Config struct {
 	Project  string          `koanf:"project"`  // project of the command line where nothing else names one
 	DataDir  string          `koanf:"data_dir"` // folder of everything embedded: Kafka, SQLite, tables
 	Server   string          `koanf:"server"`   // address that commands speak gRPC to
+	Memory   int64           `koanf:"memory"`   // bytes a server keeps to while it needs no more; see HoldMemory
 	Log      LogConfig       `koanf:"log"`
 	HTTP     HTTPConfig      `koanf:"http"`
 	Kafka    KafkaConfig     `koanf:"kafka"`
@@ -84,6 +85,7 @@ func DefaultConfig() Config {
 		Project:  "default",
 		DataDir:  "weir-data",
 		Server:   "127.0.0.1:6567",
+		Memory:   384 << 20,
 		Log:      LogConfig{Level: "info", Format: "text"},
 		HTTP:     HTTPConfig{Addr: "127.0.0.1:6566"},
 		Kafka:    KafkaConfig{EmbeddedAddr: embedded.DefaultKafkaAddr, Partitions: 4, Replicas: -1, DialTimeout: 5 * time.Second, GroupProtocol: ingest.ProtocolClassic},
@@ -106,6 +108,9 @@ func (c *Config) Validate() error {
 	}
 	if c.DataDir == "" {
 		errs = append(errs, errors.New("data_dir: must name a folder"))
+	}
+	if c.Memory < 0 || c.Memory > 0 && c.Memory < 64<<20 {
+		errs = append(errs, fmt.Errorf("memory: must be 0 or at least %d (got %d)", 64<<20, c.Memory))
 	}
 	switch c.Log.Level {
 	case "debug", "info", "warn", "error":
