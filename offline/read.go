@@ -34,6 +34,18 @@ func openData(ctx context.Context, t Table, path string) (d *dataFile, err error
 		r.Close()
 		return nil, dataError(path, "", fmt.Errorf("reading its footer: %w", err))
 	}
+	rows := int64(0)
+	for _, g := range pf.RowGroups() {
+		if n := g.NumRows(); n < 0 || n > pf.NumRows()-rows {
+			r.Close()
+			return nil, dataError(path, "", fmt.Errorf("its footer has a row group of %d rows, and %d rows in all", n, pf.NumRows()))
+		}
+		rows += g.NumRows()
+	}
+	if rows != pf.NumRows() {
+		r.Close()
+		return nil, dataError(path, "", fmt.Errorf("its footer has row groups of %d rows, and %d rows in all", rows, pf.NumRows()))
+	}
 	d = &dataFile{path: path, reader: r, pf: pf, byID: map[int]*parquet.Column{}, byName: map[string]*parquet.Column{}}
 	for _, c := range pf.Root().Columns() {
 		if !c.Leaf() {
@@ -88,7 +100,8 @@ func (d *dataFile) column(c Column) *parquet.Column {
 
 // chunk is a column's part of a row group; nil for a column newer than the file,
 // an error where the column may not be missing or has a type that does not fit.
-func (d *dataFile) chunk(group int, c Column) (*parquet.FileColumnChunk, error) {
+func (d *dataFile) chunk(group int, c Column) (_ *parquet.FileColumnChunk, err error) {
+	defer guard(d.path, c.Name, &err)
 	p := d.column(c)
 	if p == nil {
 		if c.Required {
