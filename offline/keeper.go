@@ -124,6 +124,9 @@ func (k *Keeper) Keep(ctx context.Context, v *feature.View) (kept Kept, err erro
 			err = errors.Join(err, k.step(ctx, v, "sweep", func() (err error) {
 				kept.Swept, err = t.Sweep(ctx, SweepOptions{Before: k.opt.Now().Add(-k.opt.Config.Upkeep.OrphanAge).UnixMicro()})
 				k.met.swept(v, kept.Swept)
+				if err != nil {
+					k.sweepsAgain(v)
+				}
 				return err
 			}))
 		}
@@ -219,6 +222,13 @@ func (k *Keeper) sweepsNow(v *feature.View) bool {
 	}
 	k.swept[v.ID()] = now
 	return true
+}
+
+// sweepsAgain has the next round try what failed in this one.
+func (k *Keeper) sweepsAgain(v *feature.View) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.swept[v.ID()] = k.opt.Now().Add(-k.opt.Config.Upkeep.SweepInterval)
 }
 
 // show sets the gauges of a table.
