@@ -20,7 +20,7 @@ import (
 // Small files of a day on a disk become few, within a bounded memory, while the
 // positions stay and the next commit goes on from them.
 func TestCompactInLittleMemory(t *testing.T) {
-	const files, rows = 60, 5000
+	const files, rows = 60, 2500
 	ctx := context.Background()
 	dir := t.TempDir()
 	store, err := iceberg.Open(ctx, "sqlite:"+filepath.Join(dir, "tables.db"), filepath.Join(dir, "tables"), slog.New(slog.DiscardHandler))
