@@ -2,27 +2,14 @@ package audit_test
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-ml/weir/ingest"
-	"github.com/weir-ml/weir/ingest/audit"
 	"github.com/weir-ml/weir/ingest/quarantine"
-	"github.com/weir-ml/weir/internal/kafkalog"
 	"github.com/weir-ml/weir/offline"
-	"github.com/weir-ml/weir/online"
-	onmemory "github.com/weir-ml/weir/online/memory"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
 )
