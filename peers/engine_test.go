@@ -5,6 +5,7 @@ package peers
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -51,26 +52,26 @@ func cache(t testing.TB) string {
 	return filepath.Join(dir, "weir")
 }
 
-func uv(t testing.TB) string {
-	if path, err := exec.LookPath("uv"); err == nil {
-		return path
-	}
-	path := filepath.Join(cache(t), "uv", "bin", "uv")
-	require.FileExists(t, path, "run scripts/setup-test.sh --peers")
-	return path
+// python is the interpreter of the environment that scripts/setup-test.sh made of
+// engines/requirements.txt.
+func python(t testing.TB) string {
+	list, err := os.ReadFile("engines/requirements.txt")
+	require.NoError(t, err)
+	home := filepath.Join(cache(t), fmt.Sprintf("engines-%.6x", sha256.Sum256(list)))
+	require.FileExists(t, filepath.Join(home, "complete"), "run scripts/setup-test.sh --peers")
+	return filepath.Join(home, "bin", "python")
 }
 
 // start runs an engine on a warehouse until the test ends.
 func (w warehouse) start(t testing.TB, name string) *engine {
 	t.Helper()
-	args := []string{"run", "--quiet", "--no-project", "--python", "3.11", "--with-requirements", "engines/requirements.txt",
-		"python", "engines/engine.py", name, w.catalog, w.dir}
+	args := []string{"engines/engine.py", name, w.catalog, w.dir}
 	if name == "spark" {
 		jars := filepath.Join(cache(t), "spark-jars-4.1.4")
 		require.DirExists(t, jars, "run scripts/setup-test.sh --peers")
 		args = append(args, jars)
 	}
-	cmd := exec.Command(uv(t), args...)
+	cmd := exec.Command(python(t), args...)
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "SPARK_LOCAL_IP=127.0.0.1")
 	if w.s3 != nil {
 		b, err := json.Marshal(w.s3)

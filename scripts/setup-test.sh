@@ -14,6 +14,8 @@ set -euo pipefail
 kafka_version=4.3.1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/weir
 s3_version=1.8.0
+engines_list=$(dirname "$0")/../peers/engines/requirements.txt
+engines_home=$cache/engines-$(sha256sum "$engines_list" | cut -c 1-12)
 spark_home=$cache/spark-jars-4.1.4
 kafka_home=${WEIR_TEST_KAFKA_HOME:-$cache/kafka-$kafka_version}
 
@@ -129,6 +131,17 @@ fetch_spark() {
 	rm -rf "$work"
 }
 
+# install_engines makes the Python environment of the engines, once for each list
+# of packages. Not through uv's cache: a package that is built here (PySpark) would
+# be kept there anew each time, half a gigabyte of it.
+install_engines() {
+	local uv=$cache/uv/bin/uv
+	have uv && uv=uv
+	say "installing pyiceberg, DuckDB and PySpark"
+	rm -rf "$cache"/engines-*
+	"$uv" venv -q --python 3.11 "$engines_home" >&2 && "$uv" pip install -q --no-cache -p "$engines_home" -r "$engines_list" >&2 && touch "$engines_home/complete"
+}
+
 # build_s3 puts the server in place by one rename, like fetch_kafka.
 build_s3() {
 	have "${GO:-go}" || return 1
@@ -176,5 +189,6 @@ fi
 if [ "${1:-}" = --peers ]; then
 	install_uv || missing=1
 	[ -d "$spark_home" ] || fetch_spark || missing=1
+	[ -e "$engines_home/complete" ] || install_engines || missing=1
 fi
 exit "$missing"
