@@ -173,7 +173,11 @@ func (m *merger) open(ctx context.Context, f File, whole bool) (*rowReader, erro
 		return nil, err
 	}
 	r := newRowReader(d)
+	lost := slices.IndexFunc(m.shape.cols, func(c Column) bool { return slices.Contains(f.Has, c.ID) && d.column(c) == nil })
 	switch {
+	case lost >= 0:
+		// A footer has no checksum, and what is written as null here is gone with the file.
+		err = dataError(f.Path, m.shape.cols[lost].Name, errors.New("the table says that the file has the column, and its footer has none of that id"))
 	case r.rows() != f.Rows:
 		err = dataError(f.Path, "", errors.New("it has other rows than the table says"))
 	case slices.ContainsFunc(m.shape.foreign, func(id int) bool { return d.byID[id] != nil }):

@@ -30,8 +30,7 @@ type merged struct {
 
 func (m *merged) Replace(_ context.Context, r *offline.Rewrite) error {
 	m.made++
-	// What was hurt then is nothing that counts. (A damaged name in a footer, which has no
-	// checksum, takes a column that may be null for one that the file does not have.)
+	// What was hurt then is nothing that counts.
 	state := func(files []offline.File) *offline.State {
 		st := &offline.State{Files: files}
 		for _, f := range files {
@@ -40,7 +39,7 @@ func (m *merged) Replace(_ context.Context, r *offline.Rewrite) error {
 		return st
 	}
 	had, has := offlinetest.Read(m.t, m.Table, state(r.Gone)), offlinetest.Read(m.t, m.Table, state(r.New))
-	offlinetest.SameRows(m.t, offlinetest.Coordinates(had), offlinetest.Coordinates(has))
+	offlinetest.SameRows(m.t, had, has)
 	return feature.Errorf(feature.Unavailable, "test", "", "not committed")
 }
 

@@ -78,6 +78,10 @@ type File struct {
 	MinOffset, MaxOffset       int64 // over all partitions in the file
 	MinPartition, MaxPartition int64
 
+	// Has are the ids of the columns that the table says the file has, ascending;
+	// nil where it does not say. From Load.
+	Has []int
+
 	// Stats go into the table's metadata for other engines; given to Append,
 	// left nil by Load.
 	Stats []ColumnStats

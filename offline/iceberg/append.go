@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"syscall"
 	"time"
 
@@ -142,6 +143,7 @@ func fileOf(m table.Metadata, d iceberg.DataFile) offline.File {
 	if id := d.SortOrderID(); id != nil && *id == m.DefaultSortOrder() && *id != table.UnsortedSortOrderID {
 		f.Sorted = true
 	}
+	f.Has = slices.Sorted(maps.Keys(d.ValueCounts()))
 	lower, upper := d.LowerBoundValues(), d.UpperBoundValues()
 	get := func(name string) (int64, int64) {
 		if x, ok := m.CurrentSchema().FindFieldByName(name); ok {

@@ -200,6 +200,14 @@ func (t *shared) there(op string, files []offline.File) error {
 func bare(files []offline.File) []offline.File {
 	out := slices.Clone(files)
 	for i := range out {
+		if len(out[i].Stats) > 0 {
+			var has []int
+			for _, s := range out[i].Stats {
+				has = append(has, s.ID)
+			}
+			slices.Sort(has)
+			out[i].Has = has
+		}
 		out[i].Stats, out[i].CreatedAt = nil, 0
 	}
 	return out
