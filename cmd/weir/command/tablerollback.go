@@ -72,9 +72,11 @@ func (e *env) rollback(ctx context.Context, c *client, req *weirv1.RollbackTable
 			return fmt.Errorf("nothing was done: answer yes, or give --yes")
 		}
 	}
-	req.DryRun, req.FromSnapshot = false, plan.FromSnapshot
-	if plan.FromSnapshot == plan.ToSnapshot {
-		req.FromSnapshot = 0
+	req.DryRun = false
+	if req.Force && !yes && plan.FromSnapshot != plan.ToSnapshot {
+		// What is lost for good is what the person was shown. All else comes again, and
+		// a table in use has moved on before anyone can answer.
+		req.FromSnapshot = plan.FromSnapshot
 	}
 	req.Version = versionText(plan, req.Version)
 	done, err := c.tables.Rollback(ctx, req)
