@@ -23,9 +23,7 @@ func FuzzCSVScanner(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if len(text) > 1<<16 {
-			t.Skip()
-		}
+		text = text[:min(len(text), 1<<16)]
 		var ours [][]string
 		bad := false
 		sc := newCSVScanner(bytes.NewReader(text), ',')
