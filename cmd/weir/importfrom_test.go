@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/weir-ml/weir/internal/objects"
+	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/testserver"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 )
@@ -177,7 +178,7 @@ func TestImportOnServer(t *testing.T) {
 func TestImportFromBucket(t *testing.T) {
 	s3 := testserver.S3(t)
 	c := testConfig(t)
-	c.S3.Endpoint, c.S3.Region, c.S3.AccessKeyID, c.S3.SecretAccessKey = s3.Endpoint, s3.Region, s3.AccessKey, objects.Secret(s3.Secret)
+	c.S3.Endpoint, c.S3.Region, c.S3.AccessKeyID, c.S3.SecretAccessKey = s3.Endpoint, s3.Region, s3.AccessKey, secret.Text(s3.Secret)
 	b, err := objects.Open(t.Context(), s3.URL()+"/landing", c.S3)
 	require.NoError(t, err)
 	require.NoError(t, b.Put(t.Context(), "day=1/a.csv", []byte(peopleCSV(1, 30))))

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/cmd/weir/app"
-	"github.com/weir-ml/weir/internal/objects"
+	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/testserver"
 )
 
@@ -23,7 +23,7 @@ func TestWarehouseOnS3(t *testing.T) {
 	s := testserver.S3(t)
 	c := testConfig(t)
 	c.Offline.Warehouse = s.URL() + "/weir"
-	c.S3.Endpoint, c.S3.AccessKeyID, c.S3.SecretAccessKey = s.Endpoint, s.AccessKey, objects.Secret(s.Secret)
+	c.S3.Endpoint, c.S3.AccessKeyID, c.S3.SecretAccessKey = s.Endpoint, s.AccessKey, secret.Text(s.Secret)
 	w := start(t, c)
 	w.apply(fmt.Sprintf(peopleManifest, "default", "people"))
 	n := 0
@@ -59,7 +59,7 @@ func TestWarehouseOnS3IsWrong(t *testing.T) {
 	} {
 		c := testConfig(t)
 		c.Offline.Warehouse = s.URL()
-		c.S3.Endpoint, c.S3.AccessKeyID, c.S3.SecretAccessKey = s.Endpoint, s.AccessKey, objects.Secret(s.Secret)
+		c.S3.Endpoint, c.S3.AccessKeyID, c.S3.SecretAccessKey = s.Endpoint, s.AccessKey, secret.Text(s.Secret)
 		change(&c)
 		var logs bytes.Buffer
 		a, err := app.New(c, slog.New(slog.NewTextHandler(&logs, nil)))

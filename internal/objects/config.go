@@ -3,9 +3,10 @@ package objects
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"time"
+
+	"github.com/weir-ml/weir/internal/secret"
 )
 
 // Config says how S3 is reached, for the whole program. Without any setting it is Amazon's, with the
@@ -16,9 +17,9 @@ type Config struct {
 	// Region is empty for that of the chain; us-east-1 where an endpoint is given and nothing names one.
 	Region string `koanf:"region"`
 	// AccessKeyID and SecretAccessKey are empty for the usual chain.
-	AccessKeyID     string `koanf:"access_key_id"`
-	SecretAccessKey Secret `koanf:"secret_access_key"`
-	SessionToken    Secret `koanf:"session_token"` // of temporary keys
+	AccessKeyID     string      `koanf:"access_key_id"`
+	SecretAccessKey secret.Text `koanf:"secret_access_key"`
+	SessionToken    secret.Text `koanf:"session_token"` // of temporary keys
 	// PathStyle puts the bucket into the path and not into the host's name: true, false, or auto: where an endpoint is given.
 	PathStyle string `koanf:"path_style"`
 	// Timeout is how long a connection may stand still before the request is made again.
@@ -73,18 +74,3 @@ func (c Config) pathStyle() (bool, error) {
 	}
 	return false, fmt.Errorf("s3.path_style: must be auto, true or false (got %q)", c.PathStyle)
 }
-
-// Secret is a text that never shows itself.
-type Secret string
-
-func (s Secret) hidden() string {
-	if s == "" {
-		return ""
-	}
-	return "[redacted]"
-}
-
-func (s Secret) String() string               { return s.hidden() }
-func (s Secret) GoString() string             { return s.hidden() }
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.hidden()), nil }
-func (s Secret) LogValue() slog.Value         { return slog.StringValue(s.hidden()) }

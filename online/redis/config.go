@@ -5,10 +5,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"time"
+
+	"github.com/weir-ml/weir/internal/secret"
 )
 
 // Config says which Redis to use and how patiently.
@@ -18,11 +19,11 @@ type Config struct {
 	// Cluster says that even a single address belongs to a cluster; several do anyway.
 	Cluster bool `koanf:"cluster"`
 	// Master is the name that sentinels know the server by; empty without sentinels.
-	Master   string `koanf:"master"`
-	Username string `koanf:"username"`
-	Password Secret `koanf:"password"`
-	DB       int    `koanf:"db"`
-	TLS      TLS    `koanf:"tls"`
+	Master   string      `koanf:"master"`
+	Username string      `koanf:"username"`
+	Password secret.Text `koanf:"password"`
+	DB       int         `koanf:"db"`
+	TLS      TLS         `koanf:"tls"`
 	// PoolSize bounds the connections to a server, for lookups and for writes each.
 	PoolSize    int           `koanf:"pool_size"`
 	DialTimeout time.Duration `koanf:"dial_timeout"`
@@ -44,21 +45,6 @@ type TLS struct {
 	KeyFile    string `koanf:"key_file"`
 	ServerName string `koanf:"server_name"` // the address's host when empty
 }
-
-// Secret is a text that never shows itself.
-type Secret string
-
-func (s Secret) hidden() string {
-	if s == "" {
-		return ""
-	}
-	return "[redacted]"
-}
-
-func (s Secret) String() string               { return s.hidden() }
-func (s Secret) GoString() string             { return s.hidden() }
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.hidden()), nil }
-func (s Secret) LogValue() slog.Value         { return slog.StringValue(s.hidden()) }
 
 // DefaultConfig is what holds where nothing is configured. It has no address.
 func DefaultConfig() Config {

@@ -12,6 +12,7 @@ import (
 	"github.com/weir-ml/weir/drift"
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/internal/objects"
+	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/sqldb"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/online"
@@ -68,9 +69,9 @@ type KafkaConfig struct {
 
 // SASLConfig logs in to Kafka.
 type SASLConfig struct {
-	Mechanism string       `koanf:"mechanism"` // plain, scram-sha-256, scram-sha-512; none when empty
-	User      string       `koanf:"user"`
-	Password  redis.Secret `koanf:"password"`
+	Mechanism string      `koanf:"mechanism"` // plain, scram-sha-256, scram-sha-512; none when empty
+	User      string      `koanf:"user"`
+	Password  secret.Text `koanf:"password"`
 }
 
 // RedisConfig says which Redis; with no address Weir runs its own.

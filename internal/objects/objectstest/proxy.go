@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/weir-ml/weir/internal/objects"
+	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/testserver"
 )
 
@@ -99,6 +100,6 @@ func (c *cut) Write(p []byte) (int, error) {
 // Config says how a test's bucket is reached.
 func Config(s *testserver.S3Server) objects.Config {
 	c := objects.DefaultConfig()
-	c.Endpoint, c.Region, c.AccessKeyID, c.SecretAccessKey = s.Endpoint, s.Region, s.AccessKey, objects.Secret(s.Secret)
+	c.Endpoint, c.Region, c.AccessKeyID, c.SecretAccessKey = s.Endpoint, s.Region, s.AccessKey, secret.Text(s.Secret)
 	return c
 }
