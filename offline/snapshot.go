@@ -51,6 +51,8 @@ type CreateRequest struct {
 	Tables  []TableAt        // one for each of Service.Views; the zero Version pins the newest
 	Spine   Spine
 	Clock   feature.Clock // feature.KnownClock when empty
+	// Begin hears the snapshot's id before the first batch; may be nil.
+	Begin func(id string) error
 	// Profiler may be nil. It sees the same batches as the sink.
 	Profiler Profiler
 	// Commit makes the output visible (a rename, say). It is called when the last
@@ -98,6 +100,11 @@ func (s *Snapshots) Create(ctx context.Context, req CreateRequest, sink func(arr
 	pinned, err := s.pin(ctx, req, &c.Snapshot)
 	if err != nil {
 		return Created{}, err
+	}
+	if req.Begin != nil {
+		if err := req.Begin(id); err != nil {
+			return Created{}, err
+		}
 	}
 	h := newRowHash(req.Spine.Rows.Schema().NumFields())
 	c.Join, err = Join(ctx, JoinRequest{

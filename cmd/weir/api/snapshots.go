@@ -4,12 +4,10 @@ import (
 	"context"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 
-	"github.com/weir-ml/weir/drift"
 	"github.com/weir-ml/weir/offline"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry"
@@ -25,35 +23,15 @@ type SnapshotRecords interface {
 // Snapshots is weir.v1.SnapshotService.
 type Snapshots struct {
 	weirv1.UnimplementedSnapshotServiceServer
-	Registry *registry.Registry
-	Tables   offline.Store
-	Maker    *offline.Snapshots
+	Training *Training
 	Records  SnapshotRecords
 }
 
 // Create reads the spine from the call, joins, and sends the training set while it is made.
 func (s *Snapshots) Create(stream weirv1.SnapshotService_CreateServer) error {
-	ctx := stream.Context()
 	first, err := stream.Recv()
 	h := first.GetHeader()
 	if err := headed("snapshot.create", h != nil, err); err != nil {
-		return err
-	}
-	cat, err := s.Registry.Current(ctx)
-	if err != nil {
-		return err
-	}
-	svc, err := cat.Service(project(h.Project), h.Service)
-	if err != nil {
-		return err
-	}
-	req := offline.CreateRequest{Service: svc, Clock: clockOf(h.Clock)}
-	closeAll, err := s.open(ctx, svc, &req)
-	if err != nil {
-		return err
-	}
-	defer closeAll()
-	if err := atVersions(svc, h.Versions, &req); err != nil {
 		return err
 	}
 	spine, err := ipc.NewReader(&spineBytes{recv: func() ([]byte, error) {
@@ -67,84 +45,32 @@ func (s *Snapshots) Create(stream weirv1.SnapshotService_CreateServer) error {
 		return feature.Errorf(feature.Invalid, "snapshot.create", "spine", "not an Arrow IPC stream: %w", err)
 	}
 	defer spine.Release()
-	req.Spine = offline.Spine{Rows: ipcRows{spine}, Time: h.TimeColumn, Count: h.SpineRows}
-	var names []string
-	for _, c := range svc.Columns {
-		names = append(names, c.Name)
-	}
-	req.Profiler = drift.NewProfiler(names...)
+	var out *ipc.Writer
 	var last int64
-	req.Progress = func(done, total int64) {
-		if total > 0 && done-last < total/100 && done != total {
-			return
-		}
-		last = done
-		_ = stream.Send(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Progress{
-			Progress: &weirv1.SnapshotProgress{RowsDone: done, RowsTotal: total, Stage: "joining"}}})
-	}
-	schema, err := offline.JoinSchema(svc, req.Spine)
-	if err != nil {
-		return err
-	}
-	out := ipc.NewWriter(chunks(func(b []byte) error {
-		return stream.Send(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Data{Data: b}})
-	}), ipc.WithSchema(schema))
-	req.Commit = out.Close
-	made, err := s.Maker.Create(ctx, req, func(rec arrow.RecordBatch) error { return out.Write(rec) })
+	made, err := s.Training.Train(stream.Context(), offline.TrainingRequest{
+		Project: h.Project, Service: h.Service, Clock: clockOf(h.Clock), Versions: h.Versions,
+		Spine: offline.Spine{Rows: ipcRows{spine}, Time: h.TimeColumn, Count: h.SpineRows},
+		Progress: func(done, total int64) {
+			if total > 0 && done-last < total/100 && done != total {
+				return
+			}
+			last = done
+			_ = stream.Send(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Progress{
+				Progress: &weirv1.SnapshotProgress{RowsDone: done, RowsTotal: total, Stage: "joining"}}})
+		},
+		Begin: func(schema *arrow.Schema, _ string) error {
+			out = ipc.NewWriter(chunks(func(b []byte) error {
+				return stream.Send(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Data{Data: b}})
+			}), ipc.WithSchema(schema))
+			return nil
+		},
+		Sink:   func(rec arrow.RecordBatch) error { return out.Write(rec) },
+		Commit: func() error { return out.Close() },
+	})
 	if err != nil {
 		return err
 	}
 	return stream.Send(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Snapshot{Snapshot: snapshot(made.Snapshot)}})
-}
-
-// open opens the tables of a service.
-func (s *Snapshots) open(ctx context.Context, svc *feature.Service, req *offline.CreateRequest) (closeAll func(), err error) {
-	closeAll = func() {
-		for _, t := range req.Tables {
-			_ = t.Table.Close()
-		}
-	}
-	for _, v := range svc.Views {
-		t, err := s.Tables.Table(ctx, v)
-		if err != nil {
-			closeAll()
-			return nil, err
-		}
-		req.Tables = append(req.Tables, offline.TableAt{Table: t})
-	}
-	return closeAll, nil
-}
-
-// atVersions pins the tables to the versions that are asked for: VERSION for all
-// views, or VIEW=VERSION for one.
-func atVersions(svc *feature.Service, versions []string, req *offline.CreateRequest) error {
-	var all string
-	by := map[string]string{}
-	for _, text := range versions {
-		view, version, one := strings.Cut(text, "=")
-		switch _, twice := by[view]; {
-		case !one && all == "":
-			all = text
-		case !one || twice:
-			return feature.Errorf(feature.Invalid, "snapshot.create", "version "+text, "a second version for the same views")
-		case !slices.ContainsFunc(svc.Views, func(v *feature.View) bool { return v.Meta.Name == view }):
-			return feature.Errorf(feature.NotFound, "snapshot.create", "version "+text, "service %s has no features of view %s", svc.Meta.Name, view)
-		default:
-			by[view] = version
-		}
-	}
-	for i, v := range svc.Views {
-		text, ok := by[v.Meta.Name]
-		if !ok {
-			text = all
-		}
-		version, err := offline.ParseVersion(text)
-		if err != nil {
-			return err
-		}
-		req.Tables[i].Version = version
-	}
-	return nil
 }
 
 // List lists snapshots, newest first.
@@ -186,12 +112,11 @@ func (s *Snapshots) Verify(stream weirv1.SnapshotService_VerifyServer) error {
 	if err != nil {
 		return err
 	}
-	svc, err := s.Registry.SnapshotService(ctx, x)
+	svc, err := s.Training.Registry.SnapshotService(ctx, x)
 	if err != nil {
 		return err
 	}
-	var open offline.CreateRequest
-	closeAll, err := s.open(ctx, svc, &open)
+	tables, closeAll, err := s.Training.open(ctx, svc)
 	if err != nil {
 		return err
 	}
@@ -208,10 +133,10 @@ func (s *Snapshots) Verify(stream weirv1.SnapshotService_VerifyServer) error {
 	}
 	defer spine.Release()
 	req := offline.VerifyRequest{Snapshot: x, Service: svc, Spine: offline.Spine{Rows: ipcRows{spine}, Time: first.GetHeader().TimeColumn}}
-	for _, t := range open.Tables {
+	for _, t := range tables {
 		req.Tables = append(req.Tables, t.Table)
 	}
-	v, err := s.Maker.Verify(ctx, req)
+	v, err := s.Training.Maker.Verify(ctx, req)
 	if err != nil {
 		return err
 	}
