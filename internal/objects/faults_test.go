@@ -78,6 +78,53 @@ func TestFaultsThatPass(t *testing.T) {
 	t.Logf("faults: %v", faults)
 }
 
+// TestNobodyToAsk: the answer to a write is lost, its next try meets an object of
+// that name, and the server does not say whose: nobody knows, so it is no Conflict.
+func TestNobodyToAsk(t *testing.T) {
+	p, b, _ := behind(t)
+	require.NoError(t, b.Put(ctx, "theirs", []byte("theirs")))
+	seen := map[string]bool{}
+	p.Judge(func(req *http.Request) objectstest.Fault {
+		id := req.Header.Get("Amz-Sdk-Invocation-Id")
+		first := !seen[id]
+		seen[id] = true
+		switch {
+		case req.Method == http.MethodHead:
+			return objectstest.Down
+		case first && req.Header.Get("If-None-Match") != "":
+			return objectstest.LoseReply
+		}
+		return objectstest.None
+	})
+	writes := map[string]func() error{
+		"put": func() error { return b.Put(ctx, "put", []byte("x")) },
+		"upload": func() error {
+			u, err := b.Create(ctx, "upload")
+			if err != nil {
+				return err
+			}
+			if _, err := u.Write([]byte("x")); err != nil {
+				return err
+			}
+			return u.Close()
+		},
+		"theirs": func() error { return b.Put(ctx, "theirs", []byte("theirs")) },
+	}
+	var wg sync.WaitGroup
+	for what, write := range writes {
+		wg.Go(func() {
+			err := write()
+			assert.Equal(t, feature.Unavailable, feature.KindOf(err), "%s: %v", what, err)
+		})
+	}
+	wg.Wait()
+	p.Judge(func(*http.Request) objectstest.Fault { return objectstest.None })
+	for what, write := range writes {
+		err := write()
+		require.Equal(t, feature.Conflict, feature.KindOf(err), "%s: it is there, and now the server says so: %v", what, err)
+	}
+}
+
 // What does not pass is told as such, in a bounded time, and not kept for ever.
 func TestFaultsThatStay(t *testing.T) {
 	p, b, s := behind(t)

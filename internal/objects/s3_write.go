@@ -23,10 +23,7 @@ func (b *bucket) Put(ctx context.Context, key string, content []byte) error {
 	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &b.bucket, Key: b.key(key), Body: bytes.NewReader(content), Metadata: write, IfNoneMatch: &none,
 	})
-	if err != nil && b.landed(ctx, key, err, write) {
-		err = nil
-	}
-	return b.fault("put", key, err)
+	return b.fault("put", key, b.outcome(ctx, key, err, write))
 }
 
 func (b *bucket) Replace(ctx context.Context, key string, content []byte) error {
@@ -34,16 +31,22 @@ func (b *bucket) Replace(ctx context.Context, key string, content []byte) error 
 	return b.fault("put", key, err)
 }
 
-// landed tells whether a write that was refused is there all the same: its first
-// try came through, the answer got lost, and the next try met its own object.
-func (b *bucket) landed(ctx context.Context, key string, err error, write map[string]string) bool {
-	switch status, code := statusOf(err), codeOf(err); {
-	case status == http.StatusPreconditionFailed, code == "NoSuchUpload":
-	default:
-		return false
+// outcome is what became of a write that the server may have refused: nothing is
+// wrong where its first try came through, the answer got lost, and the next try met
+// its own object. Where the server does not say whose object is there nobody knows,
+// and the error is that of the question: a Conflict would be final.
+func (b *bucket) outcome(ctx context.Context, key string, err error, write map[string]string) error {
+	if err == nil || statusOf(err) != http.StatusPreconditionFailed && codeOf(err) != "NoSuchUpload" {
+		return err
 	}
-	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.bucket, Key: b.key(key)})
-	return err == nil && out.Metadata[writeID] == write[writeID]
+	out, unknown := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.bucket, Key: b.key(key)})
+	switch {
+	case unknown == nil && out.Metadata[writeID] == write[writeID]:
+		return nil
+	case unknown == nil, statusOf(unknown) == http.StatusNotFound:
+		return err
+	}
+	return unknown
 }
 
 // partBytes is the size of an upload's parts. Two are in memory: one is filled
@@ -145,10 +148,7 @@ func (u *upload) complete() error {
 		_, err := b.client.PutObject(u.ctx, &s3.PutObjectInput{
 			Bucket: &b.bucket, Key: b.key(u.key), Body: bytes.NewReader(u.buf), Metadata: u.write, IfNoneMatch: &none,
 		})
-		if err != nil && b.landed(u.ctx, u.key, err, u.write) {
-			err = nil
-		}
-		return b.fault("put", u.key, err)
+		return b.fault("put", u.key, b.outcome(u.ctx, u.key, err, u.write))
 	}
 	if len(u.buf) > 0 {
 		if err := u.send(); err != nil {
@@ -163,10 +163,7 @@ func (u *upload) complete() error {
 		Bucket: &b.bucket, Key: b.key(u.key), UploadId: u.id, IfNoneMatch: &none,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts},
 	})
-	if err != nil && b.landed(u.ctx, u.key, err, u.write) {
-		err = nil
-	}
-	if err == nil {
+	if err = b.outcome(u.ctx, u.key, err, u.write); err == nil {
 		u.id = nil
 	}
 	return b.fault("upload", u.key, err)
