@@ -3,7 +3,6 @@ package ingest_test
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -219,40 +218,4 @@ func TestCatchUpOfTwoWorkers(t *testing.T) {
 	stop2()
 	t.Logf("%d assignments", took)
 	require.Less(t, took, int64(12))
-}
-
-// TestRestartsLeakNothing: each change of a source starts its pipelines again;
-// what they were made of goes away.
-func TestRestartsLeakNothing(t *testing.T) {
-	w := newWorks(t, 2)
-	c := w.config()
-	v := personView("first")
-	w.apply(v)
-	s, _ := w.worker(c)
-	good := w.some(1, 100, 2)
-	w.holds("first", good)
-	change := func(i int) {
-		v := personView("first")
-		v.Meta.Description = fmt.Sprint(i)
-		w.apply(v)
-		good += w.some(uint64(i), 20, 2)
-		w.holds("first", good)
-	}
-	for i := range 3 {
-		change(i)
-	}
-	settled := func() int {
-		low := runtime.NumGoroutine()
-		for range 40 {
-			time.Sleep(5 * time.Millisecond)
-			low = min(low, runtime.NumGoroutine())
-		}
-		return low
-	}
-	before := settled()
-	for i := range 15 {
-		change(100 + i)
-	}
-	require.Eventually(t, func() bool { return settled() <= before+5 }, 20*time.Second, time.Millisecond, "goroutines: %d, before %d", runtime.NumGoroutine(), before)
-	require.Equal(t, ingest.StateRunning, s.Status()[0].State)
 }
