@@ -76,7 +76,11 @@ func (w warehouse) start(t testing.TB, name string) *engine {
 	if w.s3 != nil {
 		b, err := json.Marshal(w.s3)
 		require.NoError(t, err)
-		cmd.Env = append(cmd.Env, "ENGINE_S3="+string(b))
+		cmd.Env = append(cmd.Env, "ENGINE_S3="+string(b),
+			// By default pyarrow sends a body in HTTP chunks with a checksum behind it. The Versity gateway leaves
+			// the last, empty chunk of it unread and takes it for the next request's head: a 400 that nobody asked
+			// for, which answers whatever comes over that connection next, if it is quick enough.
+			"AWS_REQUEST_CHECKSUM_CALCULATION=when_required")
 	}
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
