@@ -7,6 +7,9 @@
 // environment names some. With -require (set by `make test` under CI, or where
 // ../shared is) a test that skips because a server or ../shared is absent has failed.
 //
+// A test that skips with SKIP(race) measures what the race detector itself would
+// change: it is run once more without, and that run is the one that counts.
+//
 //	go run ./internal/testrun [-servers] [-require] -- -race ./...
 //
 // The one rule: it exits with 0 only if tests ran and none failed.

@@ -48,6 +48,22 @@ func run(ctx context.Context, servers, require bool, args []string) (bool, error
 	if require {
 		env = append(env, "WEIR_TEST_REQUIRE=1", "WEIR_SHARED_REQUIRE=1")
 	}
+	r := newReport(os.Stdout, strings.TrimSpace(string(module)), require)
+	if err := r.test(ctx, env, args); err != nil {
+		return false, err
+	}
+	if tests, packages := r.raceless(); len(tests) > 0 && ctx.Err() == nil {
+		fmt.Println("\nAgain, without the race detector:")
+		again := append([]string{"-timeout", "10m", "-run", "^(" + strings.Join(tests, "|") + ")$"}, packages...)
+		if err := r.test(ctx, env, again); err != nil {
+			return false, err
+		}
+	}
+	return r.summary(), nil
+}
+
+// test has the report take one run of go test.
+func (r *report) test(ctx context.Context, env, args []string) error {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
 	cmd.Env = env
 	cmd.Stderr = os.Stderr
@@ -55,19 +71,19 @@ func run(ctx context.Context, servers, require bool, args []string) (bool, error
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := cmd.Start(); err != nil {
-		return false, err
+		return err
 	}
-	r := newReport(os.Stdout, strings.TrimSpace(string(module)), require)
+	before := len(r.failed)
 	if err := r.read(out); err != nil {
 		r.fail("reading go test's output: %v", err)
 	}
-	if err := cmd.Wait(); err != nil && len(r.failed) == 0 {
+	if err := cmd.Wait(); err != nil && len(r.failed) == before {
 		r.fail("go test: %v", err)
 	}
-	return r.summary(), nil
+	return nil
 }
 
 // startServers starts what the environment does not name, and returns the

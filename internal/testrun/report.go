@@ -39,7 +39,11 @@ type id struct{ pkg, test string }
 
 type pkg struct{ passed, failed, skipped int }
 
-type skip struct{ where, why string }
+type skip struct {
+	at    id
+	where string
+	why   string
+}
 
 func newReport(out io.Writer, module string, require bool) *report {
 	return &report{out: out, require: require, module: module, printed: map[id]*strings.Builder{},
@@ -93,6 +97,9 @@ func (r *report) pkg(name string) *pkg {
 // absent marks the reasons that -require turns into failures.
 var absent = regexp.MustCompile(`SKIP\((kafka|redis|postgres|shared) absent\)`)
 
+// race marks a test that has to run without the race detector.
+const race = "SKIP(race)"
+
 // noise are the lines that go test itself adds to a test's output.
 var noise = regexp.MustCompile(`^\s*(=== (RUN|PAUSE|CONT|NAME)|--- (PASS|SKIP|FAIL)).*`)
 
@@ -100,6 +107,11 @@ func (r *report) endTest(e event) {
 	at := id{e.Package, e.Test}
 	p := r.pkg(e.Package)
 	where := r.short(e.Package) + "." + e.Test
+	switch e.Action {
+	case "pass", "skip", "fail":
+		// It may have run before; what counts is how it ended last.
+		r.skips = slices.DeleteFunc(r.skips, func(s skip) bool { return s.at == at })
+	}
 	switch e.Action {
 	case "pass":
 		p.passed++
@@ -112,7 +124,7 @@ func (r *report) endTest(e event) {
 			break
 		}
 		p.skipped++
-		r.skips = append(r.skips, skip{where, why})
+		r.skips = append(r.skips, skip{at, where, why})
 	case "fail":
 		p.failed++
 		r.failed = append(r.failed, where)
@@ -159,6 +171,21 @@ func (r *report) endPackage(e event) {
 			delete(r.printed, k)
 		}
 	}
+}
+
+// raceless are the tests that skipped only because of the race detector, with
+// their packages, whose counts begin anew. Parts of a test are not among them.
+func (r *report) raceless() (tests, packages []string) {
+	for _, s := range r.skips {
+		if !strings.HasPrefix(s.why, race) || strings.Contains(s.at.test, "/") {
+			continue
+		}
+		r.packages[s.at.pkg] = &pkg{}
+		tests, packages = append(tests, s.at.test), append(packages, s.at.pkg)
+	}
+	slices.Sort(tests)
+	slices.Sort(packages)
+	return slices.Compact(tests), slices.Compact(packages)
 }
 
 // fail notes a failure that belongs to no test.

@@ -55,6 +55,40 @@ func TestRequiredServerMayNotBeSkipped(t *testing.T) {
 	require.Equal(t, "1 passed, 1 failed, 1 skipped", lastLine(out))
 }
 
+// TestRunsAgainWithoutRace: what the race detector forbids to measure is asked for
+// again, and the second run is the one that counts, once.
+func TestRunsAgainWithoutRace(t *testing.T) {
+	var b strings.Builder
+	r := newReport(&b, "m", true)
+	read := func(lines ...string) {
+		require.NoError(t, r.read(strings.NewReader(strings.Join(lines, "\n"))))
+	}
+	skipped := func(test, why string) []string {
+		return []string{
+			`{"Action":"output","Package":"m/a","Test":"` + test + `","Output":"    a_test.go:9: ` + why + `\n"}`,
+			`{"Action":"skip","Package":"m/a","Test":"` + test + `"}`,
+		}
+	}
+	read(`{"Action":"pass","Package":"m/a","Test":"TestW"}`, `{"Action":"pass","Package":"m/a","Test":"TestX"}`)
+	for _, test := range []string{"TestBytes", "TestAllocations", "TestAbsent", "TestW/part"} {
+		read(skipped(test, "SKIP(race): its own memory is counted too")...)
+	}
+	read(skipped("TestS", "only on Windows")...)
+	read(`{"Action":"pass","Package":"m/a"}`)
+	tests, packages := r.raceless()
+	require.Equal(t, []string{"TestAbsent", "TestAllocations", "TestBytes"}, tests)
+	require.Equal(t, []string{"m/a"}, packages)
+	read(`{"Action":"pass","Package":"m/a","Test":"TestBytes"}`, `{"Action":"fail","Package":"m/a","Test":"TestAllocations"}`, `{"Action":"fail","Package":"m/a"}`)
+	require.False(t, r.summary())
+	out := b.String()
+	require.Contains(t, out, "FAIL  a  0s  (1 passed, 1 failed, 0 skipped)")
+	require.Contains(t, out, "\n1 packages with tests\n")
+	_, skips, _ := strings.Cut(out, "\nSkipped:\n")
+	require.NotContains(t, skips, "TestBytes")
+	require.Contains(t, skips, "a.TestAbsent", "it did not run the second time either")
+	require.Equal(t, "3 passed, 1 failed, 3 skipped", lastLine(out))
+}
+
 func TestFailuresAreShownInFull(t *testing.T) {
 	out, ok := runReport(t, false,
 		`{"Action":"output","Package":"m/a","Test":"TestX","Output":"    a_test.go:3: got 1\n"}`,

@@ -108,7 +108,7 @@ func BenchmarkEach(b *testing.B) {
 // TestNoAllocation: a batch that breaks no rule costs no memory.
 func TestNoAllocation(t *testing.T) {
 	if raceDetector {
-		t.Skip("allocations are not measured under the race detector")
+		t.Skip("SKIP(race): allocations are not measured under the race detector")
 	}
 	rec := tenColumns(8192)
 	s := compiled(t, rec.Schema(), ten...)

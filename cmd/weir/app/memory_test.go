@@ -37,7 +37,7 @@ func TestHoldMemory(t *testing.T) {
 		return
 	}
 	if raceEnabled {
-		t.Skip("the race detector's own memory is larger than what is measured")
+		t.Skip("SKIP(race): the race detector's own memory is larger than what is measured")
 	}
 	peak := func(held int64) int64 {
 		cmd := exec.Command(os.Args[0], "-test.run", "^TestHoldMemory$", "-test.v")
