@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -123,6 +124,27 @@ func TestNobodyToAsk(t *testing.T) {
 		err := write()
 		require.Equal(t, feature.Conflict, feature.KindOf(err), "%s: it is there, and now the server says so: %v", what, err)
 	}
+}
+
+// TestOthersAtWork: Amazon refuses a write while another one of that name is under
+// way, which may be our own whose answer is late. That is no object that exists.
+func TestOthersAtWork(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodPut {
+			w.WriteHeader(http.StatusConflict)
+			_, _ = io.WriteString(w, "<Error><Code>ConditionalRequestConflict</Code><Message>Try again</Message></Error>")
+			return
+		}
+		_, _ = io.WriteString(w, "<ListBucketResult></ListBucketResult>")
+	}))
+	defer server.Close()
+	cfg := objects.DefaultConfig()
+	cfg.Endpoint, cfg.AccessKeyID, cfg.SecretAccessKey = server.URL, "key", "secret"
+	b, err := objects.Open(ctx, "s3://bucket", cfg)
+	require.NoError(t, err)
+	err = b.Put(ctx, "x", nil)
+	require.Equal(t, feature.Unavailable, feature.KindOf(err), "%v", err)
+	require.ErrorContains(t, err, "Try again")
 }
 
 // What does not pass is told as such, in a bounded time, and not kept for ever.

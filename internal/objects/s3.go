@@ -103,8 +103,8 @@ func passing(err error) aws.Ternary {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return aws.FalseTernary
 	case errors.As(err, &res):
-		if code := codeOf(err); code == "ConditionalRequestConflict" || code == "OperationAborted" {
-			return aws.TrueTernary // somebody else is about to write the same name
+		if isBusy(codeOf(err)) {
+			return aws.TrueTernary
 		}
 		if s := res.HTTPStatusCode(); s == http.StatusTooManyRequests || s == http.StatusRequestTimeout {
 			return aws.TrueTernary

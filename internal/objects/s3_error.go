@@ -53,6 +53,8 @@ func (b *bucket) judge(err error) (kind feature.ErrorKind, hint string, cause er
 		return feature.Unauthorized, keys, cause
 	case code == "NoSuchKey", code == "NotFound", status == http.StatusNotFound:
 		return feature.NotFound, "", missing{cause}
+	case isBusy(code):
+		return feature.Unavailable, "another write of that name is under way", cause
 	case status == http.StatusPreconditionFailed, status == http.StatusConflict:
 		return feature.Conflict, "", cause
 	case code == "RequestTimeTooSkewed":
@@ -100,6 +102,11 @@ func codeOf(err error) string {
 		return api.ErrorCode()
 	}
 	return ""
+}
+
+// isBusy tells of a write that met another one, of the same name, under way.
+func isBusy(code string) bool {
+	return code == "ConditionalRequestConflict" || code == "OperationAborted"
 }
 
 // isCredentials tells that a request could not be signed, so never went out.
