@@ -95,7 +95,7 @@ func (r *report) pkg(name string) *pkg {
 }
 
 // absent marks the reasons that -require turns into failures.
-var absent = regexp.MustCompile(`SKIP\((kafka|redis|postgres|shared) absent\)`)
+var absent = regexp.MustCompile(`SKIP\((kafka|redis|postgres|s3|shared) absent\)`)
 
 // race marks a test that has to run without the race detector.
 const race = "SKIP(race)"

@@ -47,12 +47,14 @@ func TestRequiredServerMayNotBeSkipped(t *testing.T) {
 		`{"Action":"pass","Package":"m/a","Test":"TestX"}`,
 		`{"Action":"output","Package":"m/a","Test":"TestS","Output":"    a_test.go:9: SKIP(shared absent): no ../shared\n"}`,
 		`{"Action":"skip","Package":"m/a","Test":"TestS"}`,
+		`{"Action":"output","Package":"m/a","Test":"TestB","Output":"    a_test.go:9: SKIP(s3 absent): no server\n"}`,
+		`{"Action":"skip","Package":"m/a","Test":"TestB"}`,
 		`{"Action":"output","Package":"m/a","Test":"TestT","Output":"    a_test.go:9: only on Windows\n"}`,
 		`{"Action":"skip","Package":"m/a","Test":"TestT"}`,
 		`{"Action":"pass","Package":"m/a"}`,
 	)
 	require.False(t, ok)
-	require.Equal(t, "1 passed, 1 failed, 1 skipped", lastLine(out))
+	require.Equal(t, "1 passed, 2 failed, 1 skipped", lastLine(out))
 }
 
 // TestRunsAgainWithoutRace: what the race detector forbids to measure is asked for
