@@ -8,6 +8,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/parquetfile"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -83,7 +84,7 @@ func (s *sheet) checkChunk(t *testing.T, pf *parquet.File, g, ci int, c Column) 
 		if c.Type == feature.String || c.Type == feature.Bytes { // shortened to a bound
 			require.LessOrEqual(t, string(lo), string(least))
 			require.GreaterOrEqual(t, string(hi), string(most))
-			require.LessOrEqual(t, len(lo), boundBytes)
+			require.LessOrEqual(t, len(lo), parquetfile.BoundBytes)
 			continue
 		}
 		require.Equal(t, least, lo)
@@ -96,7 +97,7 @@ func (s *sheet) checkChunk(t *testing.T, pf *parquet.File, g, ci int, c Column) 
 	require.NoError(t, missing)
 	up := func(s [][]byte) bool {
 		for i := range s[min(1, len(s)):] {
-			if comparePlain(c, s[i], s[i+1]) > 0 {
+			if parquetfile.Compare(c.Type, s[i], s[i+1]) > 0 {
 				return false
 			}
 		}
@@ -137,7 +138,7 @@ func (s *sheet) checkStats(t *testing.T, f File) {
 			require.Nil(t, st.Max)
 		case c.Fixed == 0 && (c.Type == feature.String || c.Type == feature.Bytes):
 			require.LessOrEqual(t, string(st.Min), string(least))
-			require.LessOrEqual(t, len(st.Min), boundBytes)
+			require.LessOrEqual(t, len(st.Min), parquetfile.BoundBytes)
 			if st.Max != nil {
 				require.GreaterOrEqual(t, string(st.Max), string(most))
 			}
@@ -151,7 +152,7 @@ func (s *sheet) checkStats(t *testing.T, f File) {
 			if s.rows() == 0 {
 				require.Equal(t, [2]int64{UnknownMin, UnknownMax}, got)
 			} else {
-				require.Equal(t, [2]int64{plainInt(least), plainInt(most)}, got)
+				require.Equal(t, [2]int64{parquetfile.Int(least), parquetfile.Int(most)}, got)
 			}
 		}
 	}

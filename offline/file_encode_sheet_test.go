@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/weir-ml/weir/internal/parquetfile"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -207,23 +208,23 @@ func cellBounds(c Column, cells [][]byte) (least, most []byte, values int) {
 			continue
 		}
 		values++
-		if isNaN(c, b) {
+		if parquetfile.IsNaN(c.Type, b) {
 			continue
 		}
-		if least == nil || comparePlain(c, b, least) < 0 {
+		if least == nil || parquetfile.Compare(c.Type, b, least) < 0 {
 			least = b
 		}
-		if most == nil || comparePlain(c, b, most) > 0 {
+		if most == nil || parquetfile.Compare(c.Type, b, most) > 0 {
 			most = b
 		}
 	}
 	if least != nil && (c.Type == feature.Float32 || c.Type == feature.Float64) {
 		zero := make([]byte, len(least))
-		if comparePlain(c, least, zero) == 0 {
+		if parquetfile.Compare(c.Type, least, zero) == 0 {
 			least = make([]byte, len(least))
 			least[len(least)-1] = 0x80
 		}
-		if comparePlain(c, most, zero) == 0 {
+		if parquetfile.Compare(c.Type, most, zero) == 0 {
 			most = zero
 		}
 	}

@@ -1,77 +1,34 @@
 package offline
 
 import (
-	"fmt"
-
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/weir-ml/weir/internal/parquetfile"
 	"github.com/weir-ml/weir/registry/feature"
 )
-
-// orderedGroup is a Parquet group whose fields keep the order they were given;
-// parquet.Group alone would sort them by name.
-type orderedGroup struct {
-	parquet.Group
-	fields []parquet.Field
-}
-
-func (g *orderedGroup) Fields() []parquet.Field { return g.fields }
 
 // ParquetSchema is the schema of data files with these columns, field ids included.
 // The encodings in it are for those who write by it; our own files choose theirs
 // by what is in them.
 func ParquetSchema(name string, cols []Column) *parquet.Schema {
-	g := parquet.Group{}
-	for _, c := range cols {
-		g[c.Name] = parquet.FieldID(columnNode(c), c.ID)
-	}
-	byName := map[string]parquet.Field{}
-	for _, f := range g.Fields() {
-		byName[f.Name()] = f
-	}
-	o := &orderedGroup{Group: g}
-	for _, c := range cols {
-		o.fields = append(o.fields, byName[c.Name])
-	}
-	return parquet.NewSchema(name, o)
+	return parquetfile.Schema(name, fileColumns(cols), func(c parquetfile.Column, n parquet.Node) parquet.Node {
+		switch {
+		case c.Fixed > 0 || c.Type == feature.String && !c.Key:
+			return parquet.Encoded(n, &parquet.RLEDictionary)
+		case c.Name == ColEffective || c.Name == ColEvent || c.Name == ColKnown || c.Name == ColOffset:
+			return parquet.Encoded(n, &parquet.DeltaBinaryPacked)
+		}
+		return n
+	})
 }
 
-func columnNode(c Column) parquet.Node {
-	var n parquet.Node
-	switch {
-	case c.Fixed > 0:
-		// One value for whole files: as a dictionary it costs nothing to read.
-		n = parquet.Encoded(parquet.Leaf(parquet.FixedLenByteArrayType(c.Fixed)), &parquet.RLEDictionary)
-	case c.Type == feature.Bool:
-		n = parquet.Leaf(parquet.BooleanType)
-	case c.Type == feature.Int32:
-		n = parquet.Leaf(parquet.Int32Type)
-	case c.Type == feature.Int64:
-		n = parquet.Leaf(parquet.Int64Type)
-	case c.Type == feature.Float32:
-		n = parquet.Leaf(parquet.FloatType)
-	case c.Type == feature.Float64:
-		n = parquet.Leaf(parquet.DoubleType)
-	case c.Type == feature.String && c.Required:
-		n = parquet.Encoded(parquet.String(), &parquet.Plain)
-	case c.Type == feature.String:
-		n = parquet.Encoded(parquet.String(), &parquet.RLEDictionary)
-	case c.Type == feature.Bytes:
-		n = parquet.Encoded(parquet.Leaf(parquet.ByteArrayType), &parquet.Plain)
-	case c.Type == feature.Timestamp:
-		n = parquet.Timestamp(parquet.Microsecond)
-	default:
-		panic(fmt.Sprintf("offline: column %s of type %s cannot be written", c.Name, c.Type))
+// fileColumns are a table's columns as they stand in its files.
+func fileColumns(cols []Column) []parquetfile.Column {
+	out := make([]parquetfile.Column, len(cols))
+	for i, c := range cols {
+		out[i] = parquetfile.Column{Name: c.Name, ID: c.ID, Type: c.Type, Fixed: c.Fixed, Required: c.Required, Key: c.Required}
 	}
-	// Neighbours of one key are close in time: a fifth off the file, and cheaper
-	// to compress. Measured with random keys and 14 columns.
-	if c.Name == ColEffective || c.Name == ColEvent || c.Name == ColKnown || c.Name == ColOffset {
-		n = parquet.Encoded(n, &parquet.DeltaBinaryPacked)
-	}
-	if !c.Required {
-		n = parquet.Optional(n)
-	}
-	return n
+	return out
 }
 
 // SortSuffix are the columns that order the rows of one key; the order of

@@ -1,4 +1,4 @@
-package offline
+package parquetfile
 
 import (
 	"math/bits"
@@ -8,7 +8,7 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// columnEncoder is one column of the files that an encoder writes.
+// columnEncoder is one column of the files that an Encoder writes.
 type columnEncoder struct {
 	col  Column
 	plan columnPlan
@@ -66,43 +66,43 @@ func (c *columnEncoder) physical() format.Type {
 }
 
 // check refuses columns that do not fit; what it lets through cannot fail later.
-func (c *columnEncoder) check(d *columnData, rows int) error {
+func (c *columnEncoder) check(d *Data, rows int) error {
 	n := 0
 	switch {
-	case c.text() && d.dict != nil:
-		n = len(d.codes)
+	case c.text() && d.Dict != nil:
+		n = len(d.Codes)
 	case c.text():
-		n = len(d.ends)
+		n = len(d.Ends)
 	case c.col.Type == feature.Bool:
-		n = len(d.bools)
+		n = len(d.Bools)
 	case c.col.Type == feature.Int32:
-		n = len(d.int32s)
+		n = len(d.Int32s)
 	case c.col.Type == feature.Float32:
-		n = len(d.floats)
+		n = len(d.Floats)
 	case c.col.Type == feature.Float64:
-		n = len(d.doubles)
+		n = len(d.Doubles)
 	default:
-		n = len(d.int64s)
+		n = len(d.Int64s)
 	}
-	if n < rows || d.valid != nil && len(d.valid) < rows {
+	if n < rows || d.Valid != nil && len(d.Valid) < rows {
 		return c.bad("%d values for %d rows", n, rows)
 	}
-	if c.text() && d.dict == nil {
+	if c.text() && d.Dict == nil {
 		if err := c.checkTexts(d, rows); err != nil {
 			return err
 		}
 	}
-	if c.col.Required && d.valid != nil {
-		for i, v := range d.valid[:rows] {
+	if c.col.Required && d.Valid != nil {
+		for i, v := range d.Valid[:rows] {
 			if v == 0 {
 				return c.bad("row %d is null and may not be", i)
 			}
 		}
 	}
-	if d.dict != nil {
-		for i, k := range d.codes[:rows] {
-			if int(k) >= len(d.dict) && (d.valid == nil || d.valid[i] == 1) {
-				return c.bad("row %d is text %d of %d", i, k, len(d.dict))
+	if d.Dict != nil {
+		for i, k := range d.Codes[:rows] {
+			if int(k) >= len(d.Dict) && (d.Valid == nil || d.Valid[i] == 1) {
+				return c.bad("row %d is text %d of %d", i, k, len(d.Dict))
 			}
 		}
 	}
@@ -110,14 +110,14 @@ func (c *columnEncoder) check(d *columnData, rows int) error {
 }
 
 func (c *columnEncoder) bad(what string, args ...any) error {
-	return feature.Errorf(feature.Internal, "offline.encode", "column "+c.col.Name, what, args...)
+	return feature.Errorf(feature.Internal, "parquetfile.encode", "column "+c.col.Name, what, args...)
 }
 
-func (c *columnEncoder) checkTexts(d *columnData, rows int) error {
+func (c *columnEncoder) checkTexts(d *Data, rows int) error {
 	last := uint32(0)
-	for i, end := range d.ends[:rows] {
-		if end < last || int64(end) > int64(len(d.text)) {
-			return c.bad("text %d ends at %d, the texts at %d", i, end, len(d.text))
+	for i, end := range d.Ends[:rows] {
+		if end < last || int64(end) > int64(len(d.Text)) {
+			return c.bad("text %d ends at %d, the texts at %d", i, end, len(d.Text))
 		}
 		last = end
 	}
@@ -135,11 +135,8 @@ func (c *columnEncoder) begin(chunk *format.ColumnChunk) {
 
 // end completes the chunk's part of the footer. Its slices are copied: the
 // column's own are the next chunk's.
-func (c *columnEncoder) end(e *fileEncoder) {
+func (c *columnEncoder) end(e *Encoder) {
 	m := &c.chunk.MetaData
-	if e.codec != nil {
-		m.Codec = e.codec.CompressionCodec()
-	}
 	if c.some {
 		m.Statistics.MinValue, m.Statistics.MaxValue = e.keep(c.min), e.keep(c.max)
 	}
@@ -155,41 +152,32 @@ func (c *columnEncoder) end(e *fileEncoder) {
 	m.EncodingStats = append(m.EncodingStats, format.PageEncodingStats{PageType: format.DataPageV2, Encoding: c.data, Count: c.dataPages})
 }
 
-// column writes the chunk of one column.
-func (e *fileEncoder) column(c *columnEncoder, d *columnData, rows int) error {
-	valid := d.valid
-	if valid != nil {
-		valid = valid[:rows]
+// move makes places in the chunk's memory places in the file, where it begins at so many bytes.
+func (c *columnEncoder) move(at int64) {
+	for i := range c.locations {
+		c.locations[i].Offset += at
 	}
-	switch c.physical() {
-	case format.Boolean:
-		return e.booleans(c, d.bools[:rows], valid)
-	case format.Int32:
-		return writeNumbers(e, &e.narrow, c, view[uint32](d.int32s[:rows]), valid)
-	case format.Float:
-		return writeNumbers(e, &e.narrow, c, view[uint32](d.floats[:rows]), valid)
-	case format.Int64:
-		return writeNumbers(e, &e.wide, c, view[uint64](d.int64s[:rows]), valid)
-	case format.Double:
-		return writeNumbers(e, &e.wide, c, view[uint64](d.doubles[:rows]), valid)
+	m := &c.chunk.MetaData
+	m.DataPageOffset += at
+	if c.hasDict {
+		m.DictionaryPageOffset += at
 	}
-	return e.textColumn(c, d, rows, valid)
 }
 
 // booleans writes a column of booleans, a bit each.
-func (e *fileEncoder) booleans(c *columnEncoder, src []bool, valid []byte) error {
+func (w *chunker) booleans(c *columnEncoder, src []bool, valid []byte) error {
 	const step = 1 << 16
 	c.data = format.Plain
 	for lo := 0; lo < len(src); lo += step {
 		hi := min(lo+step, len(src))
 		part, present := view[byte](src[lo:hi]), slice(valid, lo, hi)
 		if present != nil {
-			e.held = dense(e.held, part, present)
-			part = e.held
+			w.held = dense(w.held, part, present)
+			part = w.held
 		}
-		e.body = packBits(e.body[:0], part)
+		w.body = packBits(w.body[:0], part)
 		ones := 0
-		for _, b := range e.body {
+		for _, b := range w.body {
 			ones += bits.OnesCount8(b)
 		}
 		least, most := []byte{1}, []byte{0}
@@ -199,7 +187,7 @@ func (e *fileEncoder) booleans(c *columnEncoder, src []bool, valid []byte) error
 		if ones > 0 {
 			most[0] = 1
 		}
-		if err := e.page(c, hi-lo, len(part), present, e.body, least, most); err != nil {
+		if err := w.page(c, hi-lo, len(part), present, w.body, least, most); err != nil {
 			return err
 		}
 	}
@@ -215,4 +203,4 @@ func slice(valid []byte, lo, hi int) []byte {
 }
 
 // pageRows is how many rows a page of values of that size has.
-func (e *fileEncoder) pageRows(size int) int { return max(e.pageBytes/size, 64) }
+func (w *chunker) pageRows(size int) int { return max(w.pageBytes/size, 64) }

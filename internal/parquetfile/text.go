@@ -1,4 +1,4 @@
-package offline
+package parquetfile
 
 import (
 	"bytes"
@@ -24,44 +24,44 @@ const maxDictBytes = 256 << 10
 
 // textColumn writes a column of texts: keys as they are, for most differ, others
 // as places in a dictionary where they are few.
-func (e *fileEncoder) textColumn(c *columnEncoder, d *columnData, rows int, valid []byte) error {
-	if (c.col.Fixed > 0 || !c.col.Required) && c.plan.noDict == 0 {
-		if e.textDict(c, d, rows, valid) {
-			return e.textCodes(c, valid)
+func (w *chunker) textColumn(c *columnEncoder, d *Data, rows int, valid []byte) error {
+	if (c.col.Fixed > 0 || !c.col.Key) && c.plan.noDict == 0 {
+		if w.textDict(c, d, rows, valid) {
+			return w.textCodes(c, valid)
 		}
 		c.plan.noDict = rowsTrusted
 	}
 	c.plan.noDict = max(0, c.plan.noDict-rows)
-	return e.plainTexts(c, d, rows, valid)
+	return w.plainTexts(c, d, rows, valid)
 }
 
 // textDict makes the chunk's dictionary and codes; false where its texts are too many.
-func (e *fileEncoder) textDict(c *columnEncoder, d *columnData, rows int, valid []byte) bool {
-	m := &e.texts
+func (w *chunker) textDict(c *columnEncoder, d *Data, rows int, valid []byte) bool {
+	m := &w.texts
 	limit := min(maxDict, max(rows/2, 16))
 	m.dict, m.hashes, m.size = m.dict[:0], m.hashes[:0], 0
-	e.codes, e.pages = sized(e.codes, rows), e.pages[:0]
-	if d.dict != nil {
-		m.places = sized(m.places, len(d.dict))
+	w.codes, w.pages = sized(w.codes, rows), w.pages[:0]
+	if d.Dict != nil {
+		m.places = sized(m.places, len(d.Dict))
 		clear(m.places)
 	} else {
 		m.table = sized(m.table, 1<<bits.Len(uint(2*limit)))
 		clear(m.table)
 	}
-	step := e.pageRows(4)
+	step := w.pageRows(4)
 	n := 0
 	for lo := 0; lo < rows; lo += step {
 		hi := min(lo+step, rows)
 		from := n
-		if d.dict != nil {
-			n = m.byCode(d, lo, hi, valid, e.codes, n)
+		if d.Dict != nil {
+			n = m.byCode(d, lo, hi, valid, w.codes, n)
 		} else {
-			n = m.byHash(d, lo, hi, valid, e.codes, n)
+			n = m.byHash(d, lo, hi, valid, w.codes, n)
 		}
 		if m.size > maxDictBytes || len(m.dict) > limit || len(m.dict) > earlyValues && 8*len(m.dict) > 7*n {
 			return false
 		}
-		e.pages = append(e.pages, pageOfCodes{rows: hi - lo, values: n - from})
+		w.pages = append(w.pages, pageOfCodes{rows: hi - lo, values: n - from})
 	}
 	return true
 }
@@ -74,14 +74,14 @@ func (m *textMemory) add(text []byte) int32 {
 }
 
 // byCode translates the column's own codes.
-func (m *textMemory) byCode(d *columnData, lo, hi int, valid []byte, codes []int32, n int) int {
+func (m *textMemory) byCode(d *Data, lo, hi int, valid []byte, codes []int32, n int) int {
 	for i := lo; i < hi; i++ {
 		if valid != nil && valid[i] == 0 {
 			continue
 		}
-		k := d.codes[i]
+		k := d.Codes[i]
 		if m.places[k] == 0 {
-			m.places[k] = m.add(d.dict[k])
+			m.places[k] = m.add(d.Dict[k])
 		}
 		codes[n] = m.places[k] - 1
 		n++
@@ -90,14 +90,14 @@ func (m *textMemory) byCode(d *columnData, lo, hi int, valid []byte, codes []int
 }
 
 // byHash numbers texts in the order in which they come.
-func (m *textMemory) byHash(d *columnData, lo, hi int, valid []byte, codes []int32, n int) int {
+func (m *textMemory) byHash(d *Data, lo, hi int, valid []byte, codes []int32, n int) int {
 	mask := len(m.table) - 1
 	var last []byte
 	code := int32(-1)
 	start := d.begin(lo)
 	for i := lo; i < hi; i++ {
-		end := d.ends[i]
-		text := d.text[start:end]
+		end := d.Ends[i]
+		text := d.Text[start:end]
 		start = end
 		if valid != nil && valid[i] == 0 {
 			continue
@@ -126,32 +126,24 @@ func (m *textMemory) byHash(d *columnData, lo, hi int, valid []byte, codes []int
 	return n
 }
 
-// begin is where text i begins.
-func (d *columnData) begin(i int) uint32 {
-	if i == 0 {
-		return 0
-	}
-	return d.ends[i-1]
-}
-
 // textCodes writes a chunk of texts as its dictionary and the places in it.
-func (e *fileEncoder) textCodes(c *columnEncoder, valid []byte) error {
-	m := &e.texts
-	e.held = e.held[:0]
+func (w *chunker) textCodes(c *columnEncoder, valid []byte) error {
+	m := &w.texts
+	w.held = w.held[:0]
 	for _, t := range m.dict {
 		if c.col.Fixed == 0 {
-			e.held = binary.LittleEndian.AppendUint32(e.held, uint32(len(t)))
+			w.held = binary.LittleEndian.AppendUint32(w.held, uint32(len(t)))
 		}
-		e.held = append(e.held, t...)
+		w.held = append(w.held, t...)
 	}
-	if err := e.dictionary(c, len(m.dict), e.held); err != nil {
+	if err := w.dictionary(c, len(m.dict), w.held); err != nil {
 		return err
 	}
 	k := 0
-	return e.pagesOfCodes(c, valid, func(p *pageOfCodes) (least, most []byte) {
-		codes := e.codes[k : k+p.values]
+	return w.pagesOfCodes(c, valid, func(p *pageOfCodes) (least, most []byte) {
+		codes := w.codes[k : k+p.values]
 		k += p.values
-		if !c.col.Required {
+		if !c.col.Key {
 			return nil, nil
 		}
 		last := int32(-1)
@@ -173,14 +165,14 @@ func (e *fileEncoder) textCodes(c *columnEncoder, valid []byte) error {
 }
 
 // plainTexts writes texts one after the other, each with its length.
-func (e *fileEncoder) plainTexts(c *columnEncoder, d *columnData, rows int, valid []byte) error {
+func (w *chunker) plainTexts(c *columnEncoder, d *Data, rows int, valid []byte) error {
 	c.data = format.Plain
 	first := 0
 	for first < rows {
-		e.body = e.body[:0]
+		w.body = w.body[:0]
 		values, i := 0, first
 		var least, most []byte
-		for ; i < rows && (len(e.body) < e.pageBytes || i == first); i++ {
+		for ; i < rows && (len(w.body) < w.pageBytes || i == first); i++ {
 			if valid != nil && valid[i] == 0 {
 				if i-first == 1<<16 {
 					break // many nulls: pages stay small all the same
@@ -189,11 +181,11 @@ func (e *fileEncoder) plainTexts(c *columnEncoder, d *columnData, rows int, vali
 			}
 			t := d.at(i)
 			if c.col.Fixed == 0 {
-				e.body = binary.LittleEndian.AppendUint32(e.body, uint32(len(t)))
+				w.body = binary.LittleEndian.AppendUint32(w.body, uint32(len(t)))
 			}
-			e.body = append(e.body, t...)
+			w.body = append(w.body, t...)
 			values++
-			if c.col.Required {
+			if c.col.Key {
 				if values == 1 {
 					least, most = t, t
 				} else if bytes.Compare(t, most) > 0 {
@@ -203,10 +195,10 @@ func (e *fileEncoder) plainTexts(c *columnEncoder, d *columnData, rows int, vali
 				}
 			}
 		}
-		if c.col.Required && least == nil && values > 0 {
+		if c.col.Key && least == nil && values > 0 {
 			least, most = []byte{}, []byte{}
 		}
-		if err := e.page(c, i-first, values, slice(valid, first, i), e.body, least, most); err != nil {
+		if err := w.page(c, i-first, values, slice(valid, first, i), w.body, least, most); err != nil {
 			return err
 		}
 		first = i

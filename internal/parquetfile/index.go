@@ -1,4 +1,4 @@
-package offline
+package parquetfile
 
 import (
 	"github.com/parquet-go/parquet-go/format"
@@ -21,9 +21,9 @@ func (x *pageIndex) reset() {
 }
 
 // add takes in a chunk that is complete.
-func (x *pageIndex) add(e *fileEncoder, c *columnEncoder) error {
+func (x *pageIndex) add(t *thriftBytes, c *columnEncoder) error {
 	x.offsets.PageLocations = c.locations
-	b, err := e.encode(&x.offsets)
+	b, err := t.encode(&x.offsets)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (x *pageIndex) add(e *fileEncoder, c *columnEncoder) error {
 	x.columns.NullPages, x.columns.NullCounts = c.nullPages, c.nullCounts
 	x.columns.MinValues, x.columns.MaxValues = c.mins, c.maxs
 	x.columns.BoundaryOrder = c.order()
-	if b, err = e.encode(&x.columns); err != nil {
+	if b, err = t.encode(&x.columns); err != nil {
 		return err
 	}
 	x.bounds = append(x.bounds, b...)
@@ -45,7 +45,7 @@ func (x *pageIndex) add(e *fileEncoder, c *columnEncoder) error {
 }
 
 // write puts the index into the file and its places into the footer.
-func (x *pageIndex) write(e *fileEncoder) error {
+func (x *pageIndex) write(e *Encoder) error {
 	at, k := e.offset, 0
 	for g := range e.meta.RowGroups {
 		cols := e.meta.RowGroups[g].Columns
@@ -81,7 +81,7 @@ func (c *columnEncoder) order() format.BoundaryOrder {
 			continue
 		}
 		if last >= 0 {
-			lo, hi := comparePlain(c.col, c.mins[last], c.mins[i]), comparePlain(c.col, c.maxs[last], c.maxs[i])
+			lo, hi := Compare(c.col.Type, c.mins[last], c.mins[i]), Compare(c.col.Type, c.maxs[last], c.maxs[i])
 			up, down = up && lo <= 0 && hi <= 0, down && lo >= 0 && hi >= 0
 		}
 		last = i
@@ -109,10 +109,10 @@ func (c *columnEncoder) pageBounds(values int, lo, hi []byte) {
 		c.mins, c.maxs = append(c.mins, nil), append(c.maxs, nil)
 		return
 	}
-	if !c.some || comparePlain(c.col, lo, c.min) < 0 {
+	if !c.some || Compare(c.col.Type, lo, c.min) < 0 {
 		c.min = append(c.min[:0], lo...)
 	}
-	if !c.some || comparePlain(c.col, hi, c.max) > 0 {
+	if !c.some || Compare(c.col.Type, hi, c.max) > 0 {
 		c.max = append(c.max[:0], hi...)
 	}
 	c.some = true
@@ -132,7 +132,7 @@ func (c *columnEncoder) keep(b []byte) []byte {
 	return c.memory[n:len(c.memory):len(c.memory)]
 }
 
-func (e *fileEncoder) keep(b []byte) []byte {
+func (e *Encoder) keep(b []byte) []byte {
 	if len(b) == 0 {
 		return []byte{} // a bound all the same: the empty text
 	}

@@ -1,4 +1,4 @@
-package offline
+package parquetfile
 
 import (
 	"encoding/binary"
@@ -24,19 +24,19 @@ type packer struct{ decided, on bool }
 
 // page writes a data page: rows of which values are not null, encoded in body.
 // least and most are bounds in plain encoding, nil where there are none.
-func (e *fileEncoder) page(c *columnEncoder, rows, values int, valid, body []byte, least, most []byte) error {
-	e.levels = e.levels[:0]
+func (w *chunker) page(c *columnEncoder, rows, values int, valid, body []byte, least, most []byte) error {
+	w.levels = w.levels[:0]
 	if !c.col.Required {
-		e.levels, e.bits = appendLevels(e.levels, e.bits, rows, valid)
+		w.levels, w.bits = appendLevels(w.levels, w.bits, rows, valid)
 	}
 	packed := false
 	out := body
-	if e.codec != nil && len(body) > 0 && c.tries() {
+	if w.codec != nil && len(body) > 0 && c.tries() {
 		var err error
-		if e.zipped, err = e.codec.Encode(e.zipped, body); err != nil {
+		if w.zipped, err = w.codec.Encode(w.zipped, body); err != nil {
 			return err
 		}
-		gains := len(body)-len(e.zipped) > len(body)/worthPacking
+		gains := len(body)-len(w.zipped) > len(body)/worthPacking
 		if !c.pack.decided {
 			c.pack = packer{decided: true, on: gains}
 			if !gains {
@@ -44,30 +44,30 @@ func (e *fileEncoder) page(c *columnEncoder, rows, values int, valid, body []byt
 			}
 		}
 		if gains {
-			packed, out = true, e.zipped
+			packed, out = true, w.zipped
 		}
 	}
 	h := format.PageHeader{
 		Type:                 format.DataPageV2,
-		UncompressedPageSize: int32(len(e.levels) + len(body)),
-		CompressedPageSize:   int32(len(e.levels) + len(out)),
-		CRC:                  int32(crc32.Update(crc32.ChecksumIEEE(e.levels), crc32.IEEETable, out)),
+		UncompressedPageSize: int32(len(w.levels) + len(body)),
+		CompressedPageSize:   int32(len(w.levels) + len(out)),
+		CRC:                  int32(crc32.Update(crc32.ChecksumIEEE(w.levels), crc32.IEEETable, out)),
 	}
 	h.DataPageHeaderV2.Valid = true
 	h.DataPageHeaderV2.V = format.DataPageHeaderV2{
 		NumValues: int32(rows), NumNulls: int32(rows - values), NumRows: int32(rows), Encoding: c.data,
-		DefinitionLevelsByteLength: int32(len(e.levels)), IsCompressed: thrift.New(packed),
+		DefinitionLevelsByteLength: int32(len(w.levels)), IsCompressed: thrift.New(packed),
 	}
 	h.DataPageHeaderV2.V.Statistics.NullCount = int64(rows - values)
 	m := &c.chunk.MetaData
-	if m.DataPageOffset == 0 {
-		m.DataPageOffset = e.offset
+	if c.dataPages == 0 {
+		m.DataPageOffset = w.offset
 	}
-	at := e.offset
-	if err := e.put(c, &h, e.levels, out); err != nil {
+	at := w.offset
+	if err := w.put(c, &h, w.levels, out); err != nil {
 		return err
 	}
-	c.locations = append(c.locations, format.PageLocation{Offset: at, CompressedPageSize: int32(e.offset - at), FirstRowIndex: c.rows})
+	c.locations = append(c.locations, format.PageLocation{Offset: at, CompressedPageSize: int32(w.offset - at), FirstRowIndex: c.rows})
 	c.rows += int64(rows)
 	c.dataPages++
 	c.plan.loose = max(0, c.plan.loose-rows)
@@ -88,41 +88,41 @@ func (c *columnEncoder) tries() bool {
 
 // dictionary writes the dictionary page of a chunk, n values in plain encoding.
 // Such a page cannot say of itself that it is not compressed.
-func (e *fileEncoder) dictionary(c *columnEncoder, n int, body []byte) error {
+func (w *chunker) dictionary(c *columnEncoder, n int, body []byte) error {
 	c.hasDict = true
 	out := body
-	if e.codec != nil {
+	if w.codec != nil {
 		var err error
-		if e.zipped, err = e.codec.Encode(e.zipped, body); err != nil {
+		if w.zipped, err = w.codec.Encode(w.zipped, body); err != nil {
 			return err
 		}
-		out = e.zipped
+		out = w.zipped
 	}
 	h := format.PageHeader{Type: format.DictionaryPage, UncompressedPageSize: int32(len(body)), CompressedPageSize: int32(len(out)),
 		CRC: int32(crc32.ChecksumIEEE(out))}
 	h.DictionaryPageHeader.Valid = true
 	h.DictionaryPageHeader.V = format.DictionaryPageHeader{NumValues: int32(n), Encoding: format.Plain}
-	c.chunk.MetaData.DictionaryPageOffset = e.offset
-	return e.put(c, &h, nil, out)
+	c.chunk.MetaData.DictionaryPageOffset = w.offset
+	return w.put(c, &h, nil, out)
 }
 
-func (e *fileEncoder) put(c *columnEncoder, h *format.PageHeader, levels, body []byte) error {
-	head, err := e.encode(h)
+func (w *chunker) put(c *columnEncoder, h *format.PageHeader, levels, body []byte) error {
+	head, err := w.head.encode(h)
 	if err != nil {
 		return err
 	}
 	m := &c.chunk.MetaData
 	m.TotalUncompressedSize += int64(len(head)) + int64(h.UncompressedPageSize)
 	m.TotalCompressedSize += int64(len(head)) + int64(h.CompressedPageSize)
-	if err := e.write(head); err != nil {
+	if err := w.write(head); err != nil {
 		return err
 	}
 	if len(levels) > 0 {
-		if err := e.write(levels); err != nil {
+		if err := w.write(levels); err != nil {
 			return err
 		}
 	}
-	return e.write(body)
+	return w.write(body)
 }
 
 // appendLevels appends which of the rows have a value, as runs and bits mixed.

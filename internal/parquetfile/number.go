@@ -1,4 +1,4 @@
-package offline
+package parquetfile
 
 import (
 	"encoding/binary"
@@ -46,19 +46,19 @@ func plainBytes[B uint32 | uint64](s []B) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(B(0))))
 }
 
-func writeNumbers[B uint32 | uint64](e *fileEncoder, m *numberMemory[B], c *columnEncoder, src []B, valid []byte) error {
-	step := e.pageRows(width[B]())
+func writeNumbers[B uint32 | uint64](w *chunker, m *numberMemory[B], c *columnEncoder, src []B, valid []byte) error {
+	step := w.pageRows(width[B]())
 	real := c.col.Type == feature.Float32 || c.col.Type == feature.Float64
 	if !real && c.plan.trust == 0 {
-		if err := tryNumbers(e, m, c, src, valid); err != nil {
+		if err := tryNumbers(w, m, c, src, valid); err != nil {
 			return err
 		}
 		c.plan.trust = rowsTrusted
 	}
 	c.plan.trust = max(0, c.plan.trust-len(src))
 	if (real || c.plan.dict) && c.plan.noDict == 0 {
-		if numberDict(e, m, c, src, valid) {
-			return writeCodes(e, m, c, valid)
+		if numberDict(w, m, c, src, valid) {
+			return writeCodes(w, m, c, valid)
 		}
 		c.plan.noDict = rowsTrusted
 	}
@@ -74,13 +74,13 @@ func writeNumbers[B uint32 | uint64](e *fileEncoder, m *numberMemory[B], c *colu
 		body := plainBytes(values)
 		if c.plan.delta {
 			var err error
-			if body, err = deltas(e, values); err != nil {
+			if body, err = deltas(w, values); err != nil {
 				return err
 			}
 		}
 		p := pageOfCodes{rows: hi - lo, values: len(values)}
 		setBounds(c.col.Type, &p, values)
-		if err := e.page(c, p.rows, p.values, present, body, p.lo(width[B]()), p.hi(width[B]())); err != nil {
+		if err := w.page(c, p.rows, p.values, present, body, p.lo(width[B]()), p.hi(width[B]())); err != nil {
 			return err
 		}
 	}
@@ -97,38 +97,38 @@ func (m *numberMemory[B]) values(src []B, valid []byte) []B {
 
 func width[B uint32 | uint64]() int { return int(unsafe.Sizeof(B(0))) }
 
-func deltas[B uint32 | uint64](e *fileEncoder, values []B) ([]byte, error) {
+func deltas[B uint32 | uint64](w *chunker, values []B) ([]byte, error) {
 	var err error
 	if width[B]() == 8 {
-		e.body, err = e.delta.EncodeInt64(e.body, view[int64](values))
+		w.body, err = w.delta.EncodeInt64(w.body, view[int64](values))
 	} else {
-		e.body, err = e.delta.EncodeInt32(e.body, view[int32](values))
+		w.body, err = w.delta.EncodeInt32(w.body, view[int32](values))
 	}
-	return e.body, err
+	return w.body, err
 }
 
 // tryNumbers finds out how integers are written best, on the first of them.
-func tryNumbers[B uint32 | uint64](e *fileEncoder, m *numberMemory[B], c *columnEncoder, src []B, valid []byte) error {
+func tryNumbers[B uint32 | uint64](w *chunker, m *numberMemory[B], c *columnEncoder, src []B, valid []byte) error {
 	n := min(len(src), 4096)
 	values := m.values(src[:n], slice(valid, 0, n))
-	diffs, err := deltas(e, values)
+	diffs, err := deltas(w, values)
 	if err != nil {
 		return err
 	}
 	delta := len(diffs)
 	plain := width[B]() * len(values)
-	if e.codec != nil {
-		if e.zipped, err = e.codec.Encode(e.zipped, plainBytes(values)); err != nil {
+	if w.codec != nil {
+		if w.zipped, err = w.codec.Encode(w.zipped, plainBytes(values)); err != nil {
 			return err
 		}
-		plain = min(plain, len(e.zipped))
+		plain = min(plain, len(w.zipped))
 	}
 	// Differences are several times as cheap to make as compressed numbers.
 	c.plan.delta = delta <= plain+plain/10
 	c.plan.dict = false
 	m.startDict(len(values) / 8)
-	e.codes = sized(e.codes, len(values))
-	if m.limit > 0 && m.number(values, e.codes, 0) {
+	w.codes = sized(w.codes, len(values))
+	if m.limit > 0 && m.number(values, w.codes, 0) {
 		d := len(m.dict)
 		size := d * width[B]() * n / len(src)
 		if d > 1 {
@@ -181,48 +181,48 @@ func (m *numberMemory[B]) number(values []B, codes []int32, seen int) bool {
 }
 
 // numberDict makes the chunk's dictionary and codes; false where its values are too many.
-func numberDict[B uint32 | uint64](e *fileEncoder, m *numberMemory[B], c *columnEncoder, src []B, valid []byte) bool {
+func numberDict[B uint32 | uint64](w *chunker, m *numberMemory[B], c *columnEncoder, src []B, valid []byte) bool {
 	m.startDict(min(maxDict, len(src)/4))
 	if m.limit == 0 {
 		return false
 	}
-	step := e.pageRows(4)
-	e.codes, e.pages = sized(e.codes, len(src)), e.pages[:0]
+	step := w.pageRows(4)
+	w.codes, w.pages = sized(w.codes, len(src)), w.pages[:0]
 	n := 0
 	for lo := 0; lo < len(src); lo += step {
 		hi := min(lo+step, len(src))
 		values := m.values(src[lo:hi], slice(valid, lo, hi))
-		if !m.number(values, e.codes[n:], n) {
+		if !m.number(values, w.codes[n:], n) {
 			return false
 		}
 		n += len(values)
 		p := pageOfCodes{rows: hi - lo, values: len(values)}
 		setBounds(c.col.Type, &p, values)
-		e.pages = append(e.pages, p)
+		w.pages = append(w.pages, p)
 	}
 	return true
 }
 
 // writeCodes writes a chunk as its dictionary and the places in it.
-func writeCodes[B uint32 | uint64](e *fileEncoder, m *numberMemory[B], c *columnEncoder, valid []byte) error {
-	if err := e.dictionary(c, len(m.dict), plainBytes(m.dict)); err != nil {
+func writeCodes[B uint32 | uint64](w *chunker, m *numberMemory[B], c *columnEncoder, valid []byte) error {
+	if err := w.dictionary(c, len(m.dict), plainBytes(m.dict)); err != nil {
 		return err
 	}
-	return e.pagesOfCodes(c, valid, func(p *pageOfCodes) ([]byte, []byte) { return p.lo(width[B]()), p.hi(width[B]()) })
+	return w.pagesOfCodes(c, valid, func(p *pageOfCodes) ([]byte, []byte) { return p.lo(width[B]()), p.hi(width[B]()) })
 }
 
-// pagesOfCodes writes the pages that e.pages and e.codes describe.
-func (e *fileEncoder) pagesOfCodes(c *columnEncoder, valid []byte, bounds func(*pageOfCodes) (least, most []byte)) error {
+// pagesOfCodes writes the pages that w.pages and w.codes describe.
+func (w *chunker) pagesOfCodes(c *columnEncoder, valid []byte, bounds func(*pageOfCodes) (least, most []byte)) error {
 	c.data = format.RLEDictionary
 	row, k := 0, 0
-	for i := range e.pages {
-		p := &e.pages[i]
+	for i := range w.pages {
+		p := &w.pages[i]
 		var err error
-		if e.body, err = e.runs.EncodeInt32(e.body, e.codes[k:k+p.values]); err != nil {
+		if w.body, err = w.runs.EncodeInt32(w.body, w.codes[k:k+p.values]); err != nil {
 			return err
 		}
 		least, most := bounds(p)
-		if err := e.page(c, p.rows, p.values, slice(valid, row, row+p.rows), e.body, least, most); err != nil {
+		if err := w.page(c, p.rows, p.values, slice(valid, row, row+p.rows), w.body, least, most); err != nil {
 			return err
 		}
 		row, k = row+p.rows, k+p.values

@@ -1,4 +1,4 @@
-package offline
+package parquetfile
 
 import (
 	"github.com/klauspost/compress/zstd"
@@ -29,7 +29,7 @@ func newZipper(compression string) zipper {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(false), zstd.WithZeroFrames(true))
 	if err != nil {
-		panic("offline: zstd: " + err.Error()) // its options are constants
+		panic("parquetfile: zstd: " + err.Error()) // its options are constants
 	}
 	return zstdPages{enc}
 }
