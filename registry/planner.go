@@ -288,6 +288,9 @@ func (p *planner) changeSet(at int64) (ChangeSet, *state) {
 			r := Record{Ref: c.Ref(), Version: c.Version, Body: p.bodies[c.Ref()], From: set.Base + 1}
 			set.Puts = append(set.Puts, r)
 			next.records[r.Ref] = r
+			if m, ok := p.next.defs[r.Ref].(*feature.Monitor); ok && m.Reference.Snapshot != "" {
+				set.Snapshots = append(set.Snapshots, m.Reference.Snapshot)
+			}
 		case Delete:
 			set.Delete = append(set.Delete, c.Ref())
 			delete(next.records, c.Ref())

@@ -28,6 +28,8 @@ type ChangeSet struct {
 	At     int64    // microseconds UTC
 	Puts   []Record // Ref, Version and Body
 	Delete []feature.Ref
+	// Snapshots are the ids of those that the definitions put in force refer to.
+	Snapshots []string
 }
 
 // Store keeps the catalog's history and the snapshots. Revision 0 is the empty
@@ -40,7 +42,7 @@ type Store interface {
 	// order; feature.NotFound for a revision that does not exist.
 	Load(ctx context.Context, revision int64) ([]Record, error)
 	// Commit makes revision Base+1, all of it or nothing; feature.Conflict when
-	// the newest revision is not Base.
+	// the newest revision is not Base, or when one of c.Snapshots does not exist (any more).
 	Commit(ctx context.Context, c ChangeSet) error
 	// History returns all versions of a definition, oldest first; none for one that never was.
 	History(ctx context.Context, ref feature.Ref) ([]Record, error)
@@ -51,7 +53,7 @@ type Store interface {
 	Close() error
 }
 
-// Snapshots keeps what the registry knows of training sets. They never change.
+// Snapshots keeps what the registry knows of training sets. They never change; they may go.
 type Snapshots interface {
 	// PutSnapshot records a snapshot and its profile (may be nil). Putting the
 	// same again does nothing; another one under the same id is a feature.Conflict.
@@ -60,6 +62,10 @@ type Snapshots interface {
 	Snapshot(ctx context.Context, project, id string) (feature.Snapshot, error)
 	// SnapshotProfile returns the profile that was put with the snapshot, nil for none.
 	SnapshotProfile(ctx context.Context, id string) ([]byte, error)
-	// ListSnapshots returns the project's snapshots, oldest first.
+	// ListSnapshots returns the project's snapshots, those of all projects when that is empty; oldest first.
 	ListSnapshots(ctx context.Context, project string) ([]feature.Snapshot, error)
+	// DeleteSnapshot removes a snapshot with its profile; feature.NotFound when there is
+	// none, feature.Conflict when the catalog's newest revision is not base: who uses
+	// the snapshot was looked up in another catalog then.
+	DeleteSnapshot(ctx context.Context, id string, base int64) error
 }

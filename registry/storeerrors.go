@@ -34,6 +34,11 @@ func SnapshotTaken(id string) error {
 	return feature.Errorf(feature.Conflict, "registry.put_snapshot", id, "another snapshot has this id")
 }
 
+// SnapshotGone is the answer to a commit of definitions that refer to a snapshot which does not exist.
+func SnapshotGone(id string) error {
+	return feature.Errorf(feature.Conflict, "registry.commit", "snapshot "+id, "it does not exist any more")
+}
+
 // CompareSnapshots orders snapshots as they are listed: by creation, then id.
 func CompareSnapshots(a, b feature.Snapshot) int {
 	return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID))

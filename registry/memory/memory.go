@@ -88,6 +88,11 @@ func (s *Store) Commit(ctx context.Context, c registry.ChangeSet) error {
 			return feature.Errorf(feature.Invalid, "memory.commit", p.Ref.String(), "version %d follows version %d", p.Version, n)
 		}
 	}
+	for _, id := range c.Snapshots {
+		if !slices.ContainsFunc(s.snapshots, func(k kept) bool { return k.ID == id }) {
+			return registry.SnapshotGone(id)
+		}
+	}
 	for _, ref := range c.Delete {
 		s.live(ref).To = revision
 	}
@@ -171,9 +176,26 @@ func (s *Store) ListSnapshots(ctx context.Context, project string) ([]feature.Sn
 	defer s.mu.Unlock()
 	var out []feature.Snapshot
 	for _, k := range s.snapshots {
-		if k.Project == project {
+		if project == "" || k.Project == project {
 			out = append(out, k.Snapshot)
 		}
 	}
 	return out, ctx.Err()
+}
+
+func (s *Store) DeleteSnapshot(ctx context.Context, id string, base int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if newest := int64(len(s.revisions)); newest != base {
+		return registry.Stale(base, newest)
+	}
+	at := slices.IndexFunc(s.snapshots, func(k kept) bool { return k.ID == id })
+	if at < 0 {
+		return registry.NoSnapshot("", id)
+	}
+	s.snapshots = slices.Delete(s.snapshots, at, at+1)
+	return nil
 }

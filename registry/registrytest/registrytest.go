@@ -41,6 +41,8 @@ func Run(t *testing.T, newData func(t testing.TB) Opener) {
 		{"bodies", bodies},
 		{"many writers", manyWriters},
 		{"snapshots", snapshots},
+		{"snapshots deleted", snapshotsDeleted},
+		{"snapshot deleted while it comes into use", snapshotDeletedInUse},
 		{"cancelled", cancelled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -246,6 +248,9 @@ func snapshots(t *testing.T, s registry.Store, more func() registry.Store) {
 		l, err := s.ListSnapshots(ctx, "p")
 		require.NoError(t, err)
 		require.Equal(t, []feature.Snapshot{two, one}, l, "oldest first")
+		l, err = s.ListSnapshots(ctx, "")
+		require.NoError(t, err)
+		require.Equal(t, []string{"s2", "s3", "s1"}, ids(l), "of all projects")
 		l, err = s.ListSnapshots(ctx, "none")
 		require.NoError(t, err)
 		require.Empty(t, l)

@@ -66,7 +66,7 @@ func (s *Store) SnapshotProfile(ctx context.Context, id string) ([]byte, error) 
 
 func (s *Store) ListSnapshots(ctx context.Context, project string) ([]feature.Snapshot, error) {
 	var out []feature.Snapshot
-	err := s.each(ctx, s.db.SQL, "SELECT body FROM registry_snapshots WHERE project = ? ORDER BY created_at, id", []any{project},
+	err := s.each(ctx, s.db.SQL, "SELECT body FROM registry_snapshots WHERE project = ? OR ? = '' ORDER BY created_at, id", []any{project, project},
 		func(scan func(...any) error) error {
 			var body []byte
 			var snap feature.Snapshot
@@ -78,4 +78,25 @@ func (s *Store) ListSnapshots(ctx context.Context, project string) ([]feature.Sn
 			return err
 		})
 	return out, sqldb.Classify("registry.list_snapshots", project, err)
+}
+
+func (s *Store) DeleteSnapshot(ctx context.Context, id string, base int64) error {
+	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
+		n, err := newest(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if n != base {
+			return registry.Stale(base, n)
+		}
+		r, err := tx.ExecContext(ctx, s.db.Rebind("DELETE FROM registry_snapshots WHERE id = ?"), id)
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil || n > 0 {
+			return err
+		}
+		return registry.NoSnapshot("", id)
+	})
+	return sqldb.Classify("registry.delete_snapshot", id, err)
 }

@@ -157,6 +157,16 @@ func (s *Store) Commit(ctx context.Context, c registry.ChangeSet) error {
 			}
 			return r.RowsAffected()
 		}
+		for _, id := range c.Snapshots {
+			var one int
+			err := tx.QueryRowContext(ctx, s.db.Rebind("SELECT 1 FROM registry_snapshots WHERE id = ?"), id).Scan(&one)
+			if err == sql.ErrNoRows {
+				return registry.SnapshotGone(id)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		if _, err := exec("INSERT INTO registry_revisions (revision, at) VALUES (?, ?)", revision, c.At); err != nil {
 			return err
 		}
