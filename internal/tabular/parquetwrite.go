@@ -2,96 +2,57 @@ package tabular
 
 import (
 	"io"
-	"slices"
+	"runtime"
+	"sort"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 
+	"github.com/weir-ml/weir/internal/parquetfile"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// parquetEncoder writes column by column: each batch's values go through one
-// small buffer per column, pages are cut by size, row groups by rows.
+// parquetEncoder gathers the columns of a row group out of batches, and has them
+// encoded several at once when it is full.
 type parquetEncoder struct {
-	w        *parquet.Writer //lint:ignore SA1019 its generic successor wants a Go type; a file's columns are known at run time only
-	nullable []bool
-	values   []parquet.Value
-	inGroup  int
+	enc      *parquetfile.Encoder
+	columns  []*parquetfile.Data
+	rows     int // gathered
+	texts    int // bytes of texts gathered
 	rowGroup int
 }
 
+// groupTexts is the most bytes of texts in a row group, unless a single one is longer.
+const groupTexts = 32 << 20
+
 func newParquetEncoder(out io.Writer, schema *arrow.Schema, rowGroup int) (*parquetEncoder, error) {
-	e := &parquetEncoder{rowGroup: rowGroup, values: make([]parquet.Value, 2048)}
-	group := parquet.Group{}
-	names := make([]string, 0, schema.NumFields())
+	e := &parquetEncoder{rowGroup: rowGroup}
+	var cols []parquetfile.Column
+	seen := map[string]bool{}
 	for _, f := range schema.Fields() {
-		if _, ok := group[f.Name]; ok {
+		if seen[f.Name] {
 			return nil, feature.Errorf(feature.Invalid, "tabular.write", f.Name, "two columns have the name %q", f.Name).WithHint("rename one of them")
 		}
+		seen[f.Name] = true
 		t, _ := TypeOf(f.Type)
-		node := parquetNode(t)
-		if f.Nullable {
-			node = parquet.Optional(node)
-		}
-		group[f.Name] = node
-		names = append(names, f.Name)
-		e.nullable = append(e.nullable, f.Nullable)
+		cols = append(cols, parquetfile.Column{Name: f.Name, Type: t, Required: !f.Nullable})
+		e.columns = append(e.columns, &parquetfile.Data{})
 	}
-	e.w = parquet.NewWriter(out, parquet.NewSchema("rows", orderedGroup{group, names}),
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.PageBufferSize(256<<10),
-		parquet.CreatedBy("weir", "", ""))
+	e.enc = parquetfile.New("rows", cols, parquetfile.Options{Compression: "zstd", PageBytes: 64 << 10})
+	e.enc.Start(out)
 	return e, nil
-}
-
-// orderedGroup keeps the columns in the order of the schema; a Group sorts them by name.
-type orderedGroup struct {
-	parquet.Group
-	names []string
-}
-
-func (g orderedGroup) Fields() []parquet.Field {
-	fs := g.Group.Fields()
-	slices.SortFunc(fs, func(a, b parquet.Field) int {
-		return slices.Index(g.names, a.Name()) - slices.Index(g.names, b.Name())
-	})
-	return fs
-}
-
-func parquetNode(t feature.Type) parquet.Node {
-	switch t {
-	case feature.Bool:
-		return parquet.Leaf(parquet.BooleanType)
-	case feature.Int32:
-		return parquet.Int(32)
-	case feature.Int64:
-		return parquet.Int(64)
-	case feature.Float32:
-		return parquet.Leaf(parquet.FloatType)
-	case feature.Float64:
-		return parquet.Leaf(parquet.DoubleType)
-	case feature.Bytes:
-		return parquet.Leaf(parquet.ByteArrayType)
-	case feature.Timestamp:
-		return parquet.Timestamp(parquet.Microsecond)
-	}
-	return parquet.Encoded(parquet.String(), &parquet.RLEDictionary)
 }
 
 func (e *parquetEncoder) write(rec arrow.RecordBatch) error {
 	for from := 0; from < int(rec.NumRows()); {
-		to := min(int(rec.NumRows()), from+e.rowGroup-e.inGroup)
-		for i, w := range e.w.ColumnWriters() {
-			if err := e.column(w, rec.Column(i), i, from, to); err != nil {
-				return err
-			}
+		to := e.until(rec, from)
+		for i, d := range e.columns {
+			gather(d, rec.Column(i), e.rows, from, to)
 		}
-		e.inGroup += to - from
+		e.rows += to - from
 		from = to
-		if e.inGroup == e.rowGroup {
-			e.inGroup = 0
-			if err := e.w.Flush(); err != nil {
+		if e.rows == e.rowGroup || from < int(rec.NumRows()) {
+			if err := e.flush(); err != nil {
 				return err
 			}
 		}
@@ -99,49 +60,149 @@ func (e *parquetEncoder) write(rec arrow.RecordBatch) error {
 	return nil
 }
 
-func (e *parquetEncoder) column(w *parquet.ColumnWriter, c arrow.Array, index, from, to int) error {
-	get := parquetValue(c)
-	def := 0
-	if e.nullable[index] {
-		def = 1
-	}
-	for from < to {
-		n := min(to-from, len(e.values))
-		for i := range n {
-			if c.IsNull(from + i) {
-				e.values[i] = parquet.NullValue().Level(0, 0, index)
-			} else {
-				e.values[i] = get(from+i).Level(0, def, index)
+// until is up to which row of rec, at least one after from, the row group has room.
+func (e *parquetEncoder) until(rec arrow.RecordBatch, from int) int {
+	n := min(int(rec.NumRows())-from, e.rowGroup-e.rows)
+	size := func(n int) (bytes int) {
+		for _, c := range rec.Columns() {
+			if t, ok := c.(interface{ ValueOffsets() []int32 }); ok && n > 0 && c.NullN() < c.Len() {
+				ends := t.ValueOffsets()
+				bytes += int(ends[from+n] - ends[from])
 			}
 		}
-		if _, err := w.WriteRowValues(e.values[:n]); err != nil {
-			return err
-		}
-		from += n
+		return bytes
 	}
-	return nil
+	room := groupTexts - e.texts
+	if size(n) > room {
+		n = max(sort.Search(n, func(n int) bool { return size(n) > room })-1, min(1, n))
+	}
+	e.texts += size(n)
+	return from + n
 }
 
-func parquetValue(c arrow.Array) func(i int) parquet.Value {
+// gather appends rows [from, to) of c to a column of so many rows.
+func gather(d *parquetfile.Data, c arrow.Array, rows, from, to int) {
+	if from == to {
+		return
+	}
+	if c.NullN() == c.Len() { // of nothing but nulls there may be no memory
+		gatherNulls(d, c, to-from)
+	} else {
+		gatherValues(d, c, from, to)
+	}
+	switch {
+	case c.NullN() > 0:
+		for len(d.Valid) < rows {
+			d.Valid = append(d.Valid, 1)
+		}
+		if bits := c.NullBitmapBytes(); len(bits) == 0 {
+			d.Valid = append(d.Valid, make([]byte, to-from)...)
+		} else {
+			d.Valid = appendBits(d.Valid, bits, c.Data().Offset()+from, to-from)
+		}
+	case len(d.Valid) > 0:
+		for range to - from {
+			d.Valid = append(d.Valid, 1)
+		}
+	}
+}
+
+func gatherNulls(d *parquetfile.Data, c arrow.Array, n int) {
+	switch c.(type) {
+	case *array.Boolean:
+		d.Bools = append(d.Bools, make([]bool, n)...)
+	case *array.Int32:
+		d.Int32s = append(d.Int32s, make([]int32, n)...)
+	case *array.Float32:
+		d.Floats = append(d.Floats, make([]float32, n)...)
+	case *array.Float64:
+		d.Doubles = append(d.Doubles, make([]float64, n)...)
+	case *array.String, *array.Binary:
+		for range n {
+			d.Ends = append(d.Ends, uint32(len(d.Text)))
+		}
+	default:
+		d.Int64s = append(d.Int64s, make([]int64, n)...)
+	}
+}
+
+func gatherValues(d *parquetfile.Data, c arrow.Array, from, to int) {
 	switch c := c.(type) {
 	case *array.Boolean:
-		return func(i int) parquet.Value { return parquet.BooleanValue(c.Value(i)) }
+		for i := from; i < to; i++ {
+			d.Bools = append(d.Bools, c.Value(i))
+		}
 	case *array.Int32:
-		return func(i int) parquet.Value { return parquet.Int32Value(c.Value(i)) }
+		d.Int32s = append(d.Int32s, c.Int32Values()[from:to]...)
 	case *array.Int64:
-		return func(i int) parquet.Value { return parquet.Int64Value(c.Value(i)) }
+		d.Int64s = append(d.Int64s, c.Int64Values()[from:to]...)
 	case *array.Timestamp:
-		return func(i int) parquet.Value { return parquet.Int64Value(int64(c.Value(i))) }
+		for _, v := range c.TimestampValues()[from:to] {
+			d.Int64s = append(d.Int64s, int64(v))
+		}
 	case *array.Float32:
-		return func(i int) parquet.Value { return parquet.FloatValue(c.Value(i)) }
+		d.Floats = append(d.Floats, c.Float32Values()[from:to]...)
 	case *array.Float64:
-		return func(i int) parquet.Value { return parquet.DoubleValue(c.Value(i)) }
+		d.Doubles = append(d.Doubles, c.Float64Values()[from:to]...)
 	case *array.String:
-		return func(i int) parquet.Value { return parquet.ByteArrayValue(bytesOf(c.Value(i))) }
+		gatherTexts(d, c.ValueOffsets(), c.ValueBytes(), from, to)
 	case *array.Binary:
-		return func(i int) parquet.Value { return parquet.ByteArrayValue(c.Value(i)) }
+		gatherTexts(d, c.ValueOffsets(), c.ValueBytes(), from, to)
+	default:
+		panic("tabular: no Parquet form for " + c.DataType().String())
 	}
-	panic("tabular: no Parquet form for " + c.DataType().String())
 }
 
-func (e *parquetEncoder) finish() error { return e.w.Close() }
+// gatherTexts appends texts whose offsets count from where the array's memory begins;
+// text is what the array has of it.
+func gatherTexts(d *parquetfile.Data, offsets []int32, text []byte, from, to int) {
+	first, base := offsets[0], offsets[from]
+	add := uint32(len(d.Text)) - uint32(base)
+	d.Text = append(d.Text, text[base-first:offsets[to]-first]...)
+	for _, end := range offsets[from+1 : to+1] {
+		d.Ends = append(d.Ends, add+uint32(end))
+	}
+}
+
+// appendBits appends n bits from bit at on as bytes of 0 and 1.
+func appendBits(dst, bits []byte, at, n int) []byte {
+	for ; n > 0 && at&7 != 0; n, at = n-1, at+1 {
+		dst = append(dst, bits[at>>3]>>(at&7)&1)
+	}
+	for ; n >= 8; n, at = n-8, at+8 {
+		// Bit i alone in byte i, then whatever is not 0 becomes 1.
+		x := uint64(bits[at>>3]) * 0x0101010101010101 & 0x8040201008040201
+		x = (x + 0x7f7f7f7f7f7f7f7f) >> 7 & 0x0101010101010101
+		dst = append(dst, byte(x), byte(x>>8), byte(x>>16), byte(x>>24), byte(x>>32), byte(x>>40), byte(x>>48), byte(x>>56))
+	}
+	for ; n > 0; n, at = n-1, at+1 {
+		dst = append(dst, bits[at>>3]>>(at&7)&1)
+	}
+	return dst
+}
+
+// flush writes what was gathered as a row group.
+func (e *parquetEncoder) flush() error {
+	for _, d := range e.columns {
+		if len(d.Valid) == 0 {
+			d.Valid = nil // every row has a value
+		}
+	}
+	if err := e.enc.Together(e.rows, e.columns, min(8, runtime.GOMAXPROCS(0))); err != nil {
+		return err
+	}
+	for _, d := range e.columns {
+		d.Bools, d.Int32s, d.Int64s, d.Floats, d.Doubles = d.Bools[:0], d.Int32s[:0], d.Int64s[:0], d.Floats[:0], d.Doubles[:0]
+		d.Text, d.Ends, d.Valid = d.Text[:0], d.Ends[:0], d.Valid[:0]
+	}
+	e.rows, e.texts = 0, 0
+	return nil
+}
+
+func (e *parquetEncoder) finish() error {
+	if err := e.flush(); err != nil {
+		return err
+	}
+	_, err := e.enc.Finish()
+	return err
+}
