@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/offline/jointest"
 	memstore "github.com/weir-ml/weir/offline/memory"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -327,6 +329,27 @@ func cellAny(a arrow.Array, i int) any {
 		return slices.Clone(a.Value(i))
 	}
 	panic(a.DataType())
+}
+
+// randomWorld is one of jointest's.
+func randomWorld(t *testing.T, r *rand.Rand) *world {
+	from := jointest.Random(r, jointest.Usual())
+	b, err := from.Build(context.Background(), memstore.Open(), nil)
+	require.NoError(t, err)
+	w := &world{clock: from.Clock, service: b.Service, schema: from.SpineSchema()}
+	for i, v := range from.Views {
+		x := &worldView{view: b.Tables[i].Table.View(), table: b.Tables[i].Table}
+		for _, f := range v.Facts {
+			x.facts = append(x.facts, fact{keys: f.Keys, stamp: f.Stamp(), dead: f.Dead, values: f.Values})
+		}
+		w.views = append(w.views, x)
+	}
+	for i, row := range from.Spine {
+		s := spineRow{keys: maps.Clone(row.Keys), time: row.Time, id: int64(i)}
+		s.keys["note"], s.keys["mark"] = row.Note, row.Mark
+		w.spine = append(w.spine, s)
+	}
+	return w
 }
 
 func openTable(t testing.TB, v *feature.View) offline.Table {

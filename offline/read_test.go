@@ -83,7 +83,7 @@ func TestReadDamage(t *testing.T) {
 	var facts []fact
 	for i := range 40 {
 		facts = append(facts, fact{keys: []any{fmt.Sprint("k", i%9)}, stamp: feature.Stamp{Event: int64(i), Known: int64(i), Offset: int64(i)},
-			values: []any{randomValue(r, feature.String), randomValue(r, feature.Float64), true}})
+			values: []any{"value " + fmt.Sprint(r.IntN(50)), r.NormFloat64(), true}})
 	}
 	f := writeFile(t, table, "damaged-file", facts, true, true, 25, 60)
 	appendFiles(t, table, []offline.File{f})
