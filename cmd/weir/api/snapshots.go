@@ -140,7 +140,7 @@ func (s *Snapshots) Verify(stream weirv1.SnapshotService_VerifyServer) error {
 	if err != nil {
 		return err
 	}
-	return stream.SendAndClose(&weirv1.VerifySnapshotResponse{Equal: v.Same, Recorded: snapshot(x), ContentHash: v.ContentHash, SpineHash: v.SpineHash, Rows: v.Rows, Differences: v.Differences})
+	return stream.Send(&weirv1.VerifySnapshotResponse{Equal: v.Same, Recorded: snapshot(x), ContentHash: v.ContentHash, SpineHash: v.SpineHash, Rows: v.Rows, Differences: v.Differences})
 }
 
 // ipcRows is an Arrow IPC stream as offline reads rows.

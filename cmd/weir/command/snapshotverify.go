@@ -56,7 +56,7 @@ func (e *env) verifySnapshot(ctx context.Context, c *client, h *weirv1.VerifySna
 	if err != nil {
 		return nil, err
 	}
-	return stream.CloseAndRecv()
+	return stream.Recv()
 }
 
 func (e *env) showVerified(r *weirv1.VerifySnapshotResponse) error {

@@ -79,7 +79,9 @@ type SnapshotHeader struct {
 	SpineRows  int64                  `protobuf:"varint,5,opt,name=spine_rows,json=spineRows,proto3" json:"spine_rows,omitempty"`   // for the progress; 0 when unknown
 	// Versions of the tables, the newest where nothing is said: a snapshot's id, a tag
 	// or a time (RFC 3339) for all views, or VIEW=VERSION for one.
-	Versions      []string `protobuf:"bytes,6,rep,name=versions,proto3" json:"versions,omitempty"`
+	Versions      []string       `protobuf:"bytes,6,rep,name=versions,proto3" json:"versions,omitempty"`
+	TimeUnit      string         `protobuf:"bytes,7,opt,name=time_unit,json=timeUnit,proto3" json:"time_unit,omitempty"` // of a time column of integers: s, ms, us or ns since 1970
+	Split         *SnapshotSplit `protobuf:"bytes,8,opt,name=split,proto3" json:"split,omitempty"`                       // in parts; absent: whole
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -156,6 +158,170 @@ func (x *SnapshotHeader) GetVersions() []string {
 	return nil
 }
 
+func (x *SnapshotHeader) GetTimeUnit() string {
+	if x != nil {
+		return x.TimeUnit
+	}
+	return ""
+}
+
+func (x *SnapshotHeader) GetSplit() *SnapshotSplit {
+	if x != nil {
+		return x.Split
+	}
+	return nil
+}
+
+// SnapshotSplit divides the rows of a training set into parts. The part's name
+// comes out in a string column "split" after all others.
+//
+// By the hash of the entity: part i takes share_i percent of the entities, and an
+// entity is in the same part in every set with the same split. By time: a row is in
+// the last part that begins at or before its time.
+type SnapshotSplit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Parts         []*SnapshotPart        `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
+	By            []string               `protobuf:"bytes,2,rep,name=by,proto3" json:"by,omitempty"` // columns of the spine that are hashed; the join keys when empty
+	Seed          uint64                 `protobuf:"varint,3,opt,name=seed,proto3" json:"seed,omitempty"`
+	Time          bool                   `protobuf:"varint,4,opt,name=time,proto3" json:"time,omitempty"`                   // by time
+	NoPart        int64                  `protobuf:"varint,5,opt,name=no_part,json=noPart,proto3" json:"no_part,omitempty"` // rows without a time, which are in no part; set in answers
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotSplit) Reset() {
+	*x = SnapshotSplit{}
+	mi := &file_weir_v1_snapshots_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotSplit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotSplit) ProtoMessage() {}
+
+func (x *SnapshotSplit) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_snapshots_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotSplit.ProtoReflect.Descriptor instead.
+func (*SnapshotSplit) Descriptor() ([]byte, []int) {
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SnapshotSplit) GetParts() []*SnapshotPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *SnapshotSplit) GetBy() []string {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *SnapshotSplit) GetSeed() uint64 {
+	if x != nil {
+		return x.Seed
+	}
+	return 0
+}
+
+func (x *SnapshotSplit) GetTime() bool {
+	if x != nil {
+		return x.Time
+	}
+	return false
+}
+
+func (x *SnapshotSplit) GetNoPart() int64 {
+	if x != nil {
+		return x.NoPart
+	}
+	return 0
+}
+
+type SnapshotPart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Share         float64                `protobuf:"fixed64,2,opt,name=share,proto3" json:"share,omitempty"` // percent; all add up to 100
+	From          int64                  `protobuf:"fixed64,3,opt,name=from,proto3" json:"from,omitempty"`   // microseconds since 1970 UTC; of the first part of a split by time, nothing
+	Rows          int64                  `protobuf:"varint,4,opt,name=rows,proto3" json:"rows,omitempty"`    // set in answers
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotPart) Reset() {
+	*x = SnapshotPart{}
+	mi := &file_weir_v1_snapshots_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotPart) ProtoMessage() {}
+
+func (x *SnapshotPart) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_snapshots_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotPart.ProtoReflect.Descriptor instead.
+func (*SnapshotPart) Descriptor() ([]byte, []int) {
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SnapshotPart) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SnapshotPart) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
+func (x *SnapshotPart) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *SnapshotPart) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
 type CreateSnapshotRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Part:
@@ -169,7 +335,7 @@ type CreateSnapshotRequest struct {
 
 func (x *CreateSnapshotRequest) Reset() {
 	*x = CreateSnapshotRequest{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[1]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -181,7 +347,7 @@ func (x *CreateSnapshotRequest) String() string {
 func (*CreateSnapshotRequest) ProtoMessage() {}
 
 func (x *CreateSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[1]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -194,7 +360,7 @@ func (x *CreateSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*CreateSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{1}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CreateSnapshotRequest) GetPart() isCreateSnapshotRequest_Part {
@@ -249,7 +415,7 @@ type SnapshotProgress struct {
 
 func (x *SnapshotProgress) Reset() {
 	*x = SnapshotProgress{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[2]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -261,7 +427,7 @@ func (x *SnapshotProgress) String() string {
 func (*SnapshotProgress) ProtoMessage() {}
 
 func (x *SnapshotProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[2]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -274,7 +440,7 @@ func (x *SnapshotProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotProgress.ProtoReflect.Descriptor instead.
 func (*SnapshotProgress) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{2}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SnapshotProgress) GetRowsDone() int64 {
@@ -312,7 +478,7 @@ type CreateSnapshotResponse struct {
 
 func (x *CreateSnapshotResponse) Reset() {
 	*x = CreateSnapshotResponse{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[3]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -324,7 +490,7 @@ func (x *CreateSnapshotResponse) String() string {
 func (*CreateSnapshotResponse) ProtoMessage() {}
 
 func (x *CreateSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[3]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -337,7 +503,7 @@ func (x *CreateSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*CreateSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{3}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateSnapshotResponse) GetPart() isCreateSnapshotResponse_Part {
@@ -408,7 +574,7 @@ type SnapshotTable struct {
 
 func (x *SnapshotTable) Reset() {
 	*x = SnapshotTable{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[4]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -420,7 +586,7 @@ func (x *SnapshotTable) String() string {
 func (*SnapshotTable) ProtoMessage() {}
 
 func (x *SnapshotTable) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[4]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -433,7 +599,7 @@ func (x *SnapshotTable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotTable.ProtoReflect.Descriptor instead.
 func (*SnapshotTable) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{4}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SnapshotTable) GetView() string {
@@ -476,7 +642,7 @@ type SnapshotColumn struct {
 
 func (x *SnapshotColumn) Reset() {
 	*x = SnapshotColumn{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[5]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +654,7 @@ func (x *SnapshotColumn) String() string {
 func (*SnapshotColumn) ProtoMessage() {}
 
 func (x *SnapshotColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[5]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +667,7 @@ func (x *SnapshotColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotColumn.ProtoReflect.Descriptor instead.
 func (*SnapshotColumn) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{5}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SnapshotColumn) GetName() string {
@@ -545,13 +711,14 @@ type Snapshot struct {
 	SpineHash      string                 `protobuf:"bytes,9,opt,name=spine_hash,json=spineHash,proto3" json:"spine_hash,omitempty"`
 	ContentHash    string                 `protobuf:"bytes,10,opt,name=content_hash,json=contentHash,proto3" json:"content_hash,omitempty"`
 	CreatedAt      int64                  `protobuf:"fixed64,11,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"` // microseconds since 1970 UTC
+	Split          *SnapshotSplit         `protobuf:"bytes,12,opt,name=split,proto3" json:"split,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[6]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -563,7 +730,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[6]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -576,7 +743,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{6}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Snapshot) GetId() string {
@@ -656,6 +823,13 @@ func (x *Snapshot) GetCreatedAt() int64 {
 	return 0
 }
 
+func (x *Snapshot) GetSplit() *SnapshotSplit {
+	if x != nil {
+		return x.Split
+	}
+	return nil
+}
+
 type ListSnapshotsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // all when empty
@@ -667,7 +841,7 @@ type ListSnapshotsRequest struct {
 
 func (x *ListSnapshotsRequest) Reset() {
 	*x = ListSnapshotsRequest{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[7]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -679,7 +853,7 @@ func (x *ListSnapshotsRequest) String() string {
 func (*ListSnapshotsRequest) ProtoMessage() {}
 
 func (x *ListSnapshotsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[7]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -692,7 +866,7 @@ func (x *ListSnapshotsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSnapshotsRequest.ProtoReflect.Descriptor instead.
 func (*ListSnapshotsRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{7}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListSnapshotsRequest) GetProject() string {
@@ -725,7 +899,7 @@ type ListSnapshotsResponse struct {
 
 func (x *ListSnapshotsResponse) Reset() {
 	*x = ListSnapshotsResponse{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[8]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +911,7 @@ func (x *ListSnapshotsResponse) String() string {
 func (*ListSnapshotsResponse) ProtoMessage() {}
 
 func (x *ListSnapshotsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[8]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +924,7 @@ func (x *ListSnapshotsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSnapshotsResponse.ProtoReflect.Descriptor instead.
 func (*ListSnapshotsResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{8}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListSnapshotsResponse) GetSnapshots() []*Snapshot {
@@ -769,7 +943,7 @@ type GetSnapshotRequest struct {
 
 func (x *GetSnapshotRequest) Reset() {
 	*x = GetSnapshotRequest{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[9]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -781,7 +955,7 @@ func (x *GetSnapshotRequest) String() string {
 func (*GetSnapshotRequest) ProtoMessage() {}
 
 func (x *GetSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[9]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -794,7 +968,7 @@ func (x *GetSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*GetSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{9}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetSnapshotRequest) GetId() string {
@@ -807,13 +981,14 @@ func (x *GetSnapshotRequest) GetId() string {
 type GetSnapshotResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Snapshot      *Snapshot              `protobuf:"bytes,1,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	Profile       []*ProfiledColumn      `protobuf:"bytes,2,rep,name=profile,proto3" json:"profile,omitempty"` // one for each of snapshot.columns that has a profile
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetSnapshotResponse) Reset() {
 	*x = GetSnapshotResponse{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[10]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +1000,7 @@ func (x *GetSnapshotResponse) String() string {
 func (*GetSnapshotResponse) ProtoMessage() {}
 
 func (x *GetSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[10]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +1013,7 @@ func (x *GetSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*GetSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{10}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetSnapshotResponse) GetSnapshot() *Snapshot {
@@ -848,17 +1023,353 @@ func (x *GetSnapshotResponse) GetSnapshot() *Snapshot {
 	return nil
 }
 
+func (x *GetSnapshotResponse) GetProfile() []*ProfiledColumn {
+	if x != nil {
+		return x.Profile
+	}
+	return nil
+}
+
+// ProfiledColumn sums up a column's values. Of those that are neither null nor
+// without a place in the profile (NaN, infinities).
+type ProfiledColumn struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Values        int64                  `protobuf:"varint,2,opt,name=values,proto3" json:"values,omitempty"`
+	Nulls         int64                  `protobuf:"varint,3,opt,name=nulls,proto3" json:"nulls,omitempty"`
+	Odd           int64                  `protobuf:"varint,4,opt,name=odd,proto3" json:"odd,omitempty"` // NaN and infinities
+	Numbers       *ProfiledNumbers       `protobuf:"bytes,5,opt,name=numbers,proto3" json:"numbers,omitempty"`
+	Top           []*ProfiledValue       `protobuf:"bytes,6,rep,name=top,proto3" json:"top,omitempty"`      // the most frequent first; of texts and bools
+	Other         int64                  `protobuf:"varint,7,opt,name=other,proto3" json:"other,omitempty"` // values that are not among the top
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProfiledColumn) Reset() {
+	*x = ProfiledColumn{}
+	mi := &file_weir_v1_snapshots_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProfiledColumn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProfiledColumn) ProtoMessage() {}
+
+func (x *ProfiledColumn) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_snapshots_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProfiledColumn.ProtoReflect.Descriptor instead.
+func (*ProfiledColumn) Descriptor() ([]byte, []int) {
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ProfiledColumn) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ProfiledColumn) GetValues() int64 {
+	if x != nil {
+		return x.Values
+	}
+	return 0
+}
+
+func (x *ProfiledColumn) GetNulls() int64 {
+	if x != nil {
+		return x.Nulls
+	}
+	return 0
+}
+
+func (x *ProfiledColumn) GetOdd() int64 {
+	if x != nil {
+		return x.Odd
+	}
+	return 0
+}
+
+func (x *ProfiledColumn) GetNumbers() *ProfiledNumbers {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+func (x *ProfiledColumn) GetTop() []*ProfiledValue {
+	if x != nil {
+		return x.Top
+	}
+	return nil
+}
+
+func (x *ProfiledColumn) GetOther() int64 {
+	if x != nil {
+		return x.Other
+	}
+	return 0
+}
+
+type ProfiledNumbers struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Min           float64                `protobuf:"fixed64,1,opt,name=min,proto3" json:"min,omitempty"`
+	Max           float64                `protobuf:"fixed64,2,opt,name=max,proto3" json:"max,omitempty"`
+	Mean          float64                `protobuf:"fixed64,3,opt,name=mean,proto3" json:"mean,omitempty"`
+	Deviation     float64                `protobuf:"fixed64,4,opt,name=deviation,proto3" json:"deviation,omitempty"`
+	Median        float64                `protobuf:"fixed64,5,opt,name=median,proto3" json:"median,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProfiledNumbers) Reset() {
+	*x = ProfiledNumbers{}
+	mi := &file_weir_v1_snapshots_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProfiledNumbers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProfiledNumbers) ProtoMessage() {}
+
+func (x *ProfiledNumbers) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_snapshots_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProfiledNumbers.ProtoReflect.Descriptor instead.
+func (*ProfiledNumbers) Descriptor() ([]byte, []int) {
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ProfiledNumbers) GetMin() float64 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *ProfiledNumbers) GetMax() float64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *ProfiledNumbers) GetMean() float64 {
+	if x != nil {
+		return x.Mean
+	}
+	return 0
+}
+
+func (x *ProfiledNumbers) GetDeviation() float64 {
+	if x != nil {
+		return x.Deviation
+	}
+	return 0
+}
+
+func (x *ProfiledNumbers) GetMedian() float64 {
+	if x != nil {
+		return x.Median
+	}
+	return 0
+}
+
+type ProfiledValue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Value         string                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	Count         int64                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProfiledValue) Reset() {
+	*x = ProfiledValue{}
+	mi := &file_weir_v1_snapshots_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProfiledValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProfiledValue) ProtoMessage() {}
+
+func (x *ProfiledValue) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_snapshots_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProfiledValue.ProtoReflect.Descriptor instead.
+func (*ProfiledValue) Descriptor() ([]byte, []int) {
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ProfiledValue) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *ProfiledValue) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+type DeleteSnapshotRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Project       string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"` // any when empty
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteSnapshotRequest) Reset() {
+	*x = DeleteSnapshotRequest{}
+	mi := &file_weir_v1_snapshots_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteSnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteSnapshotRequest) ProtoMessage() {}
+
+func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_snapshots_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteSnapshotRequest.ProtoReflect.Descriptor instead.
+func (*DeleteSnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DeleteSnapshotRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DeleteSnapshotRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+type DeleteSnapshotResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Snapshot *Snapshot              `protobuf:"bytes,1,opt,name=snapshot,proto3" json:"snapshot,omitempty"` // that was
+	// Tags that could not be taken off, as VIEW: WHY. Upkeep takes them off later.
+	TagsLeft      []string `protobuf:"bytes,2,rep,name=tags_left,json=tagsLeft,proto3" json:"tags_left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteSnapshotResponse) Reset() {
+	*x = DeleteSnapshotResponse{}
+	mi := &file_weir_v1_snapshots_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteSnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteSnapshotResponse) ProtoMessage() {}
+
+func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_snapshots_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteSnapshotResponse.ProtoReflect.Descriptor instead.
+func (*DeleteSnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DeleteSnapshotResponse) GetSnapshot() *Snapshot {
+	if x != nil {
+		return x.Snapshot
+	}
+	return nil
+}
+
+func (x *DeleteSnapshotResponse) GetTagsLeft() []string {
+	if x != nil {
+		return x.TagsLeft
+	}
+	return nil
+}
+
 type VerifySnapshotHeader struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	TimeColumn    string                 `protobuf:"bytes,2,opt,name=time_column,json=timeColumn,proto3" json:"time_column,omitempty"` // of the spine; "event_timestamp" when empty
+	TimeUnit      string                 `protobuf:"bytes,3,opt,name=time_unit,json=timeUnit,proto3" json:"time_unit,omitempty"`       // as in SnapshotHeader
+	SpineRows     int64                  `protobuf:"varint,4,opt,name=spine_rows,json=spineRows,proto3" json:"spine_rows,omitempty"`   // for the progress; 0 when unknown
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VerifySnapshotHeader) Reset() {
 	*x = VerifySnapshotHeader{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[11]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +1381,7 @@ func (x *VerifySnapshotHeader) String() string {
 func (*VerifySnapshotHeader) ProtoMessage() {}
 
 func (x *VerifySnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[11]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +1394,7 @@ func (x *VerifySnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifySnapshotHeader.ProtoReflect.Descriptor instead.
 func (*VerifySnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{11}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VerifySnapshotHeader) GetId() string {
@@ -900,6 +1411,20 @@ func (x *VerifySnapshotHeader) GetTimeColumn() string {
 	return ""
 }
 
+func (x *VerifySnapshotHeader) GetTimeUnit() string {
+	if x != nil {
+		return x.TimeUnit
+	}
+	return ""
+}
+
+func (x *VerifySnapshotHeader) GetSpineRows() int64 {
+	if x != nil {
+		return x.SpineRows
+	}
+	return 0
+}
+
 type VerifySnapshotRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Part:
@@ -913,7 +1438,7 @@ type VerifySnapshotRequest struct {
 
 func (x *VerifySnapshotRequest) Reset() {
 	*x = VerifySnapshotRequest{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[12]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +1450,7 @@ func (x *VerifySnapshotRequest) String() string {
 func (*VerifySnapshotRequest) ProtoMessage() {}
 
 func (x *VerifySnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[12]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1463,7 @@ func (x *VerifySnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifySnapshotRequest.ProtoReflect.Descriptor instead.
 func (*VerifySnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{12}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *VerifySnapshotRequest) GetPart() isVerifySnapshotRequest_Part {
@@ -984,19 +1509,21 @@ func (*VerifySnapshotRequest_Spine) isVerifySnapshotRequest_Part() {}
 
 type VerifySnapshotResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Equal         bool                   `protobuf:"varint,1,opt,name=equal,proto3" json:"equal,omitempty"`
+	Equal         bool                   `protobuf:"varint,1,opt,name=equal,proto3" json:"equal,omitempty"` // this and what follows in the last message only
 	Recorded      *Snapshot              `protobuf:"bytes,2,opt,name=recorded,proto3" json:"recorded,omitempty"`
 	ContentHash   string                 `protobuf:"bytes,3,opt,name=content_hash,json=contentHash,proto3" json:"content_hash,omitempty"` // of the set made now
 	SpineHash     string                 `protobuf:"bytes,4,opt,name=spine_hash,json=spineHash,proto3" json:"spine_hash,omitempty"`       // of the spine given now
 	Rows          int64                  `protobuf:"varint,5,opt,name=rows,proto3" json:"rows,omitempty"`
 	Differences   []string               `protobuf:"bytes,6,rep,name=differences,proto3" json:"differences,omitempty"` // for people
+	Progress      *SnapshotProgress      `protobuf:"bytes,7,opt,name=progress,proto3" json:"progress,omitempty"`       // in all messages but the last
+	Notes         []string               `protobuf:"bytes,8,rep,name=notes,proto3" json:"notes,omitempty"`             // for people: what is no difference and should be known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VerifySnapshotResponse) Reset() {
 	*x = VerifySnapshotResponse{}
-	mi := &file_weir_v1_snapshots_proto_msgTypes[13]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1535,7 @@ func (x *VerifySnapshotResponse) String() string {
 func (*VerifySnapshotResponse) ProtoMessage() {}
 
 func (x *VerifySnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_snapshots_proto_msgTypes[13]
+	mi := &file_weir_v1_snapshots_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1548,7 @@ func (x *VerifySnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifySnapshotResponse.ProtoReflect.Descriptor instead.
 func (*VerifySnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{13}
+	return file_weir_v1_snapshots_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *VerifySnapshotResponse) GetEqual() bool {
@@ -1066,11 +1593,25 @@ func (x *VerifySnapshotResponse) GetDifferences() []string {
 	return nil
 }
 
+func (x *VerifySnapshotResponse) GetProgress() *SnapshotProgress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+func (x *VerifySnapshotResponse) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
 var File_weir_v1_snapshots_proto protoreflect.FileDescriptor
 
 const file_weir_v1_snapshots_proto_rawDesc = "" +
 	"\n" +
-	"\x17weir/v1/snapshots.proto\x12\aweir.v1\x1a\x16weir/v1/features.proto\"\xc6\x01\n" +
+	"\x17weir/v1/snapshots.proto\x12\aweir.v1\x1a\x16weir/v1/features.proto\"\x91\x02\n" +
 	"\x0eSnapshotHeader\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12$\n" +
@@ -1079,7 +1620,20 @@ const file_weir_v1_snapshots_proto_rawDesc = "" +
 	"timeColumn\x12\x1d\n" +
 	"\n" +
 	"spine_rows\x18\x05 \x01(\x03R\tspineRows\x12\x1a\n" +
-	"\bversions\x18\x06 \x03(\tR\bversions\"j\n" +
+	"\bversions\x18\x06 \x03(\tR\bversions\x12\x1b\n" +
+	"\ttime_unit\x18\a \x01(\tR\btimeUnit\x12,\n" +
+	"\x05split\x18\b \x01(\v2\x16.weir.v1.SnapshotSplitR\x05split\"\x8d\x01\n" +
+	"\rSnapshotSplit\x12+\n" +
+	"\x05parts\x18\x01 \x03(\v2\x15.weir.v1.SnapshotPartR\x05parts\x12\x0e\n" +
+	"\x02by\x18\x02 \x03(\tR\x02by\x12\x12\n" +
+	"\x04seed\x18\x03 \x01(\x04R\x04seed\x12\x12\n" +
+	"\x04time\x18\x04 \x01(\bR\x04time\x12\x17\n" +
+	"\ano_part\x18\x05 \x01(\x03R\x06noPart\"`\n" +
+	"\fSnapshotPart\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05share\x18\x02 \x01(\x01R\x05share\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\x10R\x04from\x12\x12\n" +
+	"\x04rows\x18\x04 \x01(\x03R\x04rows\"j\n" +
 	"\x15CreateSnapshotRequest\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x17.weir.v1.SnapshotHeaderH\x00R\x06header\x12\x16\n" +
 	"\x05spine\x18\x02 \x01(\fH\x00R\x05spineB\x06\n" +
@@ -1103,7 +1657,7 @@ const file_weir_v1_snapshots_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\tR\x04view\x12!\n" +
 	"\x04type\x18\x03 \x01(\x0e2\r.weir.v1.TypeR\x04type\x12\x14\n" +
-	"\x05nulls\x18\x04 \x01(\x03R\x05nulls\"\xf5\x02\n" +
+	"\x05nulls\x18\x04 \x01(\x03R\x05nulls\"\xa3\x03\n" +
 	"\bSnapshot\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aproject\x18\x02 \x01(\tR\aproject\x12\x18\n" +
@@ -1118,7 +1672,8 @@ const file_weir_v1_snapshots_proto_rawDesc = "" +
 	"\fcontent_hash\x18\n" +
 	" \x01(\tR\vcontentHash\x12\x1d\n" +
 	"\n" +
-	"created_at\x18\v \x01(\x10R\tcreatedAt\"`\n" +
+	"created_at\x18\v \x01(\x10R\tcreatedAt\x12,\n" +
+	"\x05split\x18\f \x01(\v2\x16.weir.v1.SnapshotSplitR\x05split\"`\n" +
 	"\x14ListSnapshotsRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x14\n" +
@@ -1126,17 +1681,44 @@ const file_weir_v1_snapshots_proto_rawDesc = "" +
 	"\x15ListSnapshotsResponse\x12/\n" +
 	"\tsnapshots\x18\x01 \x03(\v2\x11.weir.v1.SnapshotR\tsnapshots\"$\n" +
 	"\x12GetSnapshotRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"D\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"w\n" +
 	"\x13GetSnapshotResponse\x12-\n" +
-	"\bsnapshot\x18\x01 \x01(\v2\x11.weir.v1.SnapshotR\bsnapshot\"G\n" +
+	"\bsnapshot\x18\x01 \x01(\v2\x11.weir.v1.SnapshotR\bsnapshot\x121\n" +
+	"\aprofile\x18\x02 \x03(\v2\x17.weir.v1.ProfiledColumnR\aprofile\"\xd8\x01\n" +
+	"\x0eProfiledColumn\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06values\x18\x02 \x01(\x03R\x06values\x12\x14\n" +
+	"\x05nulls\x18\x03 \x01(\x03R\x05nulls\x12\x10\n" +
+	"\x03odd\x18\x04 \x01(\x03R\x03odd\x122\n" +
+	"\anumbers\x18\x05 \x01(\v2\x18.weir.v1.ProfiledNumbersR\anumbers\x12(\n" +
+	"\x03top\x18\x06 \x03(\v2\x16.weir.v1.ProfiledValueR\x03top\x12\x14\n" +
+	"\x05other\x18\a \x01(\x03R\x05other\"\x7f\n" +
+	"\x0fProfiledNumbers\x12\x10\n" +
+	"\x03min\x18\x01 \x01(\x01R\x03min\x12\x10\n" +
+	"\x03max\x18\x02 \x01(\x01R\x03max\x12\x12\n" +
+	"\x04mean\x18\x03 \x01(\x01R\x04mean\x12\x1c\n" +
+	"\tdeviation\x18\x04 \x01(\x01R\tdeviation\x12\x16\n" +
+	"\x06median\x18\x05 \x01(\x01R\x06median\";\n" +
+	"\rProfiledValue\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\"A\n" +
+	"\x15DeleteSnapshotRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\"d\n" +
+	"\x16DeleteSnapshotResponse\x12-\n" +
+	"\bsnapshot\x18\x01 \x01(\v2\x11.weir.v1.SnapshotR\bsnapshot\x12\x1b\n" +
+	"\ttags_left\x18\x02 \x03(\tR\btagsLeft\"\x83\x01\n" +
 	"\x14VerifySnapshotHeader\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\vtime_column\x18\x02 \x01(\tR\n" +
-	"timeColumn\"p\n" +
+	"timeColumn\x12\x1b\n" +
+	"\ttime_unit\x18\x03 \x01(\tR\btimeUnit\x12\x1d\n" +
+	"\n" +
+	"spine_rows\x18\x04 \x01(\x03R\tspineRows\"p\n" +
 	"\x15VerifySnapshotRequest\x127\n" +
 	"\x06header\x18\x01 \x01(\v2\x1d.weir.v1.VerifySnapshotHeaderH\x00R\x06header\x12\x16\n" +
 	"\x05spine\x18\x02 \x01(\fH\x00R\x05spineB\x06\n" +
-	"\x04part\"\xd5\x01\n" +
+	"\x04part\"\xa2\x02\n" +
 	"\x16VerifySnapshotResponse\x12\x14\n" +
 	"\x05equal\x18\x01 \x01(\bR\x05equal\x12-\n" +
 	"\brecorded\x18\x02 \x01(\v2\x11.weir.v1.SnapshotR\brecorded\x12!\n" +
@@ -1144,16 +1726,19 @@ const file_weir_v1_snapshots_proto_rawDesc = "" +
 	"\n" +
 	"spine_hash\x18\x04 \x01(\tR\tspineHash\x12\x12\n" +
 	"\x04rows\x18\x05 \x01(\x03R\x04rows\x12 \n" +
-	"\vdifferences\x18\x06 \x03(\tR\vdifferences*@\n" +
+	"\vdifferences\x18\x06 \x03(\tR\vdifferences\x125\n" +
+	"\bprogress\x18\a \x01(\v2\x19.weir.v1.SnapshotProgressR\bprogress\x12\x14\n" +
+	"\x05notes\x18\b \x03(\tR\x05notes*@\n" +
 	"\x05Clock\x12\x15\n" +
 	"\x11CLOCK_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vCLOCK_KNOWN\x10\x01\x12\x0f\n" +
-	"\vCLOCK_EVENT\x10\x022\xb6\x02\n" +
+	"\vCLOCK_EVENT\x10\x022\x83\x03\n" +
 	"\x0fSnapshotService\x12M\n" +
 	"\x06Create\x12\x1e.weir.v1.CreateSnapshotRequest\x1a\x1f.weir.v1.CreateSnapshotResponse(\x010\x01\x12E\n" +
 	"\x04List\x12\x1d.weir.v1.ListSnapshotsRequest\x1a\x1e.weir.v1.ListSnapshotsResponse\x12@\n" +
-	"\x03Get\x12\x1b.weir.v1.GetSnapshotRequest\x1a\x1c.weir.v1.GetSnapshotResponse\x12K\n" +
-	"\x06Verify\x12\x1e.weir.v1.VerifySnapshotRequest\x1a\x1f.weir.v1.VerifySnapshotResponse(\x01B.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
+	"\x03Get\x12\x1b.weir.v1.GetSnapshotRequest\x1a\x1c.weir.v1.GetSnapshotResponse\x12M\n" +
+	"\x06Verify\x12\x1e.weir.v1.VerifySnapshotRequest\x1a\x1f.weir.v1.VerifySnapshotResponse(\x010\x01\x12I\n" +
+	"\x06Delete\x12\x1e.weir.v1.DeleteSnapshotRequest\x1a\x1f.weir.v1.DeleteSnapshotResponseB.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
 
 var (
 	file_weir_v1_snapshots_proto_rawDescOnce sync.Once
@@ -1168,51 +1753,68 @@ func file_weir_v1_snapshots_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_v1_snapshots_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_v1_snapshots_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_weir_v1_snapshots_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_weir_v1_snapshots_proto_goTypes = []any{
 	(Clock)(0),                     // 0: weir.v1.Clock
 	(*SnapshotHeader)(nil),         // 1: weir.v1.SnapshotHeader
-	(*CreateSnapshotRequest)(nil),  // 2: weir.v1.CreateSnapshotRequest
-	(*SnapshotProgress)(nil),       // 3: weir.v1.SnapshotProgress
-	(*CreateSnapshotResponse)(nil), // 4: weir.v1.CreateSnapshotResponse
-	(*SnapshotTable)(nil),          // 5: weir.v1.SnapshotTable
-	(*SnapshotColumn)(nil),         // 6: weir.v1.SnapshotColumn
-	(*Snapshot)(nil),               // 7: weir.v1.Snapshot
-	(*ListSnapshotsRequest)(nil),   // 8: weir.v1.ListSnapshotsRequest
-	(*ListSnapshotsResponse)(nil),  // 9: weir.v1.ListSnapshotsResponse
-	(*GetSnapshotRequest)(nil),     // 10: weir.v1.GetSnapshotRequest
-	(*GetSnapshotResponse)(nil),    // 11: weir.v1.GetSnapshotResponse
-	(*VerifySnapshotHeader)(nil),   // 12: weir.v1.VerifySnapshotHeader
-	(*VerifySnapshotRequest)(nil),  // 13: weir.v1.VerifySnapshotRequest
-	(*VerifySnapshotResponse)(nil), // 14: weir.v1.VerifySnapshotResponse
-	(Type)(0),                      // 15: weir.v1.Type
+	(*SnapshotSplit)(nil),          // 2: weir.v1.SnapshotSplit
+	(*SnapshotPart)(nil),           // 3: weir.v1.SnapshotPart
+	(*CreateSnapshotRequest)(nil),  // 4: weir.v1.CreateSnapshotRequest
+	(*SnapshotProgress)(nil),       // 5: weir.v1.SnapshotProgress
+	(*CreateSnapshotResponse)(nil), // 6: weir.v1.CreateSnapshotResponse
+	(*SnapshotTable)(nil),          // 7: weir.v1.SnapshotTable
+	(*SnapshotColumn)(nil),         // 8: weir.v1.SnapshotColumn
+	(*Snapshot)(nil),               // 9: weir.v1.Snapshot
+	(*ListSnapshotsRequest)(nil),   // 10: weir.v1.ListSnapshotsRequest
+	(*ListSnapshotsResponse)(nil),  // 11: weir.v1.ListSnapshotsResponse
+	(*GetSnapshotRequest)(nil),     // 12: weir.v1.GetSnapshotRequest
+	(*GetSnapshotResponse)(nil),    // 13: weir.v1.GetSnapshotResponse
+	(*ProfiledColumn)(nil),         // 14: weir.v1.ProfiledColumn
+	(*ProfiledNumbers)(nil),        // 15: weir.v1.ProfiledNumbers
+	(*ProfiledValue)(nil),          // 16: weir.v1.ProfiledValue
+	(*DeleteSnapshotRequest)(nil),  // 17: weir.v1.DeleteSnapshotRequest
+	(*DeleteSnapshotResponse)(nil), // 18: weir.v1.DeleteSnapshotResponse
+	(*VerifySnapshotHeader)(nil),   // 19: weir.v1.VerifySnapshotHeader
+	(*VerifySnapshotRequest)(nil),  // 20: weir.v1.VerifySnapshotRequest
+	(*VerifySnapshotResponse)(nil), // 21: weir.v1.VerifySnapshotResponse
+	(Type)(0),                      // 22: weir.v1.Type
 }
 var file_weir_v1_snapshots_proto_depIdxs = []int32{
 	0,  // 0: weir.v1.SnapshotHeader.clock:type_name -> weir.v1.Clock
-	1,  // 1: weir.v1.CreateSnapshotRequest.header:type_name -> weir.v1.SnapshotHeader
-	3,  // 2: weir.v1.CreateSnapshotResponse.progress:type_name -> weir.v1.SnapshotProgress
-	7,  // 3: weir.v1.CreateSnapshotResponse.snapshot:type_name -> weir.v1.Snapshot
-	15, // 4: weir.v1.SnapshotColumn.type:type_name -> weir.v1.Type
-	0,  // 5: weir.v1.Snapshot.clock:type_name -> weir.v1.Clock
-	5,  // 6: weir.v1.Snapshot.tables:type_name -> weir.v1.SnapshotTable
-	6,  // 7: weir.v1.Snapshot.columns:type_name -> weir.v1.SnapshotColumn
-	7,  // 8: weir.v1.ListSnapshotsResponse.snapshots:type_name -> weir.v1.Snapshot
-	7,  // 9: weir.v1.GetSnapshotResponse.snapshot:type_name -> weir.v1.Snapshot
-	12, // 10: weir.v1.VerifySnapshotRequest.header:type_name -> weir.v1.VerifySnapshotHeader
-	7,  // 11: weir.v1.VerifySnapshotResponse.recorded:type_name -> weir.v1.Snapshot
-	2,  // 12: weir.v1.SnapshotService.Create:input_type -> weir.v1.CreateSnapshotRequest
-	8,  // 13: weir.v1.SnapshotService.List:input_type -> weir.v1.ListSnapshotsRequest
-	10, // 14: weir.v1.SnapshotService.Get:input_type -> weir.v1.GetSnapshotRequest
-	13, // 15: weir.v1.SnapshotService.Verify:input_type -> weir.v1.VerifySnapshotRequest
-	4,  // 16: weir.v1.SnapshotService.Create:output_type -> weir.v1.CreateSnapshotResponse
-	9,  // 17: weir.v1.SnapshotService.List:output_type -> weir.v1.ListSnapshotsResponse
-	11, // 18: weir.v1.SnapshotService.Get:output_type -> weir.v1.GetSnapshotResponse
-	14, // 19: weir.v1.SnapshotService.Verify:output_type -> weir.v1.VerifySnapshotResponse
-	16, // [16:20] is the sub-list for method output_type
-	12, // [12:16] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	2,  // 1: weir.v1.SnapshotHeader.split:type_name -> weir.v1.SnapshotSplit
+	3,  // 2: weir.v1.SnapshotSplit.parts:type_name -> weir.v1.SnapshotPart
+	1,  // 3: weir.v1.CreateSnapshotRequest.header:type_name -> weir.v1.SnapshotHeader
+	5,  // 4: weir.v1.CreateSnapshotResponse.progress:type_name -> weir.v1.SnapshotProgress
+	9,  // 5: weir.v1.CreateSnapshotResponse.snapshot:type_name -> weir.v1.Snapshot
+	22, // 6: weir.v1.SnapshotColumn.type:type_name -> weir.v1.Type
+	0,  // 7: weir.v1.Snapshot.clock:type_name -> weir.v1.Clock
+	7,  // 8: weir.v1.Snapshot.tables:type_name -> weir.v1.SnapshotTable
+	8,  // 9: weir.v1.Snapshot.columns:type_name -> weir.v1.SnapshotColumn
+	2,  // 10: weir.v1.Snapshot.split:type_name -> weir.v1.SnapshotSplit
+	9,  // 11: weir.v1.ListSnapshotsResponse.snapshots:type_name -> weir.v1.Snapshot
+	9,  // 12: weir.v1.GetSnapshotResponse.snapshot:type_name -> weir.v1.Snapshot
+	14, // 13: weir.v1.GetSnapshotResponse.profile:type_name -> weir.v1.ProfiledColumn
+	15, // 14: weir.v1.ProfiledColumn.numbers:type_name -> weir.v1.ProfiledNumbers
+	16, // 15: weir.v1.ProfiledColumn.top:type_name -> weir.v1.ProfiledValue
+	9,  // 16: weir.v1.DeleteSnapshotResponse.snapshot:type_name -> weir.v1.Snapshot
+	19, // 17: weir.v1.VerifySnapshotRequest.header:type_name -> weir.v1.VerifySnapshotHeader
+	9,  // 18: weir.v1.VerifySnapshotResponse.recorded:type_name -> weir.v1.Snapshot
+	5,  // 19: weir.v1.VerifySnapshotResponse.progress:type_name -> weir.v1.SnapshotProgress
+	4,  // 20: weir.v1.SnapshotService.Create:input_type -> weir.v1.CreateSnapshotRequest
+	10, // 21: weir.v1.SnapshotService.List:input_type -> weir.v1.ListSnapshotsRequest
+	12, // 22: weir.v1.SnapshotService.Get:input_type -> weir.v1.GetSnapshotRequest
+	20, // 23: weir.v1.SnapshotService.Verify:input_type -> weir.v1.VerifySnapshotRequest
+	17, // 24: weir.v1.SnapshotService.Delete:input_type -> weir.v1.DeleteSnapshotRequest
+	6,  // 25: weir.v1.SnapshotService.Create:output_type -> weir.v1.CreateSnapshotResponse
+	11, // 26: weir.v1.SnapshotService.List:output_type -> weir.v1.ListSnapshotsResponse
+	13, // 27: weir.v1.SnapshotService.Get:output_type -> weir.v1.GetSnapshotResponse
+	21, // 28: weir.v1.SnapshotService.Verify:output_type -> weir.v1.VerifySnapshotResponse
+	18, // 29: weir.v1.SnapshotService.Delete:output_type -> weir.v1.DeleteSnapshotResponse
+	25, // [25:30] is the sub-list for method output_type
+	20, // [20:25] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_snapshots_proto_init() }
@@ -1221,16 +1823,16 @@ func file_weir_v1_snapshots_proto_init() {
 		return
 	}
 	file_weir_v1_features_proto_init()
-	file_weir_v1_snapshots_proto_msgTypes[1].OneofWrappers = []any{
+	file_weir_v1_snapshots_proto_msgTypes[3].OneofWrappers = []any{
 		(*CreateSnapshotRequest_Header)(nil),
 		(*CreateSnapshotRequest_Spine)(nil),
 	}
-	file_weir_v1_snapshots_proto_msgTypes[3].OneofWrappers = []any{
+	file_weir_v1_snapshots_proto_msgTypes[5].OneofWrappers = []any{
 		(*CreateSnapshotResponse_Progress)(nil),
 		(*CreateSnapshotResponse_Data)(nil),
 		(*CreateSnapshotResponse_Snapshot)(nil),
 	}
-	file_weir_v1_snapshots_proto_msgTypes[12].OneofWrappers = []any{
+	file_weir_v1_snapshots_proto_msgTypes[19].OneofWrappers = []any{
 		(*VerifySnapshotRequest_Header)(nil),
 		(*VerifySnapshotRequest_Spine)(nil),
 	}
@@ -1240,7 +1842,7 @@ func file_weir_v1_snapshots_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_snapshots_proto_rawDesc), len(file_weir_v1_snapshots_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

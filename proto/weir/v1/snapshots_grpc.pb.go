@@ -23,6 +23,7 @@ const (
 	SnapshotService_List_FullMethodName   = "/weir.v1.SnapshotService/List"
 	SnapshotService_Get_FullMethodName    = "/weir.v1.SnapshotService/Get"
 	SnapshotService_Verify_FullMethodName = "/weir.v1.SnapshotService/Verify"
+	SnapshotService_Delete_FullMethodName = "/weir.v1.SnapshotService/Delete"
 )
 
 // SnapshotServiceClient is the client API for SnapshotService service.
@@ -40,8 +41,11 @@ type SnapshotServiceClient interface {
 	Get(ctx context.Context, in *GetSnapshotRequest, opts ...grpc.CallOption) (*GetSnapshotResponse, error)
 	// Verify makes the snapshot again from the recorded table versions and
 	// compares the content hash. The spine follows the header; the training set
-	// itself will do.
-	Verify(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[VerifySnapshotRequest, VerifySnapshotResponse], error)
+	// itself will do. Progress comes before the one outcome.
+	Verify(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[VerifySnapshotRequest, VerifySnapshotResponse], error)
+	// Delete forgets a snapshot with its profile and lets go of the versions of the
+	// tables. ABORTED while a monitor compares with it.
+	Delete(ctx context.Context, in *DeleteSnapshotRequest, opts ...grpc.CallOption) (*DeleteSnapshotResponse, error)
 }
 
 type snapshotServiceClient struct {
@@ -85,7 +89,7 @@ func (c *snapshotServiceClient) Get(ctx context.Context, in *GetSnapshotRequest,
 	return out, nil
 }
 
-func (c *snapshotServiceClient) Verify(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[VerifySnapshotRequest, VerifySnapshotResponse], error) {
+func (c *snapshotServiceClient) Verify(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[VerifySnapshotRequest, VerifySnapshotResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &SnapshotService_ServiceDesc.Streams[1], SnapshotService_Verify_FullMethodName, cOpts...)
 	if err != nil {
@@ -96,7 +100,17 @@ func (c *snapshotServiceClient) Verify(ctx context.Context, opts ...grpc.CallOpt
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type SnapshotService_VerifyClient = grpc.ClientStreamingClient[VerifySnapshotRequest, VerifySnapshotResponse]
+type SnapshotService_VerifyClient = grpc.BidiStreamingClient[VerifySnapshotRequest, VerifySnapshotResponse]
+
+func (c *snapshotServiceClient) Delete(ctx context.Context, in *DeleteSnapshotRequest, opts ...grpc.CallOption) (*DeleteSnapshotResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteSnapshotResponse)
+	err := c.cc.Invoke(ctx, SnapshotService_Delete_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 // SnapshotServiceServer is the server API for SnapshotService service.
 // All implementations must embed UnimplementedSnapshotServiceServer
@@ -113,8 +127,11 @@ type SnapshotServiceServer interface {
 	Get(context.Context, *GetSnapshotRequest) (*GetSnapshotResponse, error)
 	// Verify makes the snapshot again from the recorded table versions and
 	// compares the content hash. The spine follows the header; the training set
-	// itself will do.
-	Verify(grpc.ClientStreamingServer[VerifySnapshotRequest, VerifySnapshotResponse]) error
+	// itself will do. Progress comes before the one outcome.
+	Verify(grpc.BidiStreamingServer[VerifySnapshotRequest, VerifySnapshotResponse]) error
+	// Delete forgets a snapshot with its profile and lets go of the versions of the
+	// tables. ABORTED while a monitor compares with it.
+	Delete(context.Context, *DeleteSnapshotRequest) (*DeleteSnapshotResponse, error)
 	mustEmbedUnimplementedSnapshotServiceServer()
 }
 
@@ -134,8 +151,11 @@ func (UnimplementedSnapshotServiceServer) List(context.Context, *ListSnapshotsRe
 func (UnimplementedSnapshotServiceServer) Get(context.Context, *GetSnapshotRequest) (*GetSnapshotResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Get not implemented")
 }
-func (UnimplementedSnapshotServiceServer) Verify(grpc.ClientStreamingServer[VerifySnapshotRequest, VerifySnapshotResponse]) error {
+func (UnimplementedSnapshotServiceServer) Verify(grpc.BidiStreamingServer[VerifySnapshotRequest, VerifySnapshotResponse]) error {
 	return status.Error(codes.Unimplemented, "method Verify not implemented")
+}
+func (UnimplementedSnapshotServiceServer) Delete(context.Context, *DeleteSnapshotRequest) (*DeleteSnapshotResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Delete not implemented")
 }
 func (UnimplementedSnapshotServiceServer) mustEmbedUnimplementedSnapshotServiceServer() {}
 func (UnimplementedSnapshotServiceServer) testEmbeddedByValue()                         {}
@@ -206,7 +226,25 @@ func _SnapshotService_Verify_Handler(srv interface{}, stream grpc.ServerStream) 
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type SnapshotService_VerifyServer = grpc.ClientStreamingServer[VerifySnapshotRequest, VerifySnapshotResponse]
+type SnapshotService_VerifyServer = grpc.BidiStreamingServer[VerifySnapshotRequest, VerifySnapshotResponse]
+
+func _SnapshotService_Delete_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteSnapshotRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SnapshotServiceServer).Delete(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SnapshotService_Delete_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SnapshotServiceServer).Delete(ctx, req.(*DeleteSnapshotRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
 
 // SnapshotService_ServiceDesc is the grpc.ServiceDesc for SnapshotService service.
 // It's only intended for direct use with grpc.RegisterService,
@@ -223,6 +261,10 @@ var SnapshotService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Get",
 			Handler:    _SnapshotService_Get_Handler,
 		},
+		{
+			MethodName: "Delete",
+			Handler:    _SnapshotService_Delete_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -234,6 +276,7 @@ var SnapshotService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Verify",
 			Handler:       _SnapshotService_Verify_Handler,
+			ServerStreams: true,
 			ClientStreams: true,
 		},
 	},
