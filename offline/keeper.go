@@ -35,12 +35,14 @@ type Keeper struct {
 
 // KeeperOptions are what a Keeper is made of.
 type KeeperOptions struct {
-	Tables  Store
-	Views   func(context.Context) ([]*feature.View, error) // those there are now
-	Config  Config                                         // Upkeep says when and what, Compact and the rest how files are merged
-	Log     *slog.Logger
-	Metrics prometheus.Registerer
-	Now     func() time.Time // time.Now when nil
+	Tables Store
+	Views  func(context.Context) ([]*feature.View, error) // those there are now
+	// Snapshots tells which snapshots there are: tags of others are taken off (SweepTags). May be nil.
+	Snapshots SnapshotLookup
+	Config    Config // Upkeep says when and what, Compact and the rest how files are merged
+	Log       *slog.Logger
+	Metrics   prometheus.Registerer
+	Now       func() time.Time // time.Now when nil
 }
 
 // Kept is what upkeep did to one table.
@@ -115,6 +117,12 @@ func (k *Keeper) Keep(ctx context.Context, v *feature.View) (kept Kept, err erro
 			k.met.compacted(v, kept.Compacted)
 			return err
 		})
+		if k.opt.Snapshots != nil {
+			err = errors.Join(err, k.step(ctx, v, "tags", func() error {
+				_, err := SweepTags(ctx, t, k.opt.Snapshots, k.opt.Now(), k.opt.Log)
+				return err
+			}))
+		}
 		err = errors.Join(err, k.step(ctx, v, "expire", func() (err error) {
 			kept.Expired, err = k.expire(ctx, t)
 			k.met.expired(v, kept.Expired)

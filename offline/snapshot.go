@@ -51,6 +51,8 @@ type CreateRequest struct {
 	Tables  []TableAt        // one for each of Service.Views; the zero Version pins the newest
 	Spine   Spine
 	Clock   feature.Clock // feature.KnownClock when empty
+	// Split puts each row into a part, whose name comes out in feature.SplitColumn; nil for none.
+	Split *feature.SnapshotSplit
 	// Begin hears the snapshot's id before the first batch; may be nil.
 	Begin func(id string) error
 	// Profiler may be nil. It sees the same batches as the sink.
@@ -73,9 +75,6 @@ type Created struct {
 
 const opSnapshot = "offline.snapshot"
 
-// SnapshotTag is the tag that keeps a snapshot's table versions.
-func SnapshotTag(id string) string { return "weir-snapshot-" + id }
-
 // Create makes a snapshot: pins and tags the tables' versions, joins, and records
 // it. sink gets the rows as from Join. After an error nothing is recorded, and the
 // tags are taken back where the table can.
@@ -92,8 +91,15 @@ func (s *Snapshots) Create(ctx context.Context, req CreateRequest, sink func(arr
 	if c.Clock == "" {
 		c.Clock = feature.KnownClock
 	}
+	var split *splitter
+	if req.Split != nil {
+		if split, err = newSplitter(req.Split, req.Service, req.Spine); err != nil {
+			return Created{}, err
+		}
+	}
+	recorded := false
 	defer func() {
-		if err != nil {
+		if err != nil && !recorded {
 			s.untag(req, c.Tables)
 		}
 	}()
@@ -107,10 +113,7 @@ func (s *Snapshots) Create(ctx context.Context, req CreateRequest, sink func(arr
 		}
 	}
 	h := newRowHash(req.Spine.Rows.Schema().NumFields())
-	c.Join, err = Join(ctx, JoinRequest{
-		Service: req.Service, Tables: pinned, Spine: req.Spine, Clock: c.Clock,
-		Progress: req.Progress, Memory: req.Memory, Workers: req.Workers,
-	}, func(rec arrow.RecordBatch) error {
+	take := func(rec arrow.RecordBatch) error {
 		if err := h.write(rec); err != nil {
 			return err
 		}
@@ -120,9 +123,19 @@ func (s *Snapshots) Create(ctx context.Context, req CreateRequest, sink func(arr
 			}
 		}
 		return sink(rec)
-	})
+	}
+	if split != nil {
+		take = split.sink(take)
+	}
+	c.Join, err = Join(ctx, JoinRequest{
+		Service: req.Service, Tables: pinned, Spine: req.Spine, Clock: c.Clock,
+		Progress: req.Progress, Memory: req.Memory, Workers: req.Workers,
+	}, take)
 	if err != nil {
 		return Created{}, err
+	}
+	if split != nil {
+		c.Split = split.done()
 	}
 	c.Rows = c.Join.Rows
 	c.SpineHash, c.ContentHash = h.sums()
@@ -145,6 +158,18 @@ func (s *Snapshots) Create(ctx context.Context, req CreateRequest, sink func(arr
 	}
 	if err := s.store.PutSnapshot(ctx, c.Snapshot, c.Profile); err != nil {
 		return Created{}, err
+	}
+	recorded = true
+	if s.now().Sub(now) > longCreation {
+		// Who tidies up may have taken the tags for those of a snapshot that did not come to be.
+		for i, t := range c.Tables {
+			if t.Tag == "" {
+				continue
+			}
+			if err := req.Tables[i].Table.Tag(ctx, t.Tag, t.Version); err != nil {
+				return c, err
+			}
+		}
 	}
 	s.log.Info("snapshot created", "snapshot", id, "service", c.Service, "rows", c.Rows,
 		"files_read", c.Join.FilesRead, "files_skipped", c.Join.FilesSkipped)
@@ -184,27 +209,23 @@ type emptyAt struct{ Table }
 
 func (emptyAt) Load(context.Context, Version) (*State, error) { return &State{}, nil }
 
-// untagger is a table that can take a tag back.
-type untagger interface {
-	Untag(ctx context.Context, name string) error
-}
-
 // untag takes the tags of a snapshot that did not come to be back. The caller's
 // context may be what ended it, so it is not used.
 func (s *Snapshots) untag(req CreateRequest, tables []feature.SnapshotTable) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	for i, t := range tables {
-		u, ok := req.Tables[i].Table.(untagger)
-		if !ok || t.Tag == "" {
+		if t.Tag == "" {
 			continue
 		}
-		if err := u.Untag(ctx, t.Tag); err != nil {
+		if err := req.Tables[i].Table.Untag(ctx, t.Tag); err != nil {
 			s.log.Warn("a tag of a snapshot that failed is left behind; it keeps a table version from expiry",
 				"tag", t.Tag, "view", t.View, "error", err)
 		}
 	}
 }
+
+const idDigits = "0123456789abcdefghjkmnpqrstvwxyz"
 
 // NewSnapshotID makes an id of 16 lower-case letters and digits: 48 bits of time
 // in milliseconds and 32 random bits in base 32, so that ids sort by time. The
@@ -215,7 +236,6 @@ func NewSnapshotID(at time.Time) (string, error) {
 	if _, err := rand.Read(b[6:10]); err != nil {
 		return "", fmt.Errorf("offline: no random numbers: %w", err)
 	}
-	const digits = "0123456789abcdefghjkmnpqrstvwxyz"
 	hi, lo := binary.BigEndian.Uint64(b[:8]), uint64(binary.BigEndian.Uint16(b[8:10]))
 	id := make([]byte, 16)
 	for i := range id { // 80 bits, five at a time from the top
@@ -229,7 +249,7 @@ func NewSnapshotID(at time.Time) (string, error) {
 		default:
 			v = hi<<(16-shift) | lo>>shift
 		}
-		id[i] = digits[v&31]
+		id[i] = idDigits[v&31]
 	}
 	return string(id), nil
 }

@@ -23,8 +23,10 @@ type TrainingRequest struct {
 	Versions []string
 	// Unrecorded makes no snapshot: nothing is tagged, profiled or remembered.
 	Unrecorded bool
-	Spine      Spine
-	Progress   func(done, total int64) // as in JoinRequest; may be nil
+	// Split puts each row into a part; nil for none. Rows and None count nothing here.
+	Split    *feature.SnapshotSplit
+	Spine    Spine
+	Progress func(done, total int64) // as in JoinRequest; may be nil
 	// Begin hears, before the first batch, the schema of all of them and the id that
 	// the snapshot will have, empty when it is not recorded. May be nil.
 	Begin func(schema *arrow.Schema, id string) error

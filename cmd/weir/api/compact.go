@@ -53,6 +53,11 @@ func (s *Upkeep) Expire(req *weirv1.ExpireRequest, stream weirv1.UpkeepService_E
 			return err
 		}
 		defer t.Close()
+		if !req.DryRun {
+			if _, err := offline.SweepTags(ctx, t, s.Registry.Snapshots(), now, s.Log); err != nil {
+				return err
+			}
+		}
 		gone, err := t.Expire(ctx, o)
 		if err != nil {
 			return err

@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"io"
+	"log/slog"
 	"slices"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -17,6 +19,7 @@ import (
 // SnapshotRecords is where snapshots are remembered.
 type SnapshotRecords interface {
 	Snapshot(ctx context.Context, project, id string) (feature.Snapshot, error)
+	SnapshotProfile(ctx context.Context, id string) ([]byte, error)
 	ListSnapshots(ctx context.Context, project string) ([]feature.Snapshot, error)
 }
 
@@ -25,6 +28,7 @@ type Snapshots struct {
 	weirv1.UnimplementedSnapshotServiceServer
 	Training *Training
 	Records  SnapshotRecords
+	Log      *slog.Logger
 }
 
 // Create reads the spine from the call, joins, and sends the training set while it is made.
@@ -45,32 +49,57 @@ func (s *Snapshots) Create(stream weirv1.SnapshotService_CreateServer) error {
 		return feature.Errorf(feature.Invalid, "snapshot.create", "spine", "not an Arrow IPC stream: %w", err)
 	}
 	defer spine.Release()
-	var out *ipc.Writer
-	var last int64
+	out := &sender{send: func(m *weirv1.CreateSnapshotResponse) error { return stream.Send(m) }}
 	made, err := s.Training.Train(stream.Context(), offline.TrainingRequest{
-		Project: h.Project, Service: h.Service, Clock: clockOf(h.Clock), Versions: h.Versions,
-		Spine: offline.Spine{Rows: ipcRows{spine}, Time: h.TimeColumn, Count: h.SpineRows},
-		Progress: func(done, total int64) {
-			if total > 0 && done-last < total/100 && done != total {
-				return
-			}
-			last = done
-			_ = stream.Send(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Progress{
-				Progress: &weirv1.SnapshotProgress{RowsDone: done, RowsTotal: total, Stage: "joining"}}})
-		},
-		Begin: func(schema *arrow.Schema, _ string) error {
-			out = ipc.NewWriter(chunks(func(b []byte) error {
-				return stream.Send(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Data{Data: b}})
-			}), ipc.WithSchema(schema))
-			return nil
-		},
-		Sink:   func(rec arrow.RecordBatch) error { return out.Write(rec) },
-		Commit: func() error { return out.Close() },
+		Project: h.Project, Service: h.Service, Clock: clockOf(h.Clock), Versions: h.Versions, Split: splitOf(h.Split),
+		Spine:    offline.Spine{Rows: ipcRows{spine}, Time: h.TimeColumn, Unit: h.TimeUnit, Count: h.SpineRows},
+		Progress: out.progress,
+		Begin:    out.begin,
+		Sink:     func(rec arrow.RecordBatch) error { return out.rows.Write(rec) },
+		Commit:   func() error { return out.rows.Close() },
 	})
 	if err != nil {
 		return err
 	}
-	return stream.Send(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Snapshot{Snapshot: snapshot(made.Snapshot)}})
+	return out.one(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Snapshot{Snapshot: snapshot(made.Snapshot)}})
+}
+
+// sender sends a training set while it is made. A join tells its progress from other
+// goroutines than its rows, and a stream takes one message at a time.
+type sender struct {
+	mu   sync.Mutex
+	send func(*weirv1.CreateSnapshotResponse) error
+	rows *ipc.Writer
+	pace pace
+}
+
+func (s *sender) one(m *weirv1.CreateSnapshotResponse) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.send(m)
+}
+
+func (s *sender) begin(schema *arrow.Schema, _ string) error {
+	s.rows = ipc.NewWriter(chunks(func(b []byte) error {
+		return s.one(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Data{Data: b}})
+	}), ipc.WithSchema(schema))
+	return nil
+}
+
+func (s *sender) progress(done, total int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pace.due("") || done == total {
+		_ = s.send(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Progress{Progress: joining(done, total)}})
+	}
+}
+
+func joining(done, total int64) *weirv1.SnapshotProgress {
+	stage := "joining"
+	if total == 0 {
+		stage = "reading the spine"
+	}
+	return &weirv1.SnapshotProgress{RowsDone: done, RowsTotal: total, Stage: stage}
 }
 
 // List lists snapshots, newest first.
@@ -98,17 +127,23 @@ func (s *Snapshots) Get(ctx context.Context, req *weirv1.GetSnapshotRequest) (*w
 	if err != nil {
 		return nil, err
 	}
-	return &weirv1.GetSnapshotResponse{Snapshot: snapshot(x)}, nil
+	b, err := s.Records.SnapshotProfile(ctx, req.Id)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := profiled(x, b)
+	return &weirv1.GetSnapshotResponse{Snapshot: snapshot(x), Profile: columns}, err
 }
 
 // Verify makes a snapshot again from the recorded table versions and the given spine.
 func (s *Snapshots) Verify(stream weirv1.SnapshotService_VerifyServer) error {
 	ctx := stream.Context()
 	first, err := stream.Recv()
-	if err := headed("snapshot.verify", first.GetHeader() != nil, err); err != nil {
+	h := first.GetHeader()
+	if err := headed("snapshot.verify", h != nil, err); err != nil {
 		return err
 	}
-	x, err := s.Records.Snapshot(ctx, "", first.GetHeader().Id)
+	x, err := s.Records.Snapshot(ctx, "", h.Id)
 	if err != nil {
 		return err
 	}
@@ -132,7 +167,14 @@ func (s *Snapshots) Verify(stream weirv1.SnapshotService_VerifyServer) error {
 		return feature.Errorf(feature.Invalid, "snapshot.verify", "spine", "give the spine, or the training set itself, as an Arrow IPC stream: %w", err)
 	}
 	defer spine.Release()
-	req := offline.VerifyRequest{Snapshot: x, Service: svc, Spine: offline.Spine{Rows: ipcRows{spine}, Time: first.GetHeader().TimeColumn}}
+	var p pace
+	told := func(done, total int64) {
+		if p.due("") {
+			_ = stream.Send(&weirv1.VerifySnapshotResponse{Progress: joining(done, total)})
+		}
+	}
+	req := offline.VerifyRequest{Snapshot: x, Service: svc, Progress: told,
+		Spine: offline.Spine{Rows: ipcRows{spine}, Time: h.TimeColumn, Unit: h.TimeUnit, Count: h.SpineRows}}
 	for _, t := range tables {
 		req.Tables = append(req.Tables, t.Table)
 	}
@@ -140,7 +182,8 @@ func (s *Snapshots) Verify(stream weirv1.SnapshotService_VerifyServer) error {
 	if err != nil {
 		return err
 	}
-	return stream.Send(&weirv1.VerifySnapshotResponse{Equal: v.Same, Recorded: snapshot(x), ContentHash: v.ContentHash, SpineHash: v.SpineHash, Rows: v.Rows, Differences: v.Differences})
+	return stream.Send(&weirv1.VerifySnapshotResponse{Equal: v.Same, Recorded: snapshot(x), ContentHash: v.ContentHash, SpineHash: v.SpineHash,
+		Rows: v.Rows, Differences: v.Differences, Notes: v.Notes})
 }
 
 // ipcRows is an Arrow IPC stream as offline reads rows.
@@ -213,6 +256,7 @@ func snapshot(s feature.Snapshot) *weirv1.Snapshot {
 	for _, c := range s.Columns {
 		out.Columns = append(out.Columns, &weirv1.SnapshotColumn{Name: c.Name, View: c.View, Type: weirv1.Type(c.Type), Nulls: c.Nulls})
 	}
+	out.Split = splitMessage(s.Split)
 	return out
 }
 

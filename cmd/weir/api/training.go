@@ -9,6 +9,7 @@ import (
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/registry/suggest"
 )
 
 // Training makes training sets for whoever asks by names; it is an offline.Trainer.
@@ -26,7 +27,7 @@ func (t *Training) Train(ctx context.Context, req offline.TrainingRequest) (offl
 	if err != nil {
 		return offline.Created{}, err
 	}
-	schema, err := offline.JoinSchema(svc, req.Spine)
+	schema, err := offline.TrainingSchema(svc, req.Spine, req.Split)
 	if err != nil {
 		return offline.Created{}, err
 	}
@@ -51,7 +52,7 @@ func (t *Training) Train(ctx context.Context, req offline.TrainingRequest) (offl
 	for _, c := range svc.Columns {
 		names = append(names, c.Name)
 	}
-	return t.Maker.Create(ctx, offline.CreateRequest{Service: svc, Tables: tables, Spine: req.Spine, Clock: req.Clock,
+	return t.Maker.Create(ctx, offline.CreateRequest{Service: svc, Tables: tables, Spine: req.Spine, Clock: req.Clock, Split: req.Split,
 		Begin: begin, Profiler: drift.NewProfiler(names...), Commit: req.Commit, Progress: req.Progress}, req.Sink)
 }
 
@@ -60,9 +61,12 @@ func (t *Training) join(ctx context.Context, svc *feature.Service, tables []offl
 	if err := begin(""); err != nil {
 		return offline.Created{}, err
 	}
+	sink, err := offline.Splitting(req.Split, svc, req.Spine, req.Sink)
+	if err != nil {
+		return offline.Created{}, err
+	}
 	var made offline.Created
-	var err error
-	made.Join, err = offline.Join(ctx, offline.JoinRequest{Service: svc, Tables: tables, Spine: req.Spine, Clock: req.Clock, Progress: req.Progress}, req.Sink)
+	made.Join, err = offline.Join(ctx, offline.JoinRequest{Service: svc, Tables: tables, Spine: req.Spine, Clock: req.Clock, Progress: req.Progress}, sink)
 	if made.Rows = made.Join.Rows; err == nil && req.Commit != nil {
 		err = req.Commit()
 	}
@@ -86,6 +90,9 @@ func (t *Training) service(ctx context.Context, req offline.TrainingRequest) (_ 
 		return nil, false, feature.Errorf(feature.Invalid, opTraining, "service "+req.Service, "features are named beside it").WithHint("ask for a service or for features, not for both")
 	}
 	svc := &feature.Service{Meta: feature.Meta{Project: project(req.Project), Name: "features"}, Features: req.Features}
+	if err := unknown(cat, svc); err != nil {
+		return nil, false, err
+	}
 	if faults := append(svc.Check(), svc.Resolve(func(name string) *feature.View {
 		v, err := cat.View(svc.Meta.Project, name)
 		if err != nil {
@@ -100,6 +107,33 @@ func (t *Training) service(ctx context.Context, req offline.TrainingRequest) (_ 
 		return nil, false, feature.Errorf(feature.Invalid, opTraining, "features", "%s", strings.Join(texts, "; ")).WithHint("weir get views shows the views of the project")
 	}
 	return named(svc, req.FullNames), false, nil
+}
+
+// unknown is the error of the first feature that does not exist, with the one that was probably meant.
+func unknown(cat *registry.Catalog, svc *feature.Service) error {
+	for _, ref := range svc.Features {
+		view, name, ok := strings.Cut(ref, ":")
+		if !ok || view == "" || name == "" {
+			continue // Check says what is wrong with it
+		}
+		v, err := cat.View(svc.Meta.Project, view)
+		if err != nil {
+			return err
+		}
+		if name == "*" || v.Feature(name) >= 0 {
+			continue
+		}
+		var names []string
+		for _, f := range v.Features {
+			names = append(names, f.Name)
+		}
+		hint := suggest.Phrase(name, names)
+		if hint == "" {
+			hint = "it has " + strings.Join(names, ", ")
+		}
+		return feature.Errorf(feature.NotFound, opTraining, "feature "+ref, "view %s has no feature %q", v.ID(), name).WithHint("%s", hint)
+	}
+	return nil
 }
 
 // named gives every column its view's name too, where that is asked for.

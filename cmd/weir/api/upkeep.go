@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -22,6 +23,7 @@ type Upkeep struct {
 	Merge    func(ctx context.Context, v *feature.View, dryRun bool, progress func(done, total int64)) (Compacted, error)
 	Tables   offline.Store
 	Settings offline.UpkeepConfig
+	Log      *slog.Logger
 }
 
 // AuditOptions say what is audited.

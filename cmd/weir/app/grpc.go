@@ -31,7 +31,7 @@ func (a *App) startServers() (service, error) {
 	g := s.Registrar()
 	weirv1.RegisterFeatureServiceServer(g, serving.NewLookups(s, a.registry, func(svc *feature.Service) (serving.Plan, error) { return reader.Compile(svc) }))
 	weirv1.RegisterRegistryServiceServer(g, &api.Definitions{Registry: a.registry})
-	weirv1.RegisterSnapshotServiceServer(g, &api.Snapshots{Records: a.definition,
+	weirv1.RegisterSnapshotServiceServer(g, &api.Snapshots{Records: a.definition, Log: a.log,
 		Training: &api.Training{Registry: a.registry, Tables: a.tables, Maker: offline.NewSnapshots(a.definition, a.log, nil)}})
 	weirv1.RegisterUpkeepServiceServer(g, a.upkeep())
 	weirv1.RegisterTableServiceServer(g, &api.Tables{Registry: a.registry, Tables: a.tables, Topic: a.topicLog})

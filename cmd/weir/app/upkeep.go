@@ -15,13 +15,13 @@ import (
 
 // upkeep is what proves and mends: audits, and online rows written again.
 func (a *App) upkeep() *api.Upkeep {
-	return &api.Upkeep{Registry: a.registry, Examine: a.examine, Rebuild: a.rebuild, Merge: a.merge, Tables: a.tables, Settings: a.cfg.Offline.Upkeep}
+	return &api.Upkeep{Registry: a.registry, Examine: a.examine, Rebuild: a.rebuild, Merge: a.merge, Tables: a.tables, Settings: a.cfg.Offline.Upkeep, Log: a.log}
 }
 
 // startUpkeep keeps the tables small.
 func (a *App) startUpkeep() (service, error) {
 	k, err := offline.NewKeeper(offline.KeeperOptions{
-		Tables: a.tables, Config: a.cfg.Offline, Log: a.log, Metrics: a.metrics,
+		Tables: a.tables, Snapshots: a.definition, Config: a.cfg.Offline, Log: a.log, Metrics: a.metrics,
 		Views: func(ctx context.Context) ([]*feature.View, error) {
 			cat, err := a.registry.Current(ctx)
 			if err != nil {
