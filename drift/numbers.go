@@ -5,9 +5,6 @@ import (
 	"errors"
 	"math"
 	"slices"
-
-	"github.com/apache/datasketches-go/common"
-	"github.com/apache/datasketches-go/kll"
 )
 
 const (
@@ -17,19 +14,14 @@ const (
 	sketchM = 8
 	// exactValues are kept as they are before a sketch is begun: small windows are exact
 	// and cheap, and the many short-lived deltas of a flush take little memory.
-	exactValues = 256
-)
-
-var (
-	less  common.CompareFn[float64] = func(a, b float64) bool { return a < b }
-	serde                           = common.ItemSketchDoubleSerDe{}
+	exactValues = blockValues
 )
 
 // numbers is the part of a Sketch that keeps finite numbers.
 type numbers struct {
 	min, max, mean, m2 float64 // m2 is the sum of squared distances from mean
 	raw                []float64
-	kll                *kll.ItemsSketch[float64] // nil until raw was full once
+	kll                *quantiles // nil until raw was full once
 }
 
 // add folds values, which must be finite; had is how many came before.
@@ -37,20 +29,14 @@ func (x *numbers) add(v []float64, had int64) {
 	if len(v) == 0 {
 		return
 	}
-	lo, hi, sum := v[0], v[0], 0.0
-	for _, f := range v {
-		lo, hi = min(lo, f), max(hi, f)
-		sum += f
-	}
-	n := float64(len(v))
-	mean := sum / n
-	m2 := 0.0
-	for _, f := range v {
-		d := f - mean
-		m2 += d * d
-	}
+	lo, hi, mean, m2 := momentsOf(v)
 	x.moments(had, lo, hi, int64(len(v)), mean, m2)
 	for len(v) > 0 {
+		if len(x.raw) == 0 && len(v) > exactValues { // not by way of raw
+			x.sketch().add((*[blockValues]float64)(v))
+			v = v[exactValues:]
+			continue
+		}
 		k := min(len(v), exactValues-len(x.raw))
 		x.raw = append(x.raw, v[:k]...)
 		v = v[k:]
@@ -58,6 +44,41 @@ func (x *numbers) add(v []float64, had int64) {
 			x.fold()
 		}
 	}
+}
+
+// momentsOf are the moments of some values. Sums run four abreast, for an addition waits
+// for the one before.
+func momentsOf(v []float64) (lo, hi, mean, m2 float64) {
+	lo, hi = v[0], v[0]
+	var s0, s1, s2, s3 float64
+	fours := v[:len(v)&^3]
+	for i := 0; i < len(fours); i += 4 {
+		f := (*[4]float64)(fours[i:])
+		for _, x := range f {
+			if x < lo {
+				lo = x
+			}
+			if x > hi {
+				hi = x
+			}
+		}
+		s0, s1, s2, s3 = s0+f[0], s1+f[1], s2+f[2], s3+f[3]
+	}
+	for _, x := range v[len(fours):] {
+		lo, hi = min(lo, x), max(hi, x)
+		s0 += x
+	}
+	mean = (s0 + s1 + s2 + s3) / float64(len(v))
+	s0, s1, s2, s3 = 0, 0, 0, 0
+	for i := 0; i < len(fours); i += 4 {
+		f := (*[4]float64)(fours[i:])
+		d0, d1, d2, d3 := f[0]-mean, f[1]-mean, f[2]-mean, f[3]-mean
+		s0, s1, s2, s3 = s0+d0*d0, s1+d1*d1, s2+d2*d2, s3+d3*d3
+	}
+	for _, x := range v[len(fours):] {
+		s0 += (x - mean) * (x - mean)
+	}
+	return lo, hi, mean, s0 + s1 + s2 + s3
 }
 
 // moments merges the moments of n more values into those of had.
@@ -78,14 +99,19 @@ func (x *numbers) moments(had int64, lo, hi float64, n int64, mean, m2 float64) 
 
 // fold moves the pending values into the sketch.
 func (x *numbers) fold() {
-	if x.kll == nil {
-		// The arguments are constants of ours and valid, so this cannot fail.
-		x.kll, _ = kll.NewKllItemsSketch(sketchK, sketchM, less, serde)
-	}
-	for _, v := range x.raw {
-		x.kll.Update(v)
+	if len(x.raw) == blockValues {
+		x.sketch().add((*[blockValues]float64)(x.raw))
+	} else {
+		x.sketch().addFew(x.raw)
 	}
 	x.raw = x.raw[:0]
+}
+
+func (x *numbers) sketch() *quantiles {
+	if x.kll == nil {
+		x.kll = newQuantiles()
+	}
+	return x.kll
 }
 
 func (x *numbers) merge(o *numbers, had, n int64) {
@@ -96,7 +122,7 @@ func (x *numbers) merge(o *numbers, had, n int64) {
 	default:
 		x.fold()
 		if o.kll != nil {
-			x.kll.Merge(o.kll)
+			x.kll.merge(o.kll)
 		}
 		x.raw = append(x.raw, o.raw...)
 		x.fold()
@@ -106,21 +132,21 @@ func (x *numbers) merge(o *numbers, had, n int64) {
 func (x *numbers) size() int64 {
 	n := int64(cap(x.raw)) * 8
 	if x.kll != nil {
-		n += int64(x.kll.GetNumRetained())*8 + sketchK*8
+		n += int64(x.kll.items)*8 + sketchK*8
 	}
 	return n
 }
 
 func (x *numbers) rankError() float64 {
-	if x.kll == nil || !x.kll.IsEstimationMode() {
+	if x.kll == nil || !x.kll.estimates() {
 		return 0
 	}
-	return x.kll.GetNormalizedRankError(false)
+	return x.kll.rankError()
 }
 
 func (x *numbers) datasketch() ([]byte, error) {
 	x.fold()
-	return x.kll.ToSlice()
+	return x.kll.bytes(x.min, x.max), nil
 }
 
 // distribution is a step function read from a sketch: cum[i] values are <= at[i].
@@ -140,16 +166,7 @@ func (x *numbers) distribution() distribution {
 		return d
 	}
 	x.fold()
-	view, err := x.kll.GetSortedView()
-	if err != nil {
-		return distribution{} // only of an empty sketch
-	}
-	d := distribution{n: float64(x.kll.GetN())}
-	for it := view.Iterator(); it.Next(); {
-		d.at = append(d.at, it.GetQuantile())
-		d.cum = append(d.cum, float64(it.GetNaturalRank(true)))
-	}
-	return d
+	return x.kll.distribution()
 }
 
 // share is the share of values <= v.
@@ -180,14 +197,10 @@ func (x *numbers) append(b []byte) ([]byte, error) {
 	for _, v := range x.raw {
 		b = putFloat(b, v)
 	}
-	if x.kll == nil || x.kll.IsEmpty() {
+	if x.kll == nil || x.kll.n == 0 {
 		return putUint(b, 0), nil
 	}
-	s, err := x.kll.ToSlice()
-	if err != nil {
-		return nil, err
-	}
-	return putText(b, s), nil
+	return putText(b, x.kll.bytes(x.min, x.max)), nil
 }
 
 func (x *numbers) read(r *reader, count int64) {
@@ -207,23 +220,19 @@ func (x *numbers) read(r *reader, count int64) {
 		x.raw = append(x.raw, v)
 	}
 	if b := r.bytes(); len(b) > 0 {
-		err := checkKLL(b)
-		if err == nil {
-			x.kll, err = kll.NewKllItemsSketchFromSlice(b, less, serde)
-		}
-		if err != nil {
+		if err := checkKLL(b); err != nil {
 			r.b, r.err = nil, err
 			return
 		}
-		have += int64(x.kll.GetN())
+		x.kll = readQuantiles(b)
+		have += x.kll.n
 	}
 	if r.err == nil && have != count {
 		r.fail()
 	}
 }
 
-// checkKLL proves the bytes of a quantile sketch before the library reads them:
-// it trusts its input, and reads outside it where the input is broken.
+// checkKLL proves the bytes of a quantile sketch before they are read.
 func checkKLL(b []byte) error {
 	bad := errors.New("drift: not a quantile sketch")
 	const head, data = 8, 20

@@ -12,9 +12,16 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/datasketches-go/common"
 	"github.com/apache/datasketches-go/kll"
 	"github.com/stretchr/testify/require"
 	"gonum.org/v1/gonum/stat"
+)
+
+// The library that others read our sketches with.
+var (
+	less  common.CompareFn[float64] = func(a, b float64) bool { return a < b }
+	serde                           = common.ItemSketchDoubleSerDe{}
 )
 
 func floats(v []float64, valid []bool) arrow.Array {

@@ -15,6 +15,9 @@ import (
 // folder holds the buffer that a run of updates shares. Not for parallel use.
 type folder struct{ buf []float64 }
 
+// foldRows is how many rows of a column are folded at a time.
+const foldRows = 8192
+
 func shapeOfArrow(t arrow.DataType) Shape {
 	switch t.ID() {
 	case arrow.INT8, arrow.INT16, arrow.INT32, arrow.INT64, arrow.UINT8, arrow.UINT16, arrow.UINT32, arrow.UINT64,
@@ -34,7 +37,12 @@ func (f *folder) update(s *Sketch, col arrow.Array, from, to int) {
 	}
 	switch s.Shape {
 	case Numbers:
-		f.buf = f.buf[:0]
+		if to-from > foldRows { // what is gathered stays in the cache until it is folded
+			for lo := from; lo < to; lo += foldRows {
+				f.update(s, col, lo, min(lo+foldRows, to))
+			}
+			return
+		}
 		switch c := col.(type) {
 		case *array.Float64:
 			gather(f, s, c, c.Float64Values(), from, to)
@@ -82,31 +90,41 @@ type number interface {
 	~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~float32 | ~float64
 }
 
-// gather appends the finite values to the buffer and counts the others.
+// gather fills the buffer with the finite values and counts the others. Whether a value is
+// kept moves the end of the buffer and nothing else: there is no branch to guess wrong.
 func gather[T number](f *folder, s *Sketch, col arrow.Array, v []T, from, to int) {
-	if col.NullN() == 0 {
+	n := to - from
+	if cap(f.buf) < n {
+		f.buf = make([]float64, foldRows)
+	}
+	buf, k := f.buf[:n], 0
+	switch nulls := col.NullN(); {
+	case nulls == 0:
 		for _, x := range v[from:to] {
-			f.put(s, float64(x))
+			buf[k] = float64(x)
+			k += finite(float64(x))
 		}
-		return
-	}
-	for i := from; i < to; i++ {
-		if col.IsNull(i) {
-			s.Nulls++
-			continue
+		s.Odd += int64(n - k)
+	case nulls == col.Len(): // there may be no values to look at
+		s.Nulls += int64(n)
+	default:
+		bits, at := col.NullBitmapBytes(), col.Data().Offset()+from
+		there := 0
+		for i, x := range v[from:to] {
+			valid := int(bits[(at+i)>>3]>>((at+i)&7)) & 1
+			buf[k] = float64(x)
+			k += valid & finite(float64(x))
+			there += valid
 		}
-		f.put(s, float64(v[i]))
+		s.Nulls += int64(n - there)
+		s.Odd += int64(there - k)
 	}
+	f.buf = buf[:k]
 }
 
-func (f *folder) put(s *Sketch, x float64) {
-	// The exponent of all ones is NaN or infinite.
-	const exp = 0x7ff << 52
-	if math.Float64bits(x)&exp == exp {
-		s.Odd++
-		return
-	}
-	f.buf = append(f.buf, x)
+// finite is 1 where x is a number, 0 where it is NaN or infinite: its exponent is all ones.
+func finite(x float64) int {
+	return 1 - int((math.Float64bits(x)>>52&0x7ff+1)>>11)
 }
 
 type texts interface {

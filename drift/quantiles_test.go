@@ -1,0 +1,192 @@
+package drift
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/apache/datasketches-go/kll"
+	"github.com/stretchr/testify/require"
+)
+
+// A condensed block is some of its values in order, standing for all of them, and
+// no rank is off on average.
+func TestCondense(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	for rounds := 1; rounds <= blockRounds; rounds++ {
+		var block [blockValues]float64
+		for i := range block {
+			block[i] = []float64{r.NormFloat64(), -r.ExpFloat64() * 1e300, float64(r.IntN(4) - 2), math.Copysign(0, -1), math.SmallestNonzeroFloat64}[r.IntN(5)]
+		}
+		sorted := slices.Sorted(slices.Values(block[:]))
+		const tries = 4000
+		var off, square [blockValues]float64
+		for range tries {
+			var memory [blockValues / 2]float64
+			kept := condense(&block, rounds, &memory)
+			require.Len(t, kept, blockValues>>rounds)
+			require.True(t, slices.IsSorted(kept))
+			at := 0
+			for _, v := range kept { // each is a value of its own
+				for at < len(sorted) && sorted[at] != v {
+					at++
+				}
+				require.Less(t, at, len(sorted), "%v is not in the block, or not so often", v)
+				at++
+			}
+			for i, v := range sorted {
+				want, _ := slices.BinarySearchFunc(sorted, v, upTo)
+				got, _ := slices.BinarySearchFunc(kept, v, upTo)
+				d := float64(got<<rounds - want)
+				off[i] += d
+				square[i] += d * d
+			}
+		}
+		for i := range sorted {
+			// Six standard errors: less than once in a million runs.
+			require.LessOrEqual(t, math.Abs(off[i]), 6*math.Sqrt(square[i])+1e-9, "rank of %v after %d rounds", sorted[i], rounds)
+		}
+	}
+}
+
+func upTo(a, v float64) int {
+	if a <= v {
+		return -1
+	}
+	return 1
+}
+
+// Ranks are within the error that a sketch tells, in whatever order the values come;
+// merged sketches too, and for the library that others read them with.
+func TestQuantilesKeepTheirPromise(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	const n, tries = 60_000, 6
+	for name, value := range map[string]func(i int) float64{
+		"random":  func(int) float64 { return r.NormFloat64() },
+		"rising":  func(i int) float64 { return float64(i) },
+		"falling": func(i int) float64 { return float64(-i) },
+		"eights":  func(i int) float64 { return float64(i%8)*1e9 + float64(i) },
+		"few":     func(int) float64 { return float64(r.IntN(5)) },
+	} {
+		beyond := 0
+		for range tries {
+			v := make([]float64, n)
+			for i := range v {
+				v[i] = value(i)
+			}
+			one, merged := NewSketch(Numbers), NewSketch(Numbers)
+			one.num.add(v, 0)
+			one.Count = n
+			for rest := v; len(rest) > 0; {
+				k := min(len(rest), 1+r.IntN(20_000))
+				part := NewSketch(Numbers)
+				part.num.add(rest[:k], 0)
+				part.Count = int64(k)
+				require.NoError(t, merged.Merge(part))
+				rest = rest[k:]
+			}
+			slices.Sort(v)
+			for _, s := range []*Sketch{one, merged} {
+				require.InDelta(t, 0.0133, s.RankError(), 1e-4)
+				require.LessOrEqual(t, s.num.kll.items, s.num.kll.room)
+				d := s.num.distribution()
+				require.Equal(t, float64(n), d.cum[len(d.cum)-1])
+				e := ks(exact(v...), d)
+				require.Less(t, e, 1.5*s.RankError(), name)
+				if e > s.RankError() {
+					beyond++
+				}
+			}
+			b, err := merged.KLL()
+			require.NoError(t, err)
+			lib, err := kll.NewKllItemsSketchFromSlice(b, less, serde)
+			require.NoError(t, err)
+			require.InDelta(t, one.RankError(), lib.GetNormalizedRankError(false), 1e-15)
+			for _, at := range []float64{0.01, 0.25, 0.5, 0.99} {
+				want, err := lib.GetQuantile(at, true)
+				require.NoError(t, err)
+				got, ok := merged.Quantile(at)
+				require.True(t, ok)
+				require.Equal(t, want, got)
+			}
+		}
+		// Told with 99 % confidence; more than three of 12 come about once in 200,000 runs.
+		require.LessOrEqual(t, beyond, 3, name)
+	}
+}
+
+// Sketches that are not full, and those of one value, are read by others as well.
+func TestQuantilesForOthers(t *testing.T) {
+	for _, n := range []int{1, 2, 7, 200, 201, 256, 700, 5000} {
+		v := sequence(n, 9)
+		s := NewSketch(Numbers)
+		s.num.add(v, 0)
+		s.Count = int64(n)
+		b, err := s.KLL()
+		require.NoError(t, err)
+		require.NoError(t, checkKLL(b))
+		lib, err := kll.NewKllItemsSketchFromSlice(b, less, serde)
+		require.NoError(t, err)
+		require.EqualValues(t, n, lib.GetN())
+		again, err := lib.ToSlice()
+		require.NoError(t, err)
+		require.Equal(t, again, b)
+		least, err := lib.GetMinItem()
+		require.NoError(t, err)
+		most, err := lib.GetMaxItem()
+		require.NoError(t, err)
+		require.Equal(t, [2]float64{slices.Min(v), slices.Max(v)}, [2]float64{least, most})
+		require.Equal(t, readQuantiles(b).bytes(least, most), b)
+	}
+}
+
+// Nulls and values that are no numbers are told apart from numbers wherever they
+// stand, in columns longer than what is folded at a time and in slices of them.
+func TestGatherLongColumns(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	const n = 3*foldRows + 77
+	v, valid := make([]float64, n), make([]bool, n)
+	for i := range v {
+		v[i], valid[i] = float64(i), r.IntN(3) > 0
+		if r.IntN(5) == 0 {
+			v[i] = []float64{math.NaN(), math.Inf(1), math.Inf(-1)}[r.IntN(3)]
+		}
+	}
+	for _, nulls := range []bool{false, true} {
+		for range 20 {
+			from := r.IntN(n)
+			to := from + r.IntN(n-from+1)
+			col := floats(v, nil)
+			if nulls {
+				col = floats(v, valid)
+			}
+			var f folder
+			s := NewSketch(Numbers)
+			f.update(s, col, from, to)
+			var want [3]int64
+			var sum float64
+			for i := from; i < to; i++ {
+				switch {
+				case nulls && !valid[i]:
+					want[1]++
+				case math.IsNaN(v[i]) || math.IsInf(v[i], 0):
+					want[2]++
+				default:
+					want[0]++
+					sum += v[i]
+				}
+			}
+			require.Equal(t, want, [3]int64{s.Count, s.Nulls, s.Odd})
+			if m, ok := s.Moments(); ok {
+				require.InEpsilon(t, sum+1, m.Mean*float64(s.Count)+1, 1e-9)
+			}
+		}
+	}
+}
