@@ -10,3 +10,6 @@ func DiffIn(ctx context.Context, t Table, o DiffOptions, most int) (*Difference,
 	o.most = most
 	return Diff(ctx, t, o)
 }
+
+// ExportIn makes an export look for so many entities at once.
+func ExportIn(r *ExportRequest, most int) { r.most = most }
