@@ -47,18 +47,18 @@ func (s *shrinker) try(change func(*World)) bool {
 
 // without drops parts of a list: halves first, then less and less.
 func (s *shrinker) without(count func(*World) int, drop func(w *World, from, to int)) bool {
-	any := false
+	smaller := false
 	for size := (count(s.best) + 1) / 2; size > 0; size /= 2 {
 		for from := 0; from < count(s.best); {
 			to := min(from+size, count(s.best))
 			if s.try(func(w *World) { drop(w, from, to) }) {
-				any = true
+				smaller = true
 			} else {
 				from = to
 			}
 		}
 	}
-	return any
+	return smaller
 }
 
 func (s *shrinker) views() bool {
@@ -69,39 +69,39 @@ func (s *shrinker) spine() bool {
 	return s.without(func(w *World) int { return len(w.Spine) }, func(w *World, from, to int) { w.Spine = slices.Delete(w.Spine, from, to) })
 }
 
-func (s *shrinker) facts() (any bool) {
+func (s *shrinker) facts() (smaller bool) {
 	for i := range s.best.Views {
-		any = s.without(func(w *World) int { return len(w.Views[i].Facts) },
-			func(w *World, from, to int) { w.Views[i].Facts = slices.Delete(w.Views[i].Facts, from, to) }) || any
+		smaller = s.without(func(w *World) int { return len(w.Views[i].Facts) },
+			func(w *World, from, to int) { w.Views[i].Facts = slices.Delete(w.Views[i].Facts, from, to) }) || smaller
 	}
-	return any
+	return smaller
 }
 
-func (s *shrinker) features() (any bool) {
+func (s *shrinker) features() (smaller bool) {
 	for i := range s.best.Views {
-		any = s.without(func(w *World) int { return len(w.Views[i].Features) }, func(w *World, from, to int) {
+		smaller = s.without(func(w *World) int { return len(w.Views[i].Features) }, func(w *World, from, to int) {
 			v := &w.Views[i]
 			v.Features = slices.Delete(v.Features, from, to)
 			for k := range v.Facts {
 				v.Facts[k].Values = slices.Delete(v.Facts[k].Values, from, to)
 			}
-		}) || any
-		any = s.without(func(w *World) int { return len(w.Views[i].Keys) }, func(w *World, from, to int) {
+		}) || smaller
+		smaller = s.without(func(w *World) int { return len(w.Views[i].Keys) }, func(w *World, from, to int) {
 			v := &w.Views[i]
 			v.Keys = slices.Delete(v.Keys, from, to)
 			for k := range v.Facts {
 				v.Facts[k].Keys = slices.Delete(v.Facts[k].Keys, from, to)
 			}
-		}) || any
+		}) || smaller
 	}
-	return any
+	return smaller
 }
 
 // plain makes the way, the files and the definitions plain, one after the other.
-func (s *shrinker) plain() (any bool) {
+func (s *shrinker) plain() (smaller bool) {
 	try := func(is bool, change func(*World)) {
 		if is {
-			any = s.try(change) || any
+			smaller = s.try(change) || smaller
 		}
 	}
 	try(s.best.Way.Compact, func(w *World) { w.Way.Compact = false })
@@ -136,30 +136,41 @@ func (s *shrinker) plain() (any bool) {
 		})
 		try(v.TTL != 0, func(w *World) { w.Views[i].TTL = 0 })
 	}
-	return any
+	return smaller
 }
 
 // times brings all times near zero, then each fact to known when it happened.
-func (s *shrinker) times() (any bool) {
+func (s *shrinker) times() (smaller bool) {
 	if base, ok := s.best.earliest(); ok && base != 0 {
-		any = s.try(func(w *World) { w.shift(-base) })
+		smaller = s.try(func(w *World) { w.shift(-base) })
 	}
 	for i := range s.best.Views {
+		if by := s.best.Views[i].TTL - 2; by > 0 { // what is at the end of a ttl stays there
+			smaller = s.try(func(w *World) {
+				w.Views[i].TTL = 2
+				for k, r := range w.Spine {
+					if t, ok := r.Time.(int64); ok {
+						w.Spine[k].Time = t - by
+					}
+				}
+			}) || smaller
+		}
 		for k := range s.best.Views[i].Facts {
 			f := &s.best.Views[i].Facts[k]
 			if f.Known != f.Event {
-				any = s.try(func(w *World) { w.Views[i].Facts[k].Known = w.Views[i].Facts[k].Event }) || any
+				smaller = s.try(func(w *World) { w.Views[i].Facts[k].Known = w.Views[i].Facts[k].Event }) ||
+					s.try(func(w *World) { w.Views[i].Facts[k].Event = w.Views[i].Facts[k].Known }) || smaller
 			}
 			if f.Dead {
-				any = s.try(func(w *World) { w.Views[i].Facts[k].Dead = false }) || any
+				smaller = s.try(func(w *World) { w.Views[i].Facts[k].Dead = false }) || smaller
 			}
 		}
 	}
-	return any
+	return smaller
 }
 
 // values numbers the values of features, and forgets what the spine carries along.
-func (s *shrinker) values() (any bool) {
+func (s *shrinker) values() (smaller bool) {
 	for i := range s.best.Views {
 		for c, f := range s.best.Views[i].Features {
 			numbered := true
@@ -169,22 +180,30 @@ func (s *shrinker) values() (any bool) {
 			if numbered || f.WasType != feature.InvalidType {
 				continue
 			}
-			any = s.try(func(w *World) {
+			smaller = s.try(func(w *World) {
 				w.Views[i].Features[c].Type = feature.Int64
 				for k := range w.Views[i].Facts {
 					if f := &w.Views[i].Facts[k]; !f.Dead && !(f.Old && w.Views[i].Features[c].Added) {
 						f.Values[c] = int64(k + 1)
 					}
 				}
-			}) || any
+			}) || smaller
 		}
 	}
 	for i, r := range s.best.Spine {
 		if r.Note != nil || r.Mark != nil {
-			any = s.try(func(w *World) { w.Spine[i].Note, w.Spine[i].Mark = nil, nil }) || any
+			smaller = s.try(func(w *World) { w.Spine[i].Note, w.Spine[i].Mark = nil, nil }) || smaller
+		}
+		if needed := s.best.KeyFields(); len(r.Keys) > len(needed) {
+			smaller = s.try(func(w *World) {
+				w.Spine[i].Keys = map[string]any{}
+				for _, k := range needed {
+					w.Spine[i].Keys[k.Name] = r.Keys[k.Name]
+				}
+			}) || smaller
 		}
 	}
-	return any
+	return smaller
 }
 
 // sound tells whether a world can be had at all.
