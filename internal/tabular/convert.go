@@ -306,8 +306,9 @@ func newNormalizer(in *arrow.Schema, types map[string]feature.Type) *normalizer 
 // a value that does not fit, col is its column.
 func (n *normalizer) batch(rec arrow.RecordBatch) (out arrow.RecordBatch, col int, err error) {
 	if n.same {
-		rec.Retain()
-		return rec, 0, nil
+		// Not rec itself: its schema may have metadata, such as the field ids of a
+		// Parquet file, and then it would not be a batch of Reader.Schema.
+		return array.NewRecordBatch(n.schema, rec.Columns(), rec.NumRows()), 0, nil
 	}
 	cols := make([]arrow.Array, 0, len(n.types))
 	defer func() {

@@ -1,6 +1,7 @@
 package tabular
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/registry/feature"
@@ -166,6 +168,37 @@ func TestRoundTrip(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, left, 1)
 		})
+	}
+}
+
+// Other writers' files say more in their schemas than ours; batches are of the
+// reader's schema all the same, or no IPC stream would take them.
+func TestBatchesHaveTheReadersSchema(t *testing.T) {
+	meta := arrow.MetadataFrom(map[string]string{"owner": "someone"})
+	schema := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64, Metadata: meta}, {Name: "at", Type: feature.Timestamp.Arrow(), Nullable: true}}, &meta)
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer b.Release()
+	b.Field(0).(*array.Int64Builder).Append(7)
+	b.Field(1).(*array.TimestampBuilder).Append(8)
+	rec := b.NewRecordBatch()
+	defer rec.Release()
+	var asParquet, asArrow bytes.Buffer
+	pw, err := pqarrow.NewFileWriter(schema, &asParquet, nil, pqarrow.DefaultWriterProps())
+	require.NoError(t, err)
+	require.NoError(t, pw.Write(rec))
+	require.NoError(t, pw.Close())
+	aw := ipc.NewWriter(&asArrow, ipc.WithSchema(schema))
+	require.NoError(t, aw.Write(rec))
+	require.NoError(t, aw.Close())
+	for name, content := range map[string]string{"a.parquet": asParquet.String(), "a.arrow": asArrow.String()} {
+		r, err := Open(ctx, textFile(t, name, content), ReadOptions{})
+		require.NoError(t, err, name)
+		got, err := r.Read()
+		require.NoError(t, err, name)
+		require.True(t, got.Schema().Equal(r.Schema()), "%s: %s of %s", name, got.Schema(), r.Schema())
+		require.EqualValues(t, 8, got.Column(1).(*array.Timestamp).Value(0), name)
+		got.Release()
+		require.NoError(t, r.Close(), name)
 	}
 }
 

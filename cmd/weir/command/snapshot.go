@@ -90,9 +90,13 @@ func (e *env) createSnapshot(ctx context.Context, c *client, a snapshotArgs) (*w
 	}
 	sent := make(chan error, 1)
 	go func() {
-		sent <- sendSpine(ctx, stream, func(b []byte) error {
+		err := sendSpine(ctx, stream, func(b []byte) error {
 			return stream.Send(&weirv1.CreateSnapshotRequest{Part: &weirv1.CreateSnapshotRequest_Spine{Spine: b}})
 		}, a.spine)
+		if err != nil {
+			cancel() // else the server waits for the rest of the spine, and we for the server
+		}
+		sent <- err
 	}()
 	s, err := e.receiveSnapshot(ctx, stream, a.out)
 	if err != nil {
