@@ -97,13 +97,16 @@ func (s *Snapshots) Create(ctx context.Context, req CreateRequest, sink func(arr
 			return Created{}, err
 		}
 	}
+	var tagged []feature.SnapshotTable
 	recorded := false
 	defer func() {
 		if err != nil && !recorded {
-			s.untag(req, c.Tables)
+			s.untag(req, tagged) // c is not what it was any more
 		}
 	}()
-	pinned, err := s.pin(ctx, req, &c.Snapshot)
+	var pinned []TableAt
+	pinned, tagged, err = s.pin(ctx, req, id)
+	c.Tables = tagged
 	if err != nil {
 		return Created{}, err
 	}
@@ -177,31 +180,33 @@ func (s *Snapshots) Create(ctx context.Context, req CreateRequest, sink func(arr
 }
 
 // pin settles which version of each table is read, and tags it. An empty table
-// has no version to tag: it is written down as 0.
-func (s *Snapshots) pin(ctx context.Context, req CreateRequest, snap *feature.Snapshot) ([]TableAt, error) {
-	pinned := slices.Clone(req.Tables)
+// has no version to tag: it is written down as 0. With an error come the tables whose
+// tags may have been set.
+func (s *Snapshots) pin(ctx context.Context, req CreateRequest, id string) (pinned []TableAt, tagged []feature.SnapshotTable, err error) {
+	pinned = slices.Clone(req.Tables)
 	if len(pinned) != len(req.Service.Views) {
-		return nil, feature.Errorf(feature.Internal, opSnapshot, "service "+req.Service.Meta.Name, "%d tables for %d views", len(pinned), len(req.Service.Views))
+		return nil, nil, feature.Errorf(feature.Internal, opSnapshot, "service "+req.Service.Meta.Name, "%d tables for %d views", len(pinned), len(req.Service.Views))
 	}
 	for i, t := range pinned {
 		state, err := t.Table.Load(ctx, t.Version)
 		if err != nil {
-			return nil, err
+			return nil, tagged, err
 		}
 		v := req.Service.Views[i]
 		st := feature.SnapshotTable{View: v.Meta.Name, ViewVersion: v.Version, Version: state.Snapshot}
-		if state.Snapshot != 0 {
-			st.Tag = SnapshotTag(snap.ID)
-			if err := t.Table.Tag(ctx, st.Tag, state.Snapshot); err != nil {
-				return nil, err
-			}
-			pinned[i].Version = Version{Snapshot: state.Snapshot}
-		} else {
+		if state.Snapshot == 0 {
+			tagged = append(tagged, st)
 			pinned[i].Table = emptyAt{t.Table} // rows that land from now on do not count
+			continue
 		}
-		snap.Tables = append(snap.Tables, st)
+		st.Tag = SnapshotTag(id)
+		tagged = append(tagged, st)
+		if err := t.Table.Tag(ctx, st.Tag, state.Snapshot); err != nil {
+			return nil, tagged, err
+		}
+		pinned[i].Version = Version{Snapshot: state.Snapshot}
 	}
-	return pinned, nil
+	return pinned, tagged, nil
 }
 
 // emptyAt is a table as it was before its first commit.
