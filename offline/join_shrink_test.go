@@ -41,7 +41,7 @@ func TestShrink(t *testing.T) {
 			s.Views = nil
 			for _, v := range r.Service.Views {
 				shorter := *v
-				shorter.TTL = max(v.TTL-1000, v.TTL/1000) // 1 µs is as short as it gets
+				shorter.TTL = min(v.TTL, max(v.TTL-1000, 1000)) // 0 would be for ever
 				s.Views = append(s.Views, &shorter)
 			}
 			r.Service = &s

@@ -70,9 +70,9 @@ func (w *World) config() offline.Config {
 // under the newest, which is how the table is returned.
 func (w *World) fill(ctx context.Context, s offline.Store, v *View, facts []Fact) (offline.Table, error) {
 	l := &loader{w: w, v: v, at: map[int32]feature.Position{}}
-	if v.evolved() {
+	if v.Evolved() {
 		var err error
-		if l.table, err = s.Table(ctx, v.before()); err != nil {
+		if l.table, err = s.Table(ctx, v.Before()); err != nil {
 			return nil, err
 		}
 		if err := l.put(ctx, only(facts, true), true); err != nil {

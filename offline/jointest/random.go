@@ -126,7 +126,7 @@ func (d *dice) facts(v *View, evolves bool) {
 		n = 0
 	}
 	old := 0
-	if evolves && v.evolved() {
+	if evolves && v.Evolved() {
 		old = d.IntN(n + 1)
 	}
 	files := 1 + d.IntN(8)

@@ -36,7 +36,7 @@ func (s *shrinker) try(change func(*World)) bool {
 		return false
 	}
 	s.left--
-	c := s.best.clone()
+	c := s.best.Clone()
 	change(c)
 	if !c.sound() || !s.fails(c) {
 		return false
@@ -125,7 +125,7 @@ func (s *shrinker) plain() (smaller bool) {
 				w.Views[i].Facts[k].File = 0
 			}
 		})
-		try(v.evolved(), func(w *World) {
+		try(v.Evolved(), func(w *World) {
 			for k := range w.Views[i].Features {
 				f := &w.Views[i].Features[k]
 				f.WasName, f.WasType, f.Added = "", feature.InvalidType, false
@@ -254,8 +254,8 @@ func (w *World) shift(by int64) {
 	}
 }
 
-// clone copies what a change may touch; keys and single values are never changed in place.
-func (w *World) clone() *World {
+// Clone copies what a change may touch; keys and single values are never changed in place.
+func (w *World) Clone() *World {
 	c := *w
 	c.Views, c.Spine, c.Way.Cuts = slices.Clone(w.Views), slices.Clone(w.Spine), slices.Clone(w.Way.Cuts)
 	for i := range c.Views {

@@ -119,19 +119,21 @@ func inOrder(facts []Fact) []Fact {
 	return out
 }
 
-// Definition is the view in its version of now; before is that of Old facts.
+// Definition is the view in its version of now; Before that of Old facts.
 func (v *View) Definition() *feature.View { return v.definition(false) }
 
-func (v *View) before() *feature.View { return v.definition(true) }
+// Before is the view in its first version.
+func (v *View) Before() *feature.View { return v.definition(true) }
 
-func (v *View) evolved() bool {
+// Evolved tells whether the view has had two versions.
+func (v *View) Evolved() bool {
 	return slices.ContainsFunc(v.Features, func(f Feature) bool { return f.Added || f.WasName != "" || f.WasType != feature.InvalidType })
 }
 
 func (v *View) definition(old bool) *feature.View {
 	d := &feature.View{Meta: feature.Meta{Project: "default", Name: v.Name}, Source: "s", Entities: []string{"e"}, Keys: v.Keys,
 		TTL: feature.Duration(v.TTL * 1000), Version: 1}
-	if v.evolved() && !old {
+	if v.Evolved() && !old {
 		d.Version = 2
 	}
 	for _, f := range v.Features {
