@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
-	"path/filepath"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -38,6 +36,7 @@ type Writer struct {
 	norm       *normalizer
 	impl       encoder
 	rows       int64
+	finished   bool
 	done       bool
 }
 
@@ -107,16 +106,11 @@ func (w *Writer) open() error {
 		w.f, err = os.OpenFile(w.path, os.O_WRONLY, 0)
 		return err
 	}
-	dir, base := filepath.Split(w.path)
-	for range 100 {
-		w.temp = filepath.Join(dir, fmt.Sprintf(".%s.%08x.part", base, rand.Uint32()))
-		var err error
-		w.f, err = os.OpenFile(w.temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-		if !errors.Is(err, os.ErrExist) {
-			return err
-		}
+	var err error
+	if w.f, err = newTemp(w.path); err == nil {
+		w.temp = w.f.Name()
 	}
-	return errors.New("no free name for the unfinished file")
+	return err
 }
 
 // Write adds a batch; it does not keep it. Columns of other than feature types are converted.
@@ -136,9 +130,10 @@ func (w *Writer) Write(rec arrow.RecordBatch) error {
 // Rows is the number of rows written.
 func (w *Writer) Rows() int64 { return w.rows }
 
-// Close completes the file and gives it its name. After an error nothing is left.
-func (w *Writer) Close() (err error) {
-	if w.done {
+// Finish completes the file and makes it durable under its hidden name: only Close,
+// or Abort, is left to do. After an error nothing is left.
+func (w *Writer) Finish() (err error) {
+	if w.done || w.finished {
 		return nil
 	}
 	defer func() {
@@ -146,7 +141,6 @@ func (w *Writer) Close() (err error) {
 			err = writeError(w.path, err)
 			w.Abort()
 		}
-		w.done = true
 	}()
 	if err := w.impl.finish(); err != nil {
 		return err
@@ -154,19 +148,50 @@ func (w *Writer) Close() (err error) {
 	if err := w.buf.Flush(); err != nil {
 		return err
 	}
+	if w.temp != "" {
+		if err := w.f.Sync(); err != nil {
+			return err
+		}
+	}
+	w.finished = true
+	return nil
+}
+
+// Close completes the file and gives it its name. After an error nothing is left.
+func (w *Writer) Close() error {
+	if w.done {
+		return nil
+	}
+	if err := w.Finish(); err != nil {
+		return err
+	}
+	if err := w.name(); err != nil {
+		err = writeError(w.path, err)
+		w.Abort()
+		return err
+	}
+	w.done = true
+	return nil
+}
+
+// name closes the file and renames it; while it is open, nobody takes it for left behind.
+func (w *Writer) name() error {
 	if w.temp == "" {
 		if w.f != nil {
 			return w.f.Close()
 		}
 		return nil
 	}
-	if err := w.f.Sync(); err != nil {
+	if closeBeforeRename {
+		if err := w.f.Close(); err != nil {
+			return err
+		}
+		return os.Rename(w.temp, w.path)
+	}
+	if err := os.Rename(w.temp, w.path); err != nil {
 		return err
 	}
-	if err := w.f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(w.temp, w.path)
+	return w.f.Close()
 }
 
 // Abort drops the file; no effect after Close.
