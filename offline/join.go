@@ -39,15 +39,24 @@ type JoinRequest struct {
 	Tables  []TableAt        // one for each of Service.Views, in their order
 	Spine   Spine
 	Clock   feature.Clock // feature.KnownClock when empty
-	// Progress is told, from one goroutine at a time, how many of the spine's rows
-	// are done; total is what is known of it: Spine.Count, or the rows read so far.
+	// Progress is told, from one goroutine at a time and about ten times a second, how
+	// far the join is, as rows of the spine: done of total. It is the share of the whole
+	// work, not the rows given out, so that done / (time so far) is a rate to estimate the end from;
+	// done never falls. While the spine is read, total is Spine.Count or the rows so far.
 	Progress func(done, total int64)
-	// Memory is about how many bytes a part of the spine may take together with
-	// what is joined to it; the spine is joined in as many parts as that needs, each
-	// of which reads the tables' keys again. 256 MiB when 0. Beside it stand, for each
+	// Stage is told, by the same rule, what the join comes to: StageWaiting,
+	// StageReading, StageSorting, StageJoining, StageWriting; some more than once. May be nil.
+	Stage func(stage string)
+	// Joins is the place to run in: its memory, spill folder and limit of joins at a
+	// time. Without one the join runs at once, and spills to a folder of its own.
+	Joins *Joins
+	// Memory is about how many bytes the spine may take together with what is joined
+	// to it; what is more is kept on disk. Joins' setting when 0. Beside it stand, for each
 	// worker, two row groups' keys and times (some 10 MiB) and one page of each feature.
 	Memory  int64
 	Workers int // goroutines that decode; GOMAXPROCS when 0
+
+	way joinWay // tests choose
 }
 
 // TableAt is a table at one of its versions.
@@ -64,37 +73,101 @@ type JoinResult struct {
 	FilesRead    int64   // files opened
 	FilesSkipped int64   // files that could not matter, by their bounds
 	RowsRead     int64   // table rows whose keys were looked at
+	Spilled      int64   // bytes written to the spill folder
+	Way          string  // memory, chunks or partitions: see docs/decisions/008-spine-spill.md
 }
 
 // Join gives sink the spine's rows in their order, one for one, each with the
 // service's columns after the spine's. The batches belong to Join: sink retains what it keeps.
-// An error, of sink or ctx too, ends the join at once.
-func Join(ctx context.Context, req JoinRequest, sink func(arrow.RecordBatch) error) (JoinResult, error) {
+// The spine is read to its end before the first of them. An error, of sink or ctx too,
+// ends the join at once, and leaves no file; Spine.Rows.Read should end with ctx.
+func Join(ctx context.Context, req JoinRequest, sink func(arrow.RecordBatch) error) (res JoinResult, err error) {
+	place, done := req.Joins.orOwn()
+	defer done()
+	if req.Memory <= 0 {
+		req.Memory = place.cfg.Memory
+	}
+	if _, err := req.Spine.shape(req.Service); err != nil {
+		return JoinResult{}, err // before it waits for anything
+	}
+	p := &progress{report: req.Progress, stage: req.Stage}
+	leave, err := place.enter(ctx, req.Service.Meta.Name, func() { p.step(StageWaiting, 0) })
+	if err != nil {
+		return JoinResult{}, err
+	}
+	defer leave()
+	p.step(StageReading, shareOfReading)
 	j, err := newJoiner(ctx, req)
 	if err != nil {
 		return JoinResult{}, err
 	}
-	reader := &spineReader{rows: req.Spine.Rows, schema: j.shape.schema, budget: j.memory, perRow: j.rowBytes()}
-	defer reader.close()
+	j.progress, j.texts, j.spill = p, newTextLengths(req.Service), place.spill()
+	defer func() {
+		res.Spilled = j.spill.written
+		if cerr := j.spill.close(); cerr != nil {
+			place.log.Warn("a spill file of a join is left behind", "err", cerr)
+		}
+		if err != nil && ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
+			err = context.Cause(ctx) // what it broke off shows in many ways
+		}
+	}()
+	s, err := j.spool(ctx, req.Spine, req.way == wayChunks || req.way == wayPartitions)
+	if err != nil {
+		return j.result, err
+	}
+	defer s.chunk.release()
+	switch j.choose(s, req.way) {
+	case wayMemory:
+		p.step(StageJoining, 1-shareOfReading)
+		err = j.part(ctx, &s.chunk, sink)
+	case wayChunks:
+		err = j.inChunks(ctx, s, sink)
+	case wayPartitions:
+		err = j.inPartitions(ctx, s, sink)
+	}
+	if err != nil {
+		return j.result, err
+	}
+	p.end(j.result.Rows)
+	return j.result, nil
+}
+
+// inChunks joins a spine on disk in its order, as much at a time as memory holds.
+func (j *joiner) inChunks(ctx context.Context, s *spooled, sink func(arrow.RecordBatch) error) error {
+	rows := s.disk.reader()
+	defer rows.close()
+	r := j.chunks(rows, s)
+	defer r.close()
 	for {
 		if ctx.Err() != nil {
-			return j.result, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
-		chunk, err := reader.read()
+		c, err := r.read()
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		if err != nil {
-			return j.result, err
+			return err
 		}
-		err = j.chunk(ctx, chunk, sink)
-		chunk.release()
+		j.progress.step(StageJoining, (1-shareOfReading)*share(int64(c.rows), s.rows))
+		err = j.part(ctx, c, sink)
+		c.release()
 		if err != nil {
-			return j.result, err
+			return err
 		}
 	}
-	j.progress.end()
-	return j.result, nil
+}
+
+// chunks cuts what is on disk into the fewest chunks that fit, of about one size.
+func (j *joiner) chunks(rows RowReader, s *spooled) *spineReader {
+	size := j.memory
+	if s.memory > j.memory {
+		n := (s.memory + j.memory - 1) / j.memory
+		size = min(j.memory, s.memory/n+s.memory/(n*50))
+	}
+	return &spineReader{rows: rows, size: size, budget: func(rec arrow.RecordBatch) int64 {
+		return recordBytes(rec) + rec.NumRows()*j.rowBytes()
+	}}
 }
 
 // JoinSchema checks a spine against a service and returns the schema of what Join

@@ -113,6 +113,7 @@ func (j *joiner) fetchFile(ctx context.Context, v *viewJoin, task []winners, out
 		return err
 	}
 	defer d.close()
+	d.texts = j.texts
 	for _, w := range task {
 		live, err := v.living(ctx, d, w)
 		if err != nil {
@@ -142,6 +143,9 @@ func (d *dataFile) pickRows(ctx context.Context, chunk *parquet.FileColumnChunk,
 	left := rows
 	err := d.pages(ctx, chunk, name, rows, func(p *page) error {
 		n, err := pick(dst, p, left, to)
+		if err == nil {
+			err = d.texts.took(dst, to[:n])
+		}
 		left, to = left[n:], to[n:]
 		return err
 	})

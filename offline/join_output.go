@@ -3,8 +3,6 @@ package offline
 import (
 	"context"
 	"math"
-	"sync"
-	"time"
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -15,38 +13,83 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// emit gives out a chunk's rows, batch by batch as the spine came.
+// emit gives out a chunk's rows, batch by batch as the spine came; a batch of wide
+// texts in several.
 func (j *joiner) emit(ctx context.Context, c *spineChunk, out []feature.Vector, sink func(arrow.RecordBatch) error) error {
+	var wide [][][]byte
+	for _, v := range out {
+		if v.Type == feature.String || v.Type == feature.Bytes {
+			wide = append(wide, v.Bytes)
+		}
+	}
 	from := 0
 	for _, rec := range c.recs {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		n := int(rec.NumRows())
-		cols := append(make([]arrow.Array, 0, j.schema.NumFields()), rec.Columns()...)
-		for i := range out {
-			a, err := vectorArray(&out[i], from, from+n)
+		for at, rows := 0, int(rec.NumRows()); at < rows; {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			n := narrow(wide, from, rows-at)
+			cols := make([]arrow.Array, 0, len(out))
+			for i := range out {
+				a, err := vectorArray(&out[i], from, from+n)
+				if err != nil {
+					return err
+				}
+				cols = append(cols, a)
+			}
+			part := rec.NewSlice(int64(at), int64(at+n))
+			err := j.give(part, cols, sink)
+			part.Release()
 			if err != nil {
 				return err
 			}
-			j.result.Nulls[i] += int64(a.NullN())
-			cols = append(cols, a)
+			at += n
+			from += n
 		}
-		j.result.NullTimes += int64(rec.Column(j.shape.time).NullN())
-		b := array.NewRecordBatch(j.schema, cols, int64(n))
-		for _, a := range cols[rec.NumCols():] {
-			a.Release()
-		}
-		err := sink(b)
-		b.Release()
-		if err != nil {
-			return err
-		}
-		from += n
-		j.result.Rows += int64(n)
-		j.progress.emitted(n)
 	}
 	return nil
+}
+
+// give gives out rows of the spine with their features, which become the sink's.
+func (j *joiner) give(rec arrow.RecordBatch, features []arrow.Array, sink func(arrow.RecordBatch) error) error {
+	cols := append(make([]arrow.Array, 0, j.schema.NumFields()), rec.Columns()...)
+	for i, a := range features {
+		j.result.Nulls[i] += int64(a.NullN())
+		cols = append(cols, a)
+	}
+	j.result.NullTimes += int64(rec.Column(j.shape.time).NullN())
+	b := array.NewRecordBatch(j.schema, cols, rec.NumRows())
+	for _, a := range features {
+		a.Release()
+	}
+	err := sink(b)
+	b.Release()
+	if err != nil {
+		return err
+	}
+	j.result.Rows += rec.NumRows()
+	j.progress.emitted(int(rec.NumRows()))
+	return nil
+}
+
+// maxOutBytes is about the most that a batch takes which is given out, more only for one row.
+const maxOutBytes = 8 << 20
+
+// narrow is how many of the next rows have so many bytes in their texts.
+func narrow(texts [][][]byte, from, rows int) int {
+	size := 0
+	for i := range rows {
+		if len(texts) == 0 {
+			break
+		}
+		for _, t := range texts {
+			size += len(t[from+i])
+		}
+		if size > maxOutBytes {
+			return max(1, i)
+		}
+	}
+	return rows
 }
 
 // vectorArray is rows [from, to) of a vector as an Arrow array. Values of fixed
@@ -102,94 +145,4 @@ func bitmap(bits []bool) []byte {
 		out[i>>3] |= b << (i & 7)
 	}
 	return out
-}
-
-// progress turns the phases of a chunk into rows that are done: 60 % of a chunk
-// is matching, 30 % fetching, 10 % giving out.
-type progress struct {
-	report func(done, total int64)
-	count  int64 // of the spine, where known
-
-	mu            sync.Mutex
-	base          int64 // rows of earlier chunks
-	rows          int64 // of this chunk
-	files, seen   int64 // table rows to match, and matched
-	want, fetchOf int64 // rows to fetch (spine rows x views), and fetched
-	out           int64
-	last          time.Time
-}
-
-func (p *progress) begin(rows int, views []*viewJoin) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.rows, p.files, p.seen, p.out, p.fetchOf = int64(rows), 0, 0, 0, 0
-	for _, v := range views {
-		p.files += v.state.Rows
-	}
-	p.want = int64(rows * len(views))
-	p.tell(false)
-}
-
-// matched counts table rows that have been dealt with, read or skipped.
-func (p *progress) matched(rows int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.seen += rows
-	p.tell(false)
-}
-
-// fetching tells how many rows a view will fetch, which is at most one a spine row.
-func (p *progress) fetching(_ *viewJoin, rows int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.fetchOf += p.rows - int64(rows)
-}
-
-func (p *progress) fetched(rows int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.fetchOf += int64(rows)
-	p.tell(false)
-}
-
-func (p *progress) emitted(rows int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.out += int64(rows)
-	if p.out == p.rows {
-		p.base += p.rows
-		p.rows, p.out = 0, 0
-	}
-	p.tell(p.rows == 0)
-}
-
-func (p *progress) end() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.tell(true)
-}
-
-// tell reports at most ten times a second; the clock only thins the reports out.
-func (p *progress) tell(always bool) {
-	if p.report == nil {
-		return
-	}
-	now := time.Now()
-	if !always && now.Sub(p.last) < 100*time.Millisecond {
-		return
-	}
-	p.last = now
-	part := 0.0
-	if p.rows > 0 {
-		part = 0.6*share(p.seen, p.files) + 0.3*share(p.fetchOf, p.want) + 0.1*share(p.out, p.rows)
-	}
-	done := p.base + int64(part*float64(p.rows))
-	p.report(done, max(p.count, p.base+p.rows))
-}
-
-func share(done, of int64) float64 {
-	if of <= 0 {
-		return 1
-	}
-	return min(1, float64(done)/float64(of))
 }

@@ -29,6 +29,8 @@ type joiner struct {
 	workers  int
 	slots    chan struct{} // a place for each goroutine that computes
 	progress *progress
+	texts    *textLengths
+	spill    *spill
 	result   JoinResult
 }
 
@@ -49,9 +51,6 @@ type viewJoin struct {
 
 func newJoiner(ctx context.Context, req JoinRequest) (*joiner, error) {
 	j := &joiner{service: req.Service, memory: req.Memory, workers: req.Workers}
-	if j.memory <= 0 {
-		j.memory = 256 << 20
-	}
 	if j.workers <= 0 {
 		j.workers = runtime.GOMAXPROCS(0)
 	}
@@ -80,7 +79,6 @@ func newJoiner(ctx context.Context, req JoinRequest) (*joiner, error) {
 	}
 	j.schema = j.shape.joined(req.Service)
 	j.result.Nulls = make([]int64, len(req.Service.Columns))
-	j.progress = &progress{report: req.Progress, count: req.Spine.Count}
 	return j, nil
 }
 
@@ -158,7 +156,7 @@ func (j *joiner) rowBytes() int64 {
 			case feature.Bool:
 				n += 2
 			case feature.String, feature.Bytes:
-				n += 25 + 32
+				n += 25 + j.texts.each
 			default:
 				n += 9
 			}
@@ -206,6 +204,7 @@ func (j *joiner) chunk(ctx context.Context, c *spineChunk, sink func(arrow.Recor
 			}
 		}
 	}
+	j.progress.writing()
 	if err := j.emit(ctx, c, out, sink); err != nil {
 		return err
 	}

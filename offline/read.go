@@ -20,6 +20,7 @@ type dataFile struct {
 	pf     *parquet.File
 	byID   map[int]*parquet.Column
 	byName map[string]*parquet.Column
+	texts  *textLengths // counts those that are fetched; may be nil
 }
 
 // openData opens a file that a State of the table names.

@@ -253,74 +253,98 @@ func (c *spineChunk) release() {
 	c.recs = nil
 }
 
-// spineReader cuts a spine into chunks of rows, and its batches into pieces of at
-// most maxOutRows, which is how the joined rows go out again.
-type spineReader struct {
-	rows   RowReader
-	schema *arrow.Schema
-	budget int64 // bytes of a chunk
-	perRow int64 // bytes that the join needs for a row beside the row itself
-	next   int64 // number of the next chunk's first row
-	rest   arrow.RecordBatch
-	at     int64 // rows of rest already taken
-	size   int64 // bytes of a row of rest
-	eof    bool
-}
-
 const (
 	maxOutRows   = 32 << 10
 	maxChunkRows = 1 << 28 // row numbers within a chunk fit 32 bits
 )
 
+// outPieces cuts a batch into those that the joined rows go out in: of at most
+// maxOutRows rows and, on average, maxOutBytes bytes.
+func outPieces(rec arrow.RecordBatch, f func(arrow.RecordBatch) error) error {
+	rows := rec.NumRows()
+	n := int64(maxOutRows)
+	if rows > 0 {
+		n = min(n, max(1, maxOutBytes*rows/max(1, recordBytes(rec))))
+	}
+	for at := int64(0); at < rows; at += n {
+		p := rec.NewSlice(at, min(rows, at+n))
+		err := f(p)
+		p.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes a batch to the chunk's end.
+func (c *spineChunk) add(rec arrow.RecordBatch) {
+	rec.Retain()
+	c.recs = append(c.recs, rec)
+	c.rows += int(rec.NumRows())
+}
+
+// split cuts a chunk in so many, of about as many rows each.
+func (c *spineChunk) split(n int) []*spineChunk {
+	each := max(1, (c.rows+n-1)/n)
+	var out []*spineChunk
+	part := &spineChunk{first: c.first}
+	for _, rec := range c.recs {
+		for at, rows := 0, int(rec.NumRows()); at < rows; {
+			k := min(rows-at, each-part.rows)
+			s := rec.NewSlice(int64(at), int64(at+k))
+			part.add(s)
+			s.Release()
+			at += k
+			if part.rows == each {
+				out = append(out, part)
+				part = &spineChunk{first: part.first + int64(part.rows)}
+			}
+		}
+	}
+	if part.rows > 0 {
+		out = append(out, part)
+	}
+	return out
+}
+
+// spineReader puts a spine's batches together to chunks that fit a budget.
+type spineReader struct {
+	rows   RowReader
+	budget func(rec arrow.RecordBatch) int64 // what a batch's rows take of size
+	size   int64
+	next   int64 // number of the next chunk's first row
+	rest   arrow.RecordBatch
+}
+
 // read returns the next chunk, io.EOF after the last.
 func (r *spineReader) read() (*spineChunk, error) {
 	c := &spineChunk{first: r.next}
-	for used := int64(0); (used < r.budget || c.rows == 0) && c.rows < maxChunkRows; {
-		if err := r.more(); err != nil {
+	for used := int64(0); c.rows < maxChunkRows; {
+		if r.rest == nil {
+			rec, err := r.rows.Read()
 			if errors.Is(err, io.EOF) {
 				break
 			}
-			c.release()
-			return nil, err
+			if err != nil {
+				c.release()
+				return nil, err
+			}
+			r.rest = rec
 		}
-		n := min(r.rest.NumRows()-r.at, maxOutRows)
-		c.recs = append(c.recs, r.rest.NewSlice(r.at, r.at+n))
-		c.rows += int(n)
-		r.at += n
-		used += n * (r.perRow + r.size)
+		n := r.budget(r.rest)
+		if c.rows > 0 && used+n > r.size {
+			break
+		}
+		used += n
+		c.add(r.rest)
+		r.close()
 	}
 	if c.rows == 0 {
 		return nil, io.EOF
 	}
 	r.next += int64(c.rows)
 	return c, nil
-}
-
-// more makes sure that rest has rows left.
-func (r *spineReader) more() error {
-	for r.rest == nil || r.at == r.rest.NumRows() {
-		r.close()
-		if r.eof {
-			return io.EOF
-		}
-		rec, err := r.rows.Read()
-		if err != nil {
-			r.eof = errors.Is(err, io.EOF)
-			return err
-		}
-		r.rest, r.at, r.size = rec, 0, 0
-		if !sameTypes(rec.Schema(), r.schema) {
-			return feature.Errorf(feature.Invalid, opJoin, "spine", "a batch has other columns than the first").
-				WithHint("send all batches with one schema")
-		}
-		if n := rec.NumRows(); n > 0 {
-			for _, col := range rec.Columns() {
-				r.size += int64(col.Data().SizeInBytes())
-			}
-			r.size /= n
-		}
-	}
-	return nil
 }
 
 func (r *spineReader) close() {
