@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -63,25 +62,17 @@ func (e *env) runAudit(ctx context.Context, c *client, req *weirv1.AuditRequest)
 	bar := e.bar(-1, "auditing")
 	defer func() { _ = bar.Finish() }()
 	var reports []*weirv1.AuditReport
-	for {
-		m, err := stream.Recv()
-		if err == io.EOF {
-			return reports, nil
-		}
-		if err != nil {
-			return reports, err
-		}
+	err = each(stream, func(m *weirv1.AuditResponse) error {
 		if p := m.GetProgress(); p != nil {
 			bar.Describe(p.View + ": " + p.Step)
-			if p.Total > 0 {
-				bar.ChangeMax64(max(p.Total, p.Done))
-			}
-			_ = bar.Set64(p.Done)
+			at(bar, p.Done, p.Total)
 		}
 		if r := m.GetReport(); r != nil {
 			reports = append(reports, r)
 		}
-	}
+		return nil
+	})
+	return reports, err
 }
 
 // mostLines is how many lines of a view are shown before days are added up.

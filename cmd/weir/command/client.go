@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
+	"github.com/schollz/progressbar/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -75,6 +77,50 @@ func (c *client) explain(err error) error {
 		return fmt.Errorf("no Weir answers at %s: %s (start one with: weir up; or name another with --server)", c.addr, m)
 	}
 	return err
+}
+
+// messages is the receiving side of a call.
+type messages[M any] interface{ Recv() (M, error) }
+
+// each hands every message of a call to f until the call ends or f fails.
+func each[M any](s messages[M], f func(M) error) error {
+	for {
+		m, err := s.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := f(m); err != nil {
+			return err
+		}
+	}
+}
+
+// last is the result that a call ends with; told gets the messages before it.
+func last[M any, R any](s messages[M], result func(M) *R, told func(M)) (*R, error) {
+	for {
+		m, err := s.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("the server ended without a result")
+		}
+		if err != nil {
+			return nil, err
+		}
+		if r := result(m); r != nil {
+			return r, nil
+		}
+		told(m)
+	}
+}
+
+// at moves a bar; a total of 0 is not known.
+func at(bar *progressbar.ProgressBar, done, total int64) {
+	if total > 0 {
+		bar.ChangeMax64(max(total, done))
+	}
+	_ = bar.Set64(done)
 }
 
 // fromStatus shows a gRPC error as its message.

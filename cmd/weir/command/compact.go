@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -57,25 +56,17 @@ func (e *env) runCompact(ctx context.Context, c *client, req *weirv1.CompactRequ
 	bar := e.bar(-1, "compacting")
 	defer func() { _ = bar.Finish() }()
 	var out []*weirv1.CompactResult
-	for {
-		m, err := stream.Recv()
-		if err == io.EOF {
-			return out, nil
-		}
-		if err != nil {
-			return out, err
-		}
+	err = each(stream, func(m *weirv1.CompactResponse) error {
 		if p := m.GetProgress(); p != nil {
 			bar.Describe("compacting " + p.View)
-			if p.Total > 0 {
-				bar.ChangeMax64(max(p.Total, p.Rows))
-			}
-			_ = bar.Set64(p.Rows)
+			at(bar, p.Rows, p.Total)
 		}
 		if r := m.GetResult(); r != nil {
 			out = append(out, r)
 		}
-	}
+		return nil
+	})
+	return out, err
 }
 
 func (e *env) showCompacted(all []*weirv1.CompactResult, dry bool) error {

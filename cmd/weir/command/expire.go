@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,14 +70,7 @@ func (e *env) runExpire(ctx context.Context, c *client, req *weirv1.ExpireReques
 	bar := e.bar(-1, "expiring")
 	defer func() { _ = bar.Finish() }()
 	var out []*weirv1.ExpireResult
-	for {
-		m, err := stream.Recv()
-		if err == io.EOF {
-			return out, nil
-		}
-		if err != nil {
-			return out, err
-		}
+	err = each(stream, func(m *weirv1.ExpireResponse) error {
 		if v := m.GetView(); v != "" {
 			bar.Describe("expiring snapshots of " + v)
 		}
@@ -86,7 +78,9 @@ func (e *env) runExpire(ctx context.Context, c *client, req *weirv1.ExpireReques
 			out = append(out, r)
 			_ = bar.Add(1)
 		}
-	}
+		return nil
+	})
+	return out, err
 }
 
 func (e *env) showExpired(all []*weirv1.ExpireResult, req *weirv1.ExpireRequest) error {

@@ -83,21 +83,11 @@ func (e *env) exchange(ctx context.Context, c *client, f *importFlags, x localFi
 	if err := stream.CloseSend(); err != nil {
 		return nil, err
 	}
-	for {
-		m, err := stream.Recv()
-		if err == io.EOF {
-			return nil, fmt.Errorf("the server ended without a result")
-		}
-		if err != nil {
-			return nil, err
-		}
+	return last(stream, (*weirv1.ImportResponse).GetResult, func(m *weirv1.ImportResponse) {
 		if p := m.GetProgress(); p != nil {
 			b.at(size+min(p.Bytes, size), "%s: %s rows", h.FileName, count(p.Rows))
 		}
-		if r := m.GetResult(); r != nil {
-			return r, nil
-		}
-	}
+	})
 }
 
 // contentHash is the SHA-256 of a file in hex, and its size.

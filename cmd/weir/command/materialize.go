@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -55,22 +54,9 @@ func (e *env) runMaterialize(ctx context.Context, c *client, req *weirv1.Materia
 	}
 	bar := e.bar(-1, "materializing "+req.View)
 	defer func() { _ = bar.Finish() }()
-	for {
-		m, err := stream.Recv()
-		if err == io.EOF {
-			return nil, fmt.Errorf("the server ended without a result")
-		}
-		if err != nil {
-			return nil, err
-		}
+	return last(stream, (*weirv1.MaterializeResponse).GetResult, func(m *weirv1.MaterializeResponse) {
 		if p := m.GetProgress(); p != nil {
-			if p.Total > 0 {
-				bar.ChangeMax64(max(p.Total, p.Rows))
-			}
-			_ = bar.Set64(p.Rows)
+			at(bar, p.Rows, p.Total)
 		}
-		if r := m.GetResult(); r != nil {
-			return r, nil
-		}
-	}
+	})
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/user"
 	"strings"
@@ -63,24 +62,11 @@ func (e *env) runReplay(ctx context.Context, c *client, req *weirv1.ReplayQuaran
 	}
 	bar := e.bar(-1, "replaying")
 	defer func() { _ = bar.Finish() }()
-	for {
-		m, err := stream.Recv()
-		if err == io.EOF {
-			return nil, errors.New("the server ended without a result")
-		}
-		if err != nil {
-			return nil, err
-		}
-		if r := m.GetResult(); r != nil {
-			return r, nil
-		}
+	return last(stream, (*weirv1.ReplayQuarantineResponse).GetResult, func(m *weirv1.ReplayQuarantineResponse) {
 		if p := m.GetProgress(); p != nil {
-			if p.Total > 0 {
-				bar.ChangeMax64(max(p.Total, p.Scanned))
-			}
-			_ = bar.Set64(p.Scanned)
+			at(bar, p.Scanned, p.Total)
 		}
-	}
+	})
 }
 
 func (e *env) showReplay(r *weirv1.ReplayResult, dry bool) error {
@@ -191,19 +177,11 @@ func (e *env) runDiscard(ctx context.Context, c *client, req *weirv1.DiscardQuar
 		return nil, err
 	}
 	var last *weirv1.DiscardQuarantineResponse
-	for {
-		m, err := stream.Recv()
-		if err == io.EOF {
-			if last == nil {
-				return nil, errors.New("the server ended without a result")
-			}
-			return last, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		last = m
+	err = each(stream, func(m *weirv1.DiscardQuarantineResponse) error { last = m; return nil })
+	if err == nil && last == nil {
+		err = errors.New("the server ended without a result")
 	}
+	return last, err
 }
 
 func (e *env) showDiscard(r *weirv1.DiscardQuarantineResponse, dry bool) error {

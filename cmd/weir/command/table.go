@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -184,22 +183,11 @@ func (e *env) runDiff(ctx context.Context, c *client, req *weirv1.DiffTableReque
 	}
 	bar := e.bar(-1, "comparing")
 	defer func() { _ = bar.Finish() }()
-	for {
-		m, err := stream.Recv()
-		if err == io.EOF {
-			return nil, fmt.Errorf("the server ended without a result")
-		}
-		if err != nil {
-			return nil, err
-		}
+	return last(stream, (*weirv1.DiffTableResponse).GetResult, func(m *weirv1.DiffTableResponse) {
 		if p := m.GetProgress(); p != nil {
-			bar.ChangeMax64(max(p.Total, p.Done))
-			_ = bar.Set64(p.Done)
+			at(bar, p.Done, p.Total)
 		}
-		if d := m.GetResult(); d != nil {
-			return d, nil
-		}
-	}
+	})
 }
 
 func (e *env) showDiff(d *weirv1.TableDiff) error {
