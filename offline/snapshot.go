@@ -21,6 +21,7 @@ type Snapshots struct {
 	store SnapshotStore
 	log   *slog.Logger
 	now   func() time.Time
+	joins *Joins
 }
 
 // SnapshotStore remembers snapshots; the registry is one.
@@ -116,25 +117,20 @@ func (s *Snapshots) Create(ctx context.Context, req CreateRequest, sink func(arr
 		}
 	}
 	h := newRowHash(req.Spine.Rows.Schema().NumFields())
-	take := func(rec arrow.RecordBatch) error {
-		if err := h.write(rec); err != nil {
-			return err
-		}
-		if req.Profiler != nil {
-			if err := req.Profiler.Write(rec); err != nil {
-				return err
-			}
-		}
-		return sink(rec)
+	takers := []func(arrow.RecordBatch) error{sink, h.write}
+	if req.Profiler != nil {
+		takers = append(takers, req.Profiler.Write)
 	}
+	stages := inStages(ctx, takers...)
+	take := stages.write
 	if split != nil {
 		take = split.sink(take)
 	}
 	c.Join, err = Join(ctx, JoinRequest{
 		Service: req.Service, Tables: pinned, Spine: req.Spine, Clock: c.Clock,
-		Progress: req.Progress, Memory: req.Memory, Workers: req.Workers,
+		Progress: req.Progress, Joins: s.joins, Memory: req.Memory, Workers: req.Workers,
 	}, take)
-	if err != nil {
+	if err = stages.finish(err); err != nil {
 		return Created{}, err
 	}
 	if split != nil {

@@ -41,13 +41,14 @@ type hashColumn struct {
 
 func newRowHash(spine int) *rowHash { return &rowHash{spine: spine} }
 
+// hashBuffer is how many bytes are hashed at once; they stay in the processor's cache.
 const hashBuffer = 16 << 10
 
 func (r *rowHash) write(rec arrow.RecordBatch) error {
 	if r.cols == nil {
 		for i, f := range rec.Schema().Fields() {
 			t, _ := tabular.TypeOf(f.Type)
-			r.cols = append(r.cols, hashColumn{name: rec.ColumnName(i), typ: t, h: sha256.New(), buf: make([]byte, 0, hashBuffer+64)})
+			r.cols = append(r.cols, hashColumn{name: rec.ColumnName(i), typ: t, h: sha256.New(), buf: make([]byte, 0, hashBuffer)})
 		}
 	}
 	for i := range r.cols {
@@ -62,43 +63,41 @@ func (r *rowHash) write(rec arrow.RecordBatch) error {
 	return nil
 }
 
+// Bits of the one NaN, and those above which every other number's are, the sign left out.
+const (
+	nan32, infinite32 = 0x7fc00000, 0x7f800000
+	nan64, infinite64 = 0x7ff8000000000001, 0x7ff0000000000000
+)
+
 func (c *hashColumn) add(a arrow.Array) {
+	if a.NullN() == a.Len() { // there may be no values to look at
+		for range a.Len() {
+			addText(c, true, "")
+		}
+		return
+	}
 	switch a := a.(type) {
 	case *array.Boolean:
-		addFixed(c, a, func(dst []byte, i int) []byte {
-			if a.Value(i) {
-				return append(dst, 1)
+		for i := range a.Len() {
+			switch {
+			case a.IsNull(i):
+				c.small(0)
+			case a.Value(i):
+				c.small(1, 1)
+			default:
+				c.small(1, 0)
 			}
-			return append(dst, 0)
-		})
+		}
 	case *array.Int32:
-		addFixed(c, a, func(dst []byte, i int) []byte {
-			return binary.LittleEndian.AppendUint32(dst, uint32(a.Value(i)))
-		})
+		c.narrow(a, view[uint32](a.Int32Values()), math.MaxUint32)
 	case *array.Float32:
-		addFixed(c, a, func(dst []byte, i int) []byte {
-			v := math.Float32bits(a.Value(i))
-			if a.Value(i) != a.Value(i) {
-				v = 0x7fc00000
-			}
-			return binary.LittleEndian.AppendUint32(dst, v)
-		})
+		c.narrow(a, view[uint32](a.Float32Values()), infinite32)
 	case *array.Int64:
-		addFixed(c, a, func(dst []byte, i int) []byte {
-			return binary.LittleEndian.AppendUint64(dst, uint64(a.Value(i)))
-		})
+		c.wide(a, view[uint64](a.Int64Values()), math.MaxUint64)
 	case *array.Timestamp:
-		addFixed(c, a, func(dst []byte, i int) []byte {
-			return binary.LittleEndian.AppendUint64(dst, uint64(a.Value(i)))
-		})
+		c.wide(a, view[uint64](a.TimestampValues()), math.MaxUint64)
 	case *array.Float64:
-		addFixed(c, a, func(dst []byte, i int) []byte {
-			v := math.Float64bits(a.Value(i))
-			if a.Value(i) != a.Value(i) {
-				v = 0x7ff8000000000001
-			}
-			return binary.LittleEndian.AppendUint64(dst, v)
-		})
+		c.wide(a, view[uint64](a.Float64Values()), infinite64)
 	case *array.String:
 		for i := range a.Len() {
 			addText(c, a.IsNull(i), a.Value(i))
@@ -110,28 +109,89 @@ func (c *hashColumn) add(a arrow.Array) {
 	}
 }
 
-func addFixed(c *hashColumn, a arrow.Array, put func([]byte, int) []byte) {
-	for i := range a.Len() {
-		if a.IsNull(i) {
-			c.buf = append(c.buf, 0)
-		} else {
-			c.buf = put(append(c.buf, 1), i)
+// wide adds values of 64 bits; what is above most, the sign left out, is NaN. A null
+// is written as a value, of which only the first byte stays.
+func (c *hashColumn) wide(a arrow.Array, values []uint64, most uint64) {
+	const size = 9
+	bits, at, nulls := a.NullBitmapBytes(), a.Data().Offset(), a.NullN() > 0
+	for lo := 0; lo < len(values); {
+		part := values[lo:min(len(values), lo+hashBuffer/size)]
+		c.flush()
+		buf, k := c.buf[:hashBuffer], 0
+		for i, v := range part {
+			if v&^(1<<63) > most {
+				v = nan64
+			}
+			valid := 1
+			if nulls {
+				valid = int(bits[(at+lo+i)>>3]>>((at+lo+i)&7)) & 1
+			}
+			dst := (*[size]byte)(buf[k:])
+			dst[0] = byte(valid)
+			binary.LittleEndian.PutUint64(dst[1:], v)
+			k += 1 + (size-1)*valid
 		}
-		if len(c.buf) >= hashBuffer {
-			c.flush()
+		c.buf = buf[:k]
+		lo += len(part)
+	}
+}
+
+// narrow adds values of 32 bits, like wide.
+func (c *hashColumn) narrow(a arrow.Array, values []uint32, most uint32) {
+	const size = 5
+	bits, at, nulls := a.NullBitmapBytes(), a.Data().Offset(), a.NullN() > 0
+	for lo := 0; lo < len(values); {
+		part := values[lo:min(len(values), lo+hashBuffer/size)]
+		c.flush()
+		buf, k := c.buf[:hashBuffer], 0
+		for i, v := range part {
+			if v&^(1<<31) > most {
+				v = nan32
+			}
+			valid := 1
+			if nulls {
+				valid = int(bits[(at+lo+i)>>3]>>((at+lo+i)&7)) & 1
+			}
+			dst := (*[size]byte)(buf[k:])
+			dst[0] = byte(valid)
+			binary.LittleEndian.PutUint32(dst[1:], v)
+			k += 1 + (size-1)*valid
 		}
+		c.buf = buf[:k]
+		lo += len(part)
+	}
+}
+
+// small adds a few bytes.
+func (c *hashColumn) small(b ...byte) {
+	if c.buf = append(c.buf, b...); len(c.buf) >= hashBuffer-8 {
+		c.flush()
 	}
 }
 
 func addText[T string | []byte](c *hashColumn, null bool, v T) {
 	if null {
-		c.buf = append(c.buf, 0)
-	} else {
-		c.buf = binary.LittleEndian.AppendUint64(append(c.buf, 1), uint64(len(v)))
-		c.buf = append(c.buf, v...)
+		c.small(0)
+		return
 	}
-	if len(c.buf) >= hashBuffer {
+	if len(c.buf)+9+len(v) > hashBuffer {
 		c.flush()
+	}
+	c.buf = binary.LittleEndian.AppendUint64(append(c.buf, 1), uint64(len(v)))
+	if 9+len(v) > hashBuffer {
+		c.flush()
+		writeText(c.h, v)
+		return
+	}
+	c.buf = append(c.buf, v...)
+}
+
+// writeText hashes a text that is longer than the buffer.
+func writeText[T string | []byte](h hash.Hash, v T) {
+	for len(v) > 0 {
+		n := min(len(v), hashBuffer)
+		h.Write([]byte(v[:n]))
+		v = v[n:]
 	}
 }
 

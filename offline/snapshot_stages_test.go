@@ -1,0 +1,114 @@
+package offline
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/stretchr/testify/require"
+)
+
+func oneRow(mem memory.Allocator, v int64) arrow.RecordBatch {
+	b := array.NewRecordBuilder(mem, arrow.NewSchema([]arrow.Field{{Name: "x", Type: arrow.PrimitiveTypes.Int64}}, nil))
+	defer b.Release()
+	b.Field(0).(*array.Int64Builder).Append(v)
+	return b.NewRecordBatch()
+}
+
+// Every taker gets every batch in order, though one lags, and all batches are released.
+func TestStages(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	var got [3][]int64
+	lag := make(chan struct{})
+	var takers []func(arrow.RecordBatch) error
+	for i := range got {
+		takers = append(takers, func(rec arrow.RecordBatch) error {
+			if i == 1 {
+				<-lag
+			}
+			got[i] = append(got[i], rec.Column(0).(*array.Int64).Value(0))
+			return nil
+		})
+	}
+	s := inStages(context.Background(), takers...)
+	var want []int64
+	for v := range int64(100) {
+		if v == stageDepth { // it is two behind, and one is with it
+			close(lag)
+		}
+		rec := oneRow(mem, v)
+		require.NoError(t, s.write(rec))
+		rec.Release()
+		want = append(want, v)
+	}
+	require.NoError(t, s.finish(nil))
+	for i := range got {
+		require.Equal(t, want, got[i])
+	}
+}
+
+// A taker's error comes back from write or, at the latest, from finish; the
+// others get no more, and whoever waits for one that hangs is let go.
+func TestStagesEnd(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	broken := errors.New("broken")
+	for _, last := range []bool{false, true} {
+		var taken []int64
+		failing := func(rec arrow.RecordBatch) error {
+			if rec.Column(0).(*array.Int64).Value(0) == 3 {
+				return broken
+			}
+			return nil
+		}
+		s := inStages(context.Background(), func(rec arrow.RecordBatch) error {
+			taken = append(taken, rec.Column(0).(*array.Int64).Value(0))
+			return nil
+		}, failing)
+		rows := int64(1000)
+		if last {
+			rows = 4
+		}
+		var err error
+		for v := int64(0); v < rows && err == nil; v++ {
+			rec := oneRow(mem, v)
+			err = s.write(rec)
+			rec.Release()
+		}
+		if !last {
+			require.ErrorIs(t, err, broken)
+		}
+		require.ErrorIs(t, s.finish(nil), broken)
+		require.True(t, slices.IsSorted(taken))
+		require.Less(t, len(taken), 1000)
+	}
+
+	ctx, cancel := context.WithCancelCause(context.Background())
+	hangs := make(chan struct{})
+	s := inStages(ctx, func(arrow.RecordBatch) error {
+		close(hangs)
+		<-ctx.Done()
+		return nil
+	})
+	go func() {
+		<-hangs
+		cancel(broken)
+	}()
+	var err error
+	for v := int64(0); err == nil; v++ {
+		rec := oneRow(mem, v)
+		err = s.write(rec)
+		rec.Release()
+	}
+	require.ErrorIs(t, err, broken)
+	require.ErrorIs(t, s.finish(err), broken)
+
+	// What else went wrong ends the takers too.
+	s = inStages(context.Background(), func(arrow.RecordBatch) error { return nil })
+	require.ErrorIs(t, s.finish(broken), broken)
+}
