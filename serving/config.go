@@ -13,7 +13,8 @@ type Config struct {
 	// MaxRows and MaxValues bound one lookup: rows, and rows times features.
 	MaxRows   int `koanf:"max_rows"`
 	MaxValues int `koanf:"max_values"`
-	// MaxMessage is the largest message taken or sent, in bytes.
+	// MaxMessage is the largest message taken or sent, in bytes. pyarrow sends a table in
+	// one message unless it is told otherwise: 256 MiB are some ten million rows of a spine.
 	MaxMessage int `koanf:"max_message"`
 	// MaxConnectionAge makes clients connect again, so that load balancers see new
 	// servers. ConnectionGrace is how long their calls under way may go on; 0 lets
@@ -26,7 +27,7 @@ type Config struct {
 
 // DefaultConfig is what holds where nothing is configured.
 func DefaultConfig() Config {
-	return Config{Addr: "127.0.0.1:6567", MaxRows: 10_000, MaxValues: 1_000_000, MaxMessage: 64 << 20,
+	return Config{Addr: "127.0.0.1:6567", MaxRows: 10_000, MaxValues: 1_000_000, MaxMessage: 256 << 20,
 		MaxConnectionAge: 30 * time.Minute, Drain: 10 * time.Second}
 }
 

@@ -200,7 +200,11 @@ func (w *weir) verified(id, shop string, at time.Time) {
 	require.NoError(w.t, err)
 	require.NoError(w.t, s.Send(&weirv1.VerifySnapshotRequest{Part: &weirv1.VerifySnapshotRequest_Header{Header: &weirv1.VerifySnapshotHeader{Id: id, TimeColumn: "event_timestamp"}}}))
 	require.NoError(w.t, s.Send(&weirv1.VerifySnapshotRequest{Part: &weirv1.VerifySnapshotRequest_Spine{Spine: spine.Bytes()}}))
-	got, err := s.CloseAndRecv()
+	require.NoError(w.t, s.CloseSend())
+	got, err := s.Recv()
+	for err == nil && got.Progress != nil {
+		got, err = s.Recv()
+	}
 	require.NoError(w.t, err)
 	require.True(w.t, got.Equal, "%v", got.Differences)
 }

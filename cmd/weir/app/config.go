@@ -15,6 +15,7 @@ import (
 	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/sqldb"
 	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/offline/flight"
 	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/online/redis"
 	"github.com/weir-ml/weir/registry"
@@ -38,6 +39,7 @@ type Config struct {
 	Online   online.Config   `koanf:"online"`
 	Ingest   ingest.Config   `koanf:"ingest"`
 	Serving  serving.Config  `koanf:"serving"`
+	Flight   flight.Config   `koanf:"flight"`
 	Drift    drift.Config    `koanf:"drift"`
 }
 
@@ -97,6 +99,7 @@ func DefaultConfig() Config {
 		Online:   online.DefaultConfig(),
 		Ingest:   ingest.DefaultConfig(),
 		Serving:  serving.DefaultConfig(),
+		Flight:   flight.DefaultConfig(),
 		Drift:    drift.DefaultConfig(),
 	}
 }
@@ -147,7 +150,7 @@ func (c *Config) Validate() error {
 		// Other engines write to Iceberg's catalog; they have no business with definitions, windows and events.
 		errs = append(errs, fmt.Errorf("offline.catalog: must be another database than registry.url (got %q for both)", redactURL(c.Offline.Catalog)))
 	}
-	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.Serving.Validate(), c.Drift.Validate())
+	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Drift.Validate())
 	return errors.Join(errs...)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/weir-ml/weir/drift"
 	"github.com/weir-ml/weir/ingest/quarantine"
 	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/offline/flight"
 	"github.com/weir-ml/weir/online"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry/feature"
@@ -31,8 +32,11 @@ func (a *App) startServers() (service, error) {
 	g := s.Registrar()
 	weirv1.RegisterFeatureServiceServer(g, serving.NewLookups(s, a.registry, func(svc *feature.Service) (serving.Plan, error) { return reader.Compile(svc) }))
 	weirv1.RegisterRegistryServiceServer(g, &api.Definitions{Registry: a.registry})
-	weirv1.RegisterSnapshotServiceServer(g, &api.Snapshots{Records: a.definition, Log: a.log,
-		Training: &api.Training{Registry: a.registry, Tables: a.tables, Maker: offline.NewSnapshots(a.definition, a.log, nil)}})
+	training := &api.Training{Registry: a.registry, Tables: a.tables, Maker: offline.NewSnapshots(a.definition, a.log, nil).In(a.joins), Joins: a.joins}
+	weirv1.RegisterSnapshotServiceServer(g, &api.Snapshots{Records: a.definition, Log: a.log, Training: training})
+	if err := a.startFlight(g, training); err != nil {
+		return service{}, err
+	}
 	weirv1.RegisterUpkeepServiceServer(g, a.upkeep())
 	weirv1.RegisterTableServiceServer(g, &api.Tables{Registry: a.registry, Tables: a.tables, Topic: a.topicLog})
 	weirv1.RegisterEventServiceServer(g, &api.Events{Reader: drift.NewReader(a.drift), Outbox: a.drift})
@@ -40,6 +44,18 @@ func (a *App) startServers() (service, error) {
 		a.registerLate(g)
 		return s.Serve(ctx)
 	}}, nil
+}
+
+// startFlight adds Arrow Flight to the gRPC server: training sets for pyarrow, and for Feast's SDK.
+func (a *App) startFlight(g grpc.ServiceRegistrar, t offline.Trainer) error {
+	f, err := flight.New(flight.Options{Config: a.cfg.Flight, Trainer: t, Catalogs: a.registry,
+		Folder: filepath.Join(a.cfg.DataDir, "uploads"), MaxMessage: a.cfg.Serving.MaxMessage})
+	if err != nil {
+		return err
+	}
+	a.onClose("spines that wait", f.Close)
+	flight.Register(g, f)
+	return nil
 }
 
 // registerLate registers the services that need other roles, once all of them are made.
