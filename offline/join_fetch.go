@@ -27,7 +27,7 @@ func (j *joiner) fetch(ctx context.Context, m *match, rows int, out []feature.Ve
 		out[ci].Reset(m.v.columns[i].Type, rows)
 	}
 	groups := m.winners()
-	m.best, m.open, m.units = nil, nil, nil
+	m.x, m.at, m.open, m.units = nil, nil, nil, nil
 	slices.SortFunc(groups, func(a, b winners) int {
 		return cmp.Or(cmp.Compare(a.ref.file, b.ref.file), cmp.Compare(a.ref.group, b.ref.group))
 	})
@@ -60,21 +60,22 @@ func (j *joiner) fetch(ctx context.Context, m *match, rows int, out []feature.Ve
 // winners sorts the candidates that hold by where they stand.
 func (m *match) winners() []winners {
 	counts := make([]int, len(m.units))
-	for p := range m.best {
-		b := &m.best[p]
-		if b.unit >= 0 && m.v.ttl > 0 && b.x < m.spine.time[p]-m.v.ttl {
+	for p := range m.at {
+		b := &m.at[p]
+		if b.unit >= 0 && m.v.ttl > 0 && m.x[p] < m.spine.time[p]-m.v.ttl {
 			b.unit = -1 // expired
 		}
 		if b.unit >= 0 {
 			counts[b.unit]++
 		}
 	}
+	m.x = nil
 	groups := make([]winners, len(m.units))
 	for i, n := range counts {
 		groups[i] = winners{ref: m.units[i], rows: make([]int32, 0, n), to: make([]uint32, 0, n)}
 	}
-	for p := range m.best {
-		if b := &m.best[p]; b.unit >= 0 {
+	for p := range m.at {
+		if b := &m.at[p]; b.unit >= 0 {
 			g := &groups[b.unit]
 			g.rows, g.to = append(g.rows, b.row), append(g.to, m.spine.row[p])
 		}

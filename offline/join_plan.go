@@ -148,9 +148,9 @@ func (v *viewJoin) earliest(file int) int64 {
 
 // rowBytes is about what the join holds for one spine row beside the row itself.
 func (j *joiner) rowBytes() int64 {
-	n := int64(36 * len(j.shape.sets)) // sorted keys and times
+	n := int64(20 * len(j.shape.sets))            // sorted keys and times; sorting takes more, but before the features come
+	n += int64(28 * min(j.workers, len(j.views))) // candidates, what is open, and what is active or won
 	for _, v := range j.views {
-		n += 48 // candidate
 		for _, c := range v.columns {
 			switch c.Type {
 			case feature.Bool:

@@ -1,6 +1,8 @@
 package offline
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,161 +14,164 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// unit is the keys and times of one row group, in key order.
+// unit is a row group as it meets the spine: its keys, and the rows whose key
+// the spine has, with their times.
 type unit struct {
 	ref  unitRef
 	rows int
 	keys keyList
-	// By row, in the order of keys: x orders the rows of a key (effective or event
-	// time), gate is the time from which on a spine row sees it (known or event time).
-	x, known, gate, offset []int64
-	partition              []int32
-	perm                   []int32 // row of the row group; nil when it is sorted, as our own files are
+	perm []int32 // row of the row group by place in the order; nil when they are the same
 
-	ints []int64 // memory for decoding, kept with the unit
-	key  []byte
+	// Hits: rows whose key the spine has, in order. x orders the rows of a key (effective
+	// or event time), gate is the time from which on a spine row sees it (known or
+	// event time).
+	hits    []int32
+	keyOf   []uint32 // index of active.keys
+	x, gate []int64
+
+	sorted bool  // the table says that the file is
+	last   keyAt // the last key of the row group before
+	long   pairLong
+	ints   []int64
+	times  []int64 // memory of gate, where it is not x
+	key    []byte
+}
+
+// keyAt is a key out of a list.
+type keyAt struct {
+	prefix uint64
+	bytes  []byte
+	some   bool
 }
 
 var unitPool = sync.Pool{New: func() any { return &unit{} }}
 
-func (u *unit) free() { unitPool.Put(u) }
-
-// rowOf is where row i stands in the row group.
-func (u *unit) rowOf(i int) int32 {
-	if u.perm == nil {
-		return int32(i)
-	}
-	return u.perm[i]
+// begin starts with a file.
+func (u *unit) begin(file int, sorted bool) {
+	u.ref, u.sorted, u.last.some = unitRef{file: file, group: -1}, sorted, false
 }
 
-// less orders two rows of one key.
-func (u *unit) less(a, b int) bool {
-	switch {
-	case u.x[a] != u.x[b]:
-		return u.x[a] < u.x[b]
-	case u.known[a] != u.known[b]:
-		return u.known[a] < u.known[b]
-	case u.partition[a] != u.partition[b]:
-		return u.partition[a] < u.partition[b]
-	}
-	return u.offset[a] < u.offset[b]
-}
-
-type decoded struct {
-	unit *unit
-	err  error
-}
-
-// decodeFile decodes a file's row groups in order, one ahead of the reader.
-func (j *joiner) decodeFile(ctx context.Context, v *viewJoin, file int) <-chan decoded {
-	out := make(chan decoded, 1)
-	go func() {
-		defer close(out)
-		send := func(d decoded) bool {
-			select {
-			case out <- d:
-				return d.err == nil
-			case <-ctx.Done():
-				return false
-			}
-		}
-		back, err := j.compute(ctx)
-		if err != nil {
-			send(decoded{err: err})
-			return
-		}
-		d, err := openData(ctx, v.table, v.state.Files[file].Path)
-		back()
-		if err != nil {
-			send(decoded{err: err})
-			return
-		}
-		defer d.close()
-		for g := range d.pf.RowGroups() {
-			back, err := j.compute(ctx)
-			if err != nil {
-				send(decoded{err: err})
-				return
-			}
-			u, err := v.decode(ctx, d, file, g)
-			back()
-			if !send(decoded{u, err}) {
-				return
-			}
-		}
-	}()
-	return out
-}
-
-// decode reads the columns of one row group that matching needs.
-func (v *viewJoin) decode(ctx context.Context, d *dataFile, file, group int) (_ *unit, err error) {
-	defer guard(d.path, "", &err)
-	u := unitPool.Get().(*unit)
-	n := int(d.pf.RowGroups()[group].NumRows())
-	u.ref, u.rows, u.perm = unitRef{file, group}, n, nil
+// read reads the keys of the next row group, and the times of the rows that the spine asks for.
+func (u *unit) read(ctx context.Context, v *viewJoin, d *dataFile, group int, a *active) error {
+	u.ref.group, u.rows, u.perm = group, int(d.pf.RowGroups()[group].NumRows()), nil
+	u.hits, u.keyOf = u.hits[:0], u.keyOf[:0]
 	u.keys.reset(v.keyLong)
-	err = func() error {
-		if err := u.readKeys(ctx, d, group, v.keys); err != nil {
-			return err
-		}
-		var err error
-		if v.event {
-			u.x, err = readInts(ctx, d, group, v.systemColumn(ColEvent, feature.Timestamp), u.x, n)
-		} else {
-			u.x, err = readInts(ctx, d, group, v.systemColumn(ColEffective, feature.Timestamp), u.x, n)
-		}
-		if err != nil {
-			return err
-		}
-		if u.known, err = readInts(ctx, d, group, v.systemColumn(ColKnown, feature.Timestamp), u.known, n); err != nil {
-			return err
-		}
-		if u.offset, err = readInts(ctx, d, group, v.systemColumn(ColOffset, feature.Int64), u.offset, n); err != nil {
-			return err
-		}
-		u.partition, err = readInt32s(ctx, d, group, v.systemColumn(ColPartition, feature.Int32), u.partition, n)
+	if err := u.readKeys(ctx, d, group, v.keys); err != nil {
 		return err
-	}()
-	if err != nil {
-		u.free()
-		return nil, err
 	}
-	if !v.state.Files[file].Sorted {
-		u.sort()
+	ordered := u.sorted && u.keys.ordered()
+	if !ordered || !u.follows() {
+		u.ref.run++
 	}
-	u.gate = u.known
-	if v.event {
-		u.gate = u.x
+	u.keepLast(ordered)
+	if !ordered {
+		return u.readUnordered(ctx, v, d, group, a)
 	}
-	return u, nil
+	u.pair(a)
+	if len(u.hits) == 0 {
+		return nil
+	}
+	var err error
+	if u.x, err = d.pickTimes(ctx, group, v.timeColumn(), u.hits, u.x); err != nil {
+		return err
+	}
+	if u.gate = u.x; !v.event {
+		u.times, err = d.pickTimes(ctx, group, v.systemColumn(ColKnown, feature.Timestamp), u.hits, u.times)
+		u.gate = u.times
+	}
+	return err
 }
 
-// sort brings a row group that another engine wrote into key order.
-func (u *unit) sort() {
-	perm := make([]int32, u.rows)
-	for i := range perm {
-		perm[i] = int32(i)
+// timeColumn is the column of what orders the rows of a key.
+func (v *viewJoin) timeColumn() Column {
+	if v.event {
+		return v.systemColumn(ColEvent, feature.Timestamp)
 	}
-	slices.SortStableFunc(perm, func(a, b int32) int { return compareKeys(&u.keys, int(a), &u.keys, int(b)) })
-	keys := keyList{long: u.keys.long}
-	for _, p := range perm {
-		keys.prefix = append(keys.prefix, u.keys.prefix[p])
-		if keys.long {
-			keys.data = append(keys.data, u.keys.at(int(p))...)
-			keys.ends = append(keys.ends, uint32(len(keys.data)))
+	return v.systemColumn(ColEffective, feature.Timestamp)
+}
+
+func (u *unit) pair(a *active) {
+	if !u.keys.long {
+		u.hits, u.keyOf = pair(u.keys.prefix, 0, u.rows, a.keys.prefix, 0, len(a.keys.prefix), u.hits, u.keyOf)
+		return
+	}
+	p := &u.long
+	p.rows, p.keys, p.hits, p.keyOf = &u.keys, &a.keys, u.hits, u.keyOf
+	p.pair(0, u.rows, 0, len(a.keys.prefix), 0)
+	u.hits, u.keyOf, p.keys = p.hits, p.keyOf, nil
+}
+
+// ordered tells whether the keys are in order.
+func (k *keyList) ordered() bool {
+	for i := 1; i < len(k.prefix); i++ {
+		if k.prefix[i-1] > k.prefix[i] || k.long && k.prefix[i-1] == k.prefix[i] && bytes.Compare(k.at(i-1), k.at(i)) > 0 {
+			return false
 		}
+	}
+	return true
+}
+
+// follows tells whether the row group goes on where the one before ended.
+func (u *unit) follows() bool {
+	if !u.last.some || u.rows == 0 {
+		return u.rows == 0 || u.ref.group == 0
+	}
+	if p := u.keys.prefix[0]; p != u.last.prefix || !u.keys.long {
+		return u.last.prefix <= p
+	}
+	return bytes.Compare(u.last.bytes, u.keys.at(0)) <= 0
+}
+
+func (u *unit) keepLast(ordered bool) {
+	if u.rows == 0 {
+		return
+	}
+	u.last.some, u.last.prefix = ordered, u.keys.prefix[u.rows-1]
+	if u.keys.long {
+		u.last.bytes = append(u.last.bytes[:0], u.keys.at(u.rows-1)...)
+	}
+}
+
+// readUnordered brings a row group that another engine wrote into the table's order.
+func (u *unit) readUnordered(ctx context.Context, v *viewJoin, d *dataFile, group int, a *active) error {
+	x, err := readInts(ctx, d, group, v.timeColumn(), nil, u.rows)
+	if err != nil {
+		return err
+	}
+	known, err := readInts(ctx, d, group, v.systemColumn(ColKnown, feature.Timestamp), nil, u.rows)
+	if err != nil {
+		return err
+	}
+	offset, err := readInts(ctx, d, group, v.systemColumn(ColOffset, feature.Int64), nil, u.rows)
+	if err != nil {
+		return err
+	}
+	partition, err := readInts(ctx, d, group, v.systemColumn(ColPartition, feature.Int32), nil, u.rows)
+	if err != nil {
+		return err
+	}
+	u.perm = upTo[int32](u.rows)
+	slices.SortFunc(u.perm, func(a, b int32) int {
+		if c := compareKeys(&u.keys, int(a), &u.keys, int(b)); c != 0 {
+			return c
+		}
+		return cmp.Or(cmp.Compare(x[a], x[b]), cmp.Compare(known[a], known[b]), cmp.Compare(partition[a], partition[b]), cmp.Compare(offset[a], offset[b]))
+	})
+	keys := keyList{long: u.keys.long}
+	for _, p := range u.perm {
+		keys.addFrom(&u.keys, int(p))
 	}
 	u.keys = keys
-	u.x, u.known, u.offset, u.partition = permuted(u.x, perm), permuted(u.known, perm), permuted(u.offset, perm), permuted(u.partition, perm)
-	u.perm = perm
-}
-
-func permuted[T any](s []T, perm []int32) []T {
-	out := make([]T, len(perm))
-	for i, p := range perm {
-		out[i] = s[p]
+	u.pair(a)
+	u.x, u.times = sized(u.x, len(u.hits)), sized(u.times, len(u.hits))
+	for k, h := range u.hits {
+		row := u.perm[h]
+		u.hits[k], u.x[k], u.times[k] = row, x[row], known[row]
 	}
-	return out
+	if u.gate = u.times; v.event {
+		u.gate = u.x
+	}
+	return nil
 }
 
 func sized[T any](s []T, n int) []T {
@@ -174,6 +179,57 @@ func sized[T any](s []T, n int) []T {
 		return make([]T, n)
 	}
 	return s[:n]
+}
+
+// pickTimes reads some rows of a column of times that has no nulls.
+func (d *dataFile) pickTimes(ctx context.Context, group int, c Column, rows []int32, dst []int64) ([]int64, error) {
+	dst = sized(dst, len(rows))
+	chunk, err := d.chunk(group, c)
+	if err != nil {
+		return dst, err
+	}
+	k := 0
+	err = d.pages(ctx, chunk, c.Name, rows, func(p *page) error {
+		if p.present != nil {
+			return errNull
+		}
+		end, n := p.first+int64(p.rows), k
+		for n < len(rows) && int64(rows[n]) < end {
+			n++
+		}
+		if err := pickDense(dst[k:n], p, p.values.i64, rows[k:n]); err != nil {
+			return err
+		}
+		k = n
+		return nil
+	})
+	if err == nil && k < len(rows) {
+		err = dataError(d.path, c.Name, fmt.Errorf("row %d lies behind the end of the column", rows[k]))
+	}
+	return dst, err
+}
+
+var errNull = errors.New("a value that every row must have is null")
+
+// pickDense is the values of some rows of a page without nulls.
+func pickDense(dst []int64, p *page, from []int64, rows []int32) error {
+	first := int32(p.first)
+	if index := p.values.index; index != nil {
+		if len(index) < p.rows {
+			return errors.New("a page has fewer values than rows")
+		}
+		for k, r := range rows {
+			dst[k] = from[index[r-first]]
+		}
+		return nil
+	}
+	if len(from) < p.rows {
+		return errors.New("a page has fewer values than rows")
+	}
+	for k, r := range rows {
+		dst[k] = from[r-first]
+	}
+	return nil
 }
 
 // readInts reads a whole column of 64-bit integers or timestamps.
@@ -208,20 +264,6 @@ func wideInts(dst []int64, p *page) error {
 		dst[int(p.first)+i] = int64(x)
 	}
 	return nil
-}
-
-func readInt32s(ctx context.Context, d *dataFile, group int, c Column, dst []int32, n int) ([]int32, error) {
-	dst = sized(dst, n)
-	chunk, err := d.chunk(group, c)
-	if err != nil {
-		return dst, err
-	}
-	read := 0
-	err = d.pages(ctx, chunk, c.Name, nil, func(p *page) error {
-		read += p.rows
-		return whole(dst, p, p.values.i32)
-	})
-	return dst, complete(d, c, read, n, err)
 }
 
 func complete(d *dataFile, c Column, read, n int, err error) error {

@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -187,7 +188,7 @@ func (d *dataFile) pages(ctx context.Context, chunk *parquet.FileColumnChunk, na
 		}
 		p.rows = int(raw.NumRows())
 		p.present = raw.DefinitionLevels()
-		if len(p.present) == 0 {
+		if len(p.present) == 0 || bytes.IndexByte(p.present, 0) < 0 {
 			p.present = nil
 		}
 		if err = p.values.set(raw); err == nil {

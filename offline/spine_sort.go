@@ -35,6 +35,15 @@ func (k *keyList) add(key []byte) {
 	}
 }
 
+// addFrom appends key i of another list of the same kind.
+func (k *keyList) addFrom(o *keyList, i int) {
+	k.prefix = append(k.prefix, o.prefix[i])
+	if k.long {
+		k.data = append(k.data, o.at(i)...)
+		k.ends = append(k.ends, uint32(len(k.data)))
+	}
+}
+
 func (k *keyList) reset(long bool) {
 	k.prefix, k.ends, k.data, k.long = k.prefix[:0], k.ends[:0], k.data[:0], long
 }
@@ -53,6 +62,25 @@ func keyPrefix(key []byte) uint64 {
 	var b [8]byte
 	copy(b[:], key)
 	return binary.BigEndian.Uint64(b[:])
+}
+
+// compareKeys compares key i of a with key j of b.
+func compareKeys(a *keyList, i int, b *keyList, j int) int {
+	x, y := a.prefix[i], b.prefix[j]
+	switch {
+	case x < y:
+		return -1
+	case x > y:
+		return 1
+	case !a.long:
+		return 0
+	}
+	return bytes.Compare(a.at(i), b.at(j))
+}
+
+// same reports whether keys i and j are equal.
+func (k *keyList) same(i, j int) bool {
+	return k.prefix[i] == k.prefix[j] && (!k.long || bytes.Equal(k.at(i), k.at(j)))
 }
 
 // longKeys tells whether keys of these types may have more than eight bytes.
