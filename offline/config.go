@@ -27,6 +27,8 @@ type Config struct {
 	Upkeep UpkeepConfig `koanf:"upkeep"`
 	// Compact says which files are merged, and what that may take.
 	Compact CompactConfig `koanf:"compact"`
+	// Join says what training sets may take.
+	Join JoinConfig `koanf:"join"`
 }
 
 var compressions = []string{"zstd", "snappy", "none"}
@@ -40,6 +42,7 @@ func DefaultConfig() Config {
 		PageBytes:    64 << 10,
 		Upkeep:       DefaultUpkeepConfig(),
 		Compact:      DefaultCompactConfig(),
+		Join:         DefaultJoinConfig(),
 	}
 }
 
@@ -58,5 +61,5 @@ func (c Config) Validate() error {
 	if c.PageBytes < 4<<10 || c.PageBytes > 16<<20 {
 		errs = append(errs, fmt.Errorf("offline.page_bytes: must be from %d to %d (got %d)", 4<<10, 16<<20, c.PageBytes))
 	}
-	return errors.Join(append(errs, c.Upkeep.Validate(), c.Compact.Validate())...)
+	return errors.Join(append(errs, c.Upkeep.Validate(), c.Compact.Validate(), c.Join.Validate())...)
 }

@@ -69,6 +69,12 @@ func newJoins(cfg JoinConfig, log *slog.Logger, reg prometheus.Registerer) *Join
 // Close removes the process's spill files. No join may run any more.
 func (p *Joins) Close() error { return p.folder.close() }
 
+// In has all joins for snapshots run in a place; it returns s.
+func (s *Snapshots) In(p *Joins) *Snapshots {
+	s.joins = p
+	return s
+}
+
 // orOwn is p, or where there is none a place for one join; done gives it back.
 func (p *Joins) orOwn() (_ *Joins, done func()) {
 	if p != nil {

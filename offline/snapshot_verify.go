@@ -86,7 +86,7 @@ func (s *Snapshots) Verify(ctx context.Context, req VerifyRequest) (Verified, er
 	}
 	res, err := Join(ctx, JoinRequest{
 		Service: req.Service, Tables: tables, Spine: spine, Clock: snap.Clock,
-		Progress: req.Progress, Memory: req.Memory, Workers: req.Workers,
+		Progress: req.Progress, Joins: s.joins, Memory: req.Memory, Workers: req.Workers,
 	}, take)
 	if err != nil {
 		return Verified{}, err

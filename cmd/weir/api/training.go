@@ -17,6 +17,7 @@ type Training struct {
 	Registry *registry.Registry
 	Tables   offline.Store
 	Maker    *offline.Snapshots
+	Joins    *offline.Joins // where training sets are made that are no snapshots
 }
 
 const opTraining = "snapshot.create"
@@ -66,7 +67,7 @@ func (t *Training) join(ctx context.Context, svc *feature.Service, tables []offl
 		return offline.Created{}, err
 	}
 	var made offline.Created
-	made.Join, err = offline.Join(ctx, offline.JoinRequest{Service: svc, Tables: tables, Spine: req.Spine, Clock: req.Clock, Progress: req.Progress}, sink)
+	made.Join, err = offline.Join(ctx, offline.JoinRequest{Service: svc, Tables: tables, Spine: req.Spine, Clock: req.Clock, Progress: req.Progress, Joins: t.Joins}, sink)
 	if made.Rows = made.Join.Rows; err == nil && req.Commit != nil {
 		err = req.Commit()
 	}

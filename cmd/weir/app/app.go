@@ -54,6 +54,7 @@ type App struct {
 	redisAddrs []string
 	store      online.Store
 	tables     offline.Store
+	joins      *offline.Joins
 	drift      drift.Store
 	watch      *drift.Watch
 	dispatch   *outbox.Dispatcher
@@ -187,6 +188,10 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.tables = tables
 	a.onClose("tables", tables.Close)
+	if a.joins, err = offline.NewJoins(a.joinConfig(), a.log, a.metrics); err != nil {
+		return err
+	}
+	a.onClose("spill files", a.joins.Close)
 	return a.restore(ctx)
 }
 
