@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 
+	"github.com/weir-ml/weir/internal/arrowstream"
 	"github.com/weir-ml/weir/offline"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry/feature"
@@ -40,7 +41,7 @@ func (s *Exports) Export(stream weirv1.ExportService_ExportServer) error {
 		req.At = s.Now().UnixMicro()
 	}
 	if h.Entities {
-		entities, err := ipc.NewReader(&spineBytes{recv: func() ([]byte, error) {
+		entities, err := ipc.NewReader(&arrowstream.Bytes{Recv: func() ([]byte, error) {
 			m, err := stream.Recv()
 			if err != nil {
 				return nil, err
@@ -85,9 +86,9 @@ func (s *exportSender) one(m *weirv1.ExportResponse) error {
 }
 
 func (s *exportSender) begin(schema *arrow.Schema) error {
-	s.rows = ipc.NewWriter(chunks(func(b []byte) error {
+	s.rows = arrowstream.NewWriter(schema, func(b []byte) error {
 		return s.one(&weirv1.ExportResponse{Part: &weirv1.ExportResponse_Data{Data: b}})
-	}), ipc.WithSchema(schema))
+	})
 	return nil
 }
 

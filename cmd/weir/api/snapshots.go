@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 
+	"github.com/weir-ml/weir/internal/arrowstream"
 	"github.com/weir-ml/weir/offline"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry"
@@ -38,7 +39,7 @@ func (s *Snapshots) Create(stream weirv1.SnapshotService_CreateServer) error {
 	if err := headed("snapshot.create", h != nil, err); err != nil {
 		return err
 	}
-	spine, err := ipc.NewReader(&spineBytes{recv: func() ([]byte, error) {
+	spine, err := ipc.NewReader(&arrowstream.Bytes{Recv: func() ([]byte, error) {
 		m, err := stream.Recv()
 		if err != nil {
 			return nil, err
@@ -80,9 +81,9 @@ func (s *sender) one(m *weirv1.CreateSnapshotResponse) error {
 }
 
 func (s *sender) begin(schema *arrow.Schema, _ string) error {
-	s.rows = ipc.NewWriter(chunks(func(b []byte) error {
+	s.rows = arrowstream.NewWriter(schema, func(b []byte) error {
 		return s.one(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Data{Data: b}})
-	}), ipc.WithSchema(schema))
+	})
 	return nil
 }
 
@@ -156,7 +157,7 @@ func (s *Snapshots) Verify(stream weirv1.SnapshotService_VerifyServer) error {
 		return err
 	}
 	defer closeAll()
-	spine, err := ipc.NewReader(&spineBytes{recv: func() ([]byte, error) {
+	spine, err := ipc.NewReader(&arrowstream.Bytes{Recv: func() ([]byte, error) {
 		m, err := stream.Recv()
 		if err != nil {
 			return nil, err
@@ -201,40 +202,6 @@ func (r ipcRows) Read() (arrow.RecordBatch, error) {
 	rec := r.r.RecordBatch()
 	rec.Retain()
 	return rec, nil
-}
-
-// spineBytes turns messages into a stream of bytes.
-type spineBytes struct {
-	recv func() ([]byte, error)
-	left []byte
-}
-
-func (s *spineBytes) Read(p []byte) (int, error) {
-	for len(s.left) == 0 {
-		b, err := s.recv()
-		if err != nil {
-			return 0, err
-		}
-		s.left = b
-	}
-	n := copy(p, s.left)
-	s.left = s.left[n:]
-	return n, nil
-}
-
-// chunks sends what is written in messages of at most 1 MiB.
-type chunks func([]byte) error
-
-func (f chunks) Write(b []byte) (int, error) {
-	n := 0
-	for len(b) > 0 {
-		c := b[:min(len(b), 1<<20)]
-		if err := f(slices.Clone(c)); err != nil {
-			return n, err
-		}
-		n, b = n+len(c), b[len(c):]
-	}
-	return n, nil
 }
 
 func clockOf(c weirv1.Clock) feature.Clock {

@@ -5,8 +5,8 @@ import (
 	"math"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/ipc"
 
+	"github.com/weir-ml/weir/internal/arrowstream"
 	"github.com/weir-ml/weir/offline"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry"
@@ -167,9 +167,9 @@ func (s *Tables) Rows(req *weirv1.TableRowsRequest, stream weirv1.TableService_R
 		return err
 	}
 	schema := offline.RowsSchema(t.View())
-	out := ipc.NewWriter(chunks(func(b []byte) error {
+	out := arrowstream.NewWriter(schema, func(b []byte) error {
 		return stream.Send(&weirv1.TableRowsResponse{Part: &weirv1.TableRowsResponse_Data{Data: b}})
-	}), ipc.WithSchema(schema))
+	})
 	want := req.Limit
 	if want <= 0 {
 		want = math.MaxInt64

@@ -1,0 +1,7 @@
+// Package arrowstream puts Arrow IPC streams into the messages of a call and takes
+// them out again.
+//
+// The one rule: a batch that was written has been handed to the call, whole.
+//
+// Read NewWriter first, then Bytes.
+package arrowstream
