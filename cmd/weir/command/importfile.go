@@ -230,10 +230,10 @@ func (b *importBar) at(done int64, format string, args ...any) {
 }
 
 // bar is a progress bar on standard error; silent where that is not a terminal.
-func (e *env) bar(total int64, what string) *progressbar.ProgressBar {
-	return progressbar.NewOptions64(total, progressbar.OptionSetWriter(e.err), progressbar.OptionSetDescription(what),
+func (e *env) bar(total int64, what string, more ...progressbar.Option) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(total, append([]progressbar.Option{progressbar.OptionSetWriter(e.err), progressbar.OptionSetDescription(what),
 		progressbar.OptionSetVisibility(terminal(e.err)), progressbar.OptionSetWidth(30),
-		progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond))
+		progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100 * time.Millisecond)}, more...)...)
 }
 
 // terminal reports whether a person looks at w.

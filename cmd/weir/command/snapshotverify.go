@@ -8,17 +8,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weir-ml/weir/internal/tabular"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 )
 
 func (e *env) snapshotVerify() *cobra.Command {
-	var spine, timeColumn string
+	var spine, timeColumn, timeUnit string
 	c := &cobra.Command{
 		Use:   "verify ID --spine FILE",
 		Short: "Make a snapshot again, and compare it value for value",
 		Long: `Joins the spine once more with the versions of the tables that the snapshot was made from,
 and with the definitions of then, and compares the hash of all values with the recorded one.
-The spine is the file that the snapshot was made for; the training set itself will do.
+The spine is the file that the snapshot was made for; the training set itself will do, unless
+it was written as a file for each part.
 
 The exit code is 1 when anything differs; what differs is named.`,
 		Args: exactly(1, "ID"),
@@ -27,7 +29,7 @@ The exit code is 1 when anything differs; what differs is named.`,
 				return fmt.Errorf("give --spine: the file that the snapshot was made for, or the training set itself")
 			}
 			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
-				r, err := e.verifySnapshot(ctx, c, &weirv1.VerifySnapshotHeader{Id: args[0], TimeColumn: timeColumn}, spine)
+				r, err := e.verifySnapshot(ctx, c, &weirv1.VerifySnapshotHeader{Id: args[0], TimeColumn: timeColumn, TimeUnit: timeUnit}, spine)
 				if err != nil {
 					return err
 				}
@@ -37,32 +39,58 @@ The exit code is 1 when anything differs; what differs is named.`,
 	}
 	c.Flags().StringVar(&spine, "spine", "", "the spine, or the training set itself")
 	c.Flags().StringVar(&timeColumn, "time-column", "event_timestamp", "the spine's column with the row's time")
+	c.Flags().StringVar(&timeUnit, "time-unit", "", "what a time column of integers counts since 1970: s, ms, us or ns")
 	return c
 }
 
-func (e *env) verifySnapshot(ctx context.Context, c *client, h *weirv1.VerifySnapshotHeader, spine string) (*weirv1.VerifySnapshotResponse, error) {
+func (e *env) verifySnapshot(ctx context.Context, c *client, h *weirv1.VerifySnapshotHeader, path string) (*weirv1.VerifySnapshotResponse, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	spine, err := tabular.Open(ctx, path, tabular.ReadOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer spine.Close()
+	h.SpineRows = spine.Rows()
 	stream, err := c.snapshots.Verify(ctx)
 	if err != nil {
 		return nil, err
 	}
-	bar := e.bar(-1, "verifying")
+	bar := e.rows("sending the spine")
 	defer func() { _ = bar.Finish() }()
 	if err := stream.Send(&weirv1.VerifySnapshotRequest{Part: &weirv1.VerifySnapshotRequest_Header{Header: h}}); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	err = sendSpine(ctx, stream, func(b []byte) error {
-		return stream.Send(&weirv1.VerifySnapshotRequest{Part: &weirv1.VerifySnapshotRequest_Spine{Spine: b}})
-	}, spine)
-	if err != nil {
-		return nil, err
+	sent := make(chan error, 1)
+	go func() {
+		err := sendSpine(stream, func(b []byte) error {
+			return stream.Send(&weirv1.VerifySnapshotRequest{Part: &weirv1.VerifySnapshotRequest_Spine{Spine: b}})
+		}, spine)
+		if err != nil {
+			cancel()
+		}
+		sent <- err
+	}()
+	r, err := last(stream, func(m *weirv1.VerifySnapshotResponse) *weirv1.VerifySnapshotResponse {
+		if m.Progress != nil {
+			return nil
+		}
+		return m
+	}, func(m *weirv1.VerifySnapshotResponse) {
+		bar.Describe(m.Progress.Stage)
+		at(bar, m.Progress.RowsDone, m.Progress.RowsTotal)
+	})
+	cancel()
+	if serr := <-sent; serr != nil && err != nil && !errors.Is(serr, context.Canceled) {
+		err = serr // the spine could not be read: that is the cause
 	}
-	return stream.Recv()
+	return r, err
 }
 
 func (e *env) showVerified(r *weirv1.VerifySnapshotResponse) error {
 	if e.output == "json" {
 		if err := printJSON(e.out, map[string]any{"id": r.Recorded.GetId(), "equal": r.Equal, "rows": r.Rows, "content_hash": r.ContentHash,
-			"spine_hash": r.SpineHash, "differences": emptyNotNil(r.Differences)}); err != nil {
+			"spine_hash": r.SpineHash, "differences": emptyNotNil(r.Differences), "notes": emptyNotNil(r.Notes)}); err != nil {
 			return err
 		}
 	} else if r.Equal {
@@ -71,6 +99,11 @@ func (e *env) showVerified(r *weirv1.VerifySnapshotResponse) error {
 		fmt.Fprintf(e.out, "snapshot %s cannot be made again as it was:\n", r.Recorded.GetId())
 		for _, d := range r.Differences {
 			fmt.Fprintln(e.out, "  "+d)
+		}
+	}
+	if e.output != "json" {
+		for _, n := range r.Notes {
+			fmt.Fprintln(e.out, "note: "+n)
 		}
 	}
 	if !r.Equal {
