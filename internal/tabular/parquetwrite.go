@@ -3,6 +3,7 @@ package tabular
 import (
 	"io"
 	"runtime"
+	"slices"
 	"sort"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -47,7 +48,7 @@ func (e *parquetEncoder) write(rec arrow.RecordBatch) error {
 	for from := 0; from < int(rec.NumRows()); {
 		to := e.until(rec, from)
 		for i, d := range e.columns {
-			gather(d, rec.Column(i), e.rows, from, to)
+			gather(d, rec.Column(i), e.rows, e.rowGroup, from, to)
 		}
 		e.rows += to - from
 		from = to
@@ -72,23 +73,23 @@ func (e *parquetEncoder) until(rec arrow.RecordBatch, from int) int {
 		}
 		return bytes
 	}
-	room := groupTexts - e.texts
-	if size(n) > room {
-		n = max(sort.Search(n, func(n int) bool { return size(n) > room })-1, min(1, n))
+	free := groupTexts - e.texts
+	if size(n) > free {
+		n = max(sort.Search(n, func(n int) bool { return size(n) > free })-1, min(1, n))
 	}
 	e.texts += size(n)
 	return from + n
 }
 
-// gather appends rows [from, to) of c to a column of so many rows.
-func gather(d *parquetfile.Data, c arrow.Array, rows, from, to int) {
+// gather appends rows [from, to) of c to a column of so many rows, which will have at most so many.
+func gather(d *parquetfile.Data, c arrow.Array, rows, most, from, to int) {
 	if from == to {
 		return
 	}
 	if c.NullN() == c.Len() { // of nothing but nulls there may be no memory
 		gatherNulls(d, c, to-from)
 	} else {
-		gatherValues(d, c, from, to)
+		gatherValues(d, c, most, from, to)
 	}
 	switch {
 	case c.NullN() > 0:
@@ -98,13 +99,22 @@ func gather(d *parquetfile.Data, c arrow.Array, rows, from, to int) {
 		if bits := c.NullBitmapBytes(); len(bits) == 0 {
 			d.Valid = append(d.Valid, make([]byte, to-from)...)
 		} else {
-			d.Valid = appendBits(d.Valid, bits, c.Data().Offset()+from, to-from)
+			d.Valid = appendBits(room(d.Valid, to-from, most), bits, c.Data().Offset()+from, to-from)
 		}
 	case len(d.Valid) > 0:
 		for range to - from {
 			d.Valid = append(d.Valid, 1)
 		}
 	}
+}
+
+// room makes room for n more. A row group of one small batch takes little; with a second one
+// comes room for all there will be, rather than ever larger copies.
+func room[T any](s []T, n, most int) []T {
+	if len(s) > 0 && len(s)+n > cap(s) {
+		return slices.Grow(s, max(n, most-len(s)))
+	}
+	return s
 }
 
 func gatherNulls(d *parquetfile.Data, c arrow.Array, n int) {
@@ -126,24 +136,25 @@ func gatherNulls(d *parquetfile.Data, c arrow.Array, n int) {
 	}
 }
 
-func gatherValues(d *parquetfile.Data, c arrow.Array, from, to int) {
+func gatherValues(d *parquetfile.Data, c arrow.Array, most, from, to int) {
 	switch c := c.(type) {
 	case *array.Boolean:
 		for i := from; i < to; i++ {
 			d.Bools = append(d.Bools, c.Value(i))
 		}
 	case *array.Int32:
-		d.Int32s = append(d.Int32s, c.Int32Values()[from:to]...)
+		d.Int32s = append(room(d.Int32s, to-from, most), c.Int32Values()[from:to]...)
 	case *array.Int64:
-		d.Int64s = append(d.Int64s, c.Int64Values()[from:to]...)
+		d.Int64s = append(room(d.Int64s, to-from, most), c.Int64Values()[from:to]...)
 	case *array.Timestamp:
+		d.Int64s = room(d.Int64s, to-from, most)
 		for _, v := range c.TimestampValues()[from:to] {
 			d.Int64s = append(d.Int64s, int64(v))
 		}
 	case *array.Float32:
-		d.Floats = append(d.Floats, c.Float32Values()[from:to]...)
+		d.Floats = append(room(d.Floats, to-from, most), c.Float32Values()[from:to]...)
 	case *array.Float64:
-		d.Doubles = append(d.Doubles, c.Float64Values()[from:to]...)
+		d.Doubles = append(room(d.Doubles, to-from, most), c.Float64Values()[from:to]...)
 	case *array.String:
 		gatherTexts(d, c.ValueOffsets(), c.ValueBytes(), from, to)
 	case *array.Binary:
