@@ -28,6 +28,7 @@ type ExportRequest struct {
 	// Begin hears the schema of what will come before the first batch; may be nil.
 	Begin    func(*arrow.Schema) error
 	Progress func(done, total int64) // as in JoinRequest
+	Joins    *Joins                  // as in JoinRequest
 	Memory   int64
 	Workers  int
 
@@ -75,7 +76,7 @@ func Export(ctx context.Context, req ExportRequest, sink func(arrow.RecordBatch)
 		}
 	}
 	return Join(ctx, JoinRequest{Service: req.Service, Tables: tables, Spine: spine, Clock: feature.KnownClock,
-		Progress: req.Progress, Memory: req.Memory, Workers: req.Workers}, sink)
+		Progress: req.Progress, Joins: req.Joins, Memory: req.Memory, Workers: req.Workers}, sink)
 }
 
 // pinned settles which snapshot of each table is read.

@@ -36,7 +36,7 @@ func (s *Exports) Export(stream weirv1.ExportService_ExportServer) error {
 		return err
 	}
 	defer closeAll()
-	req := offline.ExportRequest{Service: svc, Tables: tables, At: h.At, TimeColumn: h.TimeColumn}
+	req := offline.ExportRequest{Service: svc, Tables: tables, At: h.At, TimeColumn: h.TimeColumn, Joins: s.Training.Joins}
 	if req.At == 0 {
 		req.At = s.Now().UnixMicro()
 	}

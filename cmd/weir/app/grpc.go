@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -34,6 +35,7 @@ func (a *App) startServers() (service, error) {
 	weirv1.RegisterRegistryServiceServer(g, &api.Definitions{Registry: a.registry})
 	training := &api.Training{Registry: a.registry, Tables: a.tables, Maker: offline.NewSnapshots(a.definition, a.log, nil).In(a.joins), Joins: a.joins}
 	weirv1.RegisterSnapshotServiceServer(g, &api.Snapshots{Records: a.definition, Log: a.log, Training: training})
+	weirv1.RegisterExportServiceServer(g, &api.Exports{Training: training, Now: time.Now})
 	if err := a.startFlight(g, training); err != nil {
 		return service{}, err
 	}

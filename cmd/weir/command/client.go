@@ -33,6 +33,7 @@ type client struct {
 	events     weirv1.EventServiceClient
 	upkeep     weirv1.UpkeepServiceClient
 	tables     weirv1.TableServiceClient
+	exports    weirv1.ExportServiceClient
 }
 
 func (e *env) dial() (*client, error) {
@@ -55,7 +56,7 @@ func connect(addr, project string) (*client, error) {
 		snapshots: weirv1.NewSnapshotServiceClient(conn), ingest: weirv1.NewIngestServiceClient(conn),
 		quarantine: weirv1.NewQuarantineServiceClient(conn), monitors: weirv1.NewMonitorServiceClient(conn),
 		events: weirv1.NewEventServiceClient(conn), upkeep: weirv1.NewUpkeepServiceClient(conn),
-		tables: weirv1.NewTableServiceClient(conn),
+		tables: weirv1.NewTableServiceClient(conn), exports: weirv1.NewExportServiceClient(conn),
 	}, nil
 }
 
