@@ -22,7 +22,7 @@ func TestCondense(t *testing.T) {
 			block[i] = []float64{r.NormFloat64(), -r.ExpFloat64() * 1e300, float64(r.IntN(4) - 2), math.Copysign(0, -1), math.SmallestNonzeroFloat64}[r.IntN(5)]
 		}
 		sorted := slices.Sorted(slices.Values(block[:]))
-		const tries = 4000
+		const tries = 1000
 		var off, square [blockValues]float64
 		for range tries {
 			var memory [blockValues / 2]float64
@@ -65,7 +65,7 @@ func TestQuantilesKeepTheirPromise(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
-	const n, tries = 60_000, 6
+	const n, tries = 60_000, 3
 	for name, value := range map[string]func(i int) float64{
 		"random":  func(int) float64 { return r.NormFloat64() },
 		"rising":  func(i int) float64 { return float64(i) },
@@ -115,8 +115,8 @@ func TestQuantilesKeepTheirPromise(t *testing.T) {
 				require.Equal(t, want, got)
 			}
 		}
-		// Told with 99 % confidence; more than three of 12 come about once in 200,000 runs.
-		require.LessOrEqual(t, beyond, 3, name)
+		// Told with 99 % confidence; more than two of six come about once in 50,000 runs.
+		require.LessOrEqual(t, beyond, 2, name)
 	}
 }
 

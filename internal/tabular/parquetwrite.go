@@ -21,13 +21,14 @@ type parquetEncoder struct {
 	rows     int // gathered
 	texts    int // bytes of texts gathered
 	rowGroup int
+	most     int // groupTexts
 }
 
 // groupTexts is the most bytes of texts in a row group, unless a single one is longer.
 const groupTexts = 32 << 20
 
 func newParquetEncoder(out io.Writer, schema *arrow.Schema, rowGroup int) (*parquetEncoder, error) {
-	e := &parquetEncoder{rowGroup: rowGroup}
+	e := &parquetEncoder{rowGroup: rowGroup, most: groupTexts}
 	var cols []parquetfile.Column
 	seen := map[string]bool{}
 	for _, f := range schema.Fields() {
@@ -73,7 +74,7 @@ func (e *parquetEncoder) until(rec arrow.RecordBatch, from int) int {
 		}
 		return bytes
 	}
-	free := groupTexts - e.texts
+	free := e.most - e.texts
 	if size(n) > free {
 		n = max(sort.Search(n, func(n int) bool { return size(n) > free })-1, min(1, n))
 	}

@@ -101,21 +101,22 @@ func TestParquetForOthers(t *testing.T) {
 func TestParquetLongTexts(t *testing.T) {
 	schema := arrow.NewSchema([]arrow.Field{{Name: "x", Type: arrow.BinaryTypes.String}}, nil)
 	b := array.NewStringBuilder(memory.DefaultAllocator)
-	mib := strings.Repeat("0123456789abcdef", 1<<16)
+	kib := strings.Repeat("0123456789abcdef", 1<<6)
 	var want [][]any
 	for _, n := range []int{1, 20, 12, 0, 40, 1, 30, 3} {
-		b.Append(strings.Repeat(mib, n))
-		want = append(want, []any{strings.Repeat(mib, n)})
+		b.Append(strings.Repeat(kib, n))
+		want = append(want, []any{strings.Repeat(kib, n)})
 	}
 	var out bytes.Buffer
-	w, err := NewWriter(&out, schema, Parquet)
+	e, err := newParquetEncoder(&out, schema, 1000)
 	require.NoError(t, err)
-	require.NoError(t, w.Write(array.NewRecordBatch(schema, []arrow.Array{b.NewArray()}, int64(len(want)))))
-	require.NoError(t, w.Close())
+	e.most = 32 << 10
+	require.NoError(t, e.write(array.NewRecordBatch(schema, []arrow.Array{b.NewArray()}, int64(len(want)))))
+	require.NoError(t, e.finish())
 	_, got, groups := parquetCells(t, out.Bytes())
 	require.True(t, len(got) == len(want))
 	for i := range want {
 		require.True(t, want[i][0] == got[i][0], "row %d", i)
 	}
-	require.Equal(t, 5, groups) // of 1+20, 12+0, 40, 1+30 and 3 MiB
+	require.Equal(t, 5, groups) // of 1+20, 12+0, 40, 1+30 and 3 KiB
 }
