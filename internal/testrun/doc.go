@@ -12,5 +12,8 @@
 //
 //	go run ./internal/testrun [-servers] [-require] -- -race ./...
 //
+// Of ./... it has the longest packages start first, and one more at a time than
+// the machine has processors.
+//
 // The one rule: it exits with 0 only if tests ran and none failed.
 package main

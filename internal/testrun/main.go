@@ -34,7 +34,7 @@ func run(ctx context.Context, servers, require bool, args []string) (bool, error
 	if err != nil {
 		return false, fmt.Errorf("go list -m: %w", err)
 	}
-	env := os.Environ()
+	env := append(os.Environ(), raceEnv()...)
 	if servers {
 		dir, err := os.MkdirTemp("", "weir-testrun-")
 		if err != nil {
@@ -49,7 +49,7 @@ func run(ctx context.Context, servers, require bool, args []string) (bool, error
 		env = append(env, "WEIR_TEST_REQUIRE=1", "WEIR_SHARED_REQUIRE=1")
 	}
 	r := newReport(os.Stdout, strings.TrimSpace(string(module)), require)
-	if err := r.test(ctx, env, args); err != nil {
+	if err := r.test(ctx, env, ordered(args)); err != nil {
 		return false, err
 	}
 	if tests, packages := r.raceless(); len(tests) > 0 && ctx.Err() == nil {
