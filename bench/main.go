@@ -32,6 +32,7 @@ var measurements = []measurement{
 	{"memory", measureMemory},
 	{"compact", measureCompact},
 	{"import", measureImport},
+	{"pit", measurePit},
 }
 
 // run is what the measurements share.
@@ -40,7 +41,11 @@ type run struct {
 	binary   string // the built weir
 	profiles string // folder that keeps the profiles; taken even where nothing is missed; may be empty
 	lines    []Line
-	table    *filledTable // made when first needed; see refill.go
+	table    *filledTable    // made when first needed; see refill.go
+	pitRows  int             // of each view that training sets are made of
+	pitFresh bool            // Weir's folders of them are filled anew
+	pitDone  map[string]bool // those that were filled anew
+	pitParts string          // which of them; all when empty
 }
 
 // add judges a line and shows it at once on standard error, for a run takes minutes.
@@ -64,17 +69,22 @@ func main() {
 	output := flag.String("o", "table", "table or json")
 	profiles := flag.String("profiles", "", "folder to keep the CPU profiles in that were taken of workers")
 	only := flag.String("only", "", "measure only these, with commas between: "+strings.Join(names, ", "))
+	r := &run{}
+	flag.IntVar(&r.pitRows, "pit-rows", pitRows, "rows of each of the three views that training sets are made of; fewer for a look")
+	flag.BoolVar(&r.pitFresh, "pit-fresh", false, "fill the tables of the training sets anew, as after a change of the table files")
+	flag.StringVar(&r.pitParts, "pit-parts", "", "of the training sets only these, with commas between: joins, known, feast, growth, few, flight, export")
 	flag.Parse()
+	r.profiles = *profiles
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := mainErr(ctx, *output, *only, *profiles); err != nil {
+	if err := mainErr(ctx, r, *output, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(2)
 	}
 }
 
-func mainErr(ctx context.Context, output, only, profiles string) error {
+func mainErr(ctx context.Context, r *run, output, only string) error {
 	if output != "table" && output != "json" {
 		return fmt.Errorf("-o %s: use table or json", output)
 	}
@@ -94,7 +104,7 @@ func mainErr(ctx context.Context, output, only, profiles string) error {
 	defer os.RemoveAll(dir)
 	began := time.Now()
 	m := thisMachine(began.UTC().Format("2006-01-02 15:04 MST"))
-	r := &run{dir: dir, profiles: profiles}
+	r.dir = dir
 	if err := r.build(ctx); err != nil {
 		return err
 	}
@@ -107,8 +117,8 @@ func mainErr(ctx context.Context, output, only, profiles string) error {
 			return fmt.Errorf("%s: %w", x.name, err)
 		}
 	}
-	if profiles != "" {
-		if err := keepProfiles(r.dir, profiles); err != nil {
+	if r.profiles != "" {
+		if err := keepProfiles(r.dir, r.profiles); err != nil {
 			return err
 		}
 	}
