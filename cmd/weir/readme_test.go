@@ -45,8 +45,10 @@ func TestREADME(t *testing.T) {
 	require.Contains(t, outputs["table rows"], "3 of 3 of snapshot")
 	var sets []struct{ ID string }
 	w.json(&sets, "snapshot", "list")
-	require.Len(t, sets, 1)
-	require.Contains(t, w.run("snapshot", "verify", sets[0].ID, "--spine", "spine.csv"), "each value the same")
+	require.Len(t, sets, 2)
+	for _, set := range sets { // the one that is split, too
+		require.Contains(t, w.run("snapshot", "verify", set.ID, "--spine", "spine.csv"), "each value the same")
+	}
 	require.Contains(t, w.run("snapshot", "verify", sets[0].ID, "--spine", "training.csv"), "each value the same")
 	require.NoError(t, os.WriteFile("other.csv", []byte("origin,event_timestamp\nEWR,2026-01-05T06:30:00Z\n"), 0o644))
 	code, differs, _ := w.try("snapshot", "verify", sets[0].ID, "--spine", "other.csv")
@@ -58,6 +60,13 @@ func TestREADME(t *testing.T) {
 	require.Contains(t, diff, "temp=4102")
 	require.Contains(t, outputs["audit"], "nothing differs")
 	require.Contains(t, outputs["config --diff"], "kafka-1:9092")
+	newest, err := os.ReadFile("newest.csv")
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^EWR,.*41\.2,57\.1`, string(newest))
+	require.Regexp(t, `(?m)^JFK,.*38\.5,61`, string(newest))
+	split, err := os.ReadFile("set.csv")
+	require.NoError(t, err)
+	require.Regexp(t, `^origin,event_timestamp,delayed,temp,humid,split\nEWR,.*,(train|test)\n`, string(split))
 	training, err := os.ReadFile("training.csv")
 	require.NoError(t, err)
 	require.Equal(t, `origin,event_timestamp,delayed,temp,humid
