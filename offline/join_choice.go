@@ -34,12 +34,13 @@ func (j *joiner) choose(s *spooled, forced joinWay) joinWay {
 
 // What things cost, in nanoseconds of one processor.
 const (
-	costTableRow     = 25.0    // a table row's keys and times
+	costTableKey     = 4.0     // a table row's key
+	costTableTimes   = 8.0     // a table row's times
 	costTableValue   = 5.0     // a table row's value of a feature that is wanted
 	costFile         = 100e3   // opening a file
 	costPartitionRow = 150.0   // a spine row's way into a partition and back, for each key set
-	costSpilledByte  = 1.0     // written, read and put in order
 	costSpilledValue = 10.0    // a feature of a row, on the same way
+	costSpilledByte  = 1.0     // written, read and put in order
 	pageRows         = 8 << 10 // about the rows of a page: the least that is read of a file
 )
 
@@ -64,7 +65,7 @@ func (j *joiner) partitionsCost(s *spooled) float64 {
 		for _, v := range sub.views {
 			sum += float64(parts) * v.cost(parts)
 			values += float64(len(v.columns))
-			bytes += float64(sub.rowBytes()) / 2 // the features without what else joining takes
+			bytes += float64(8 * len(v.columns))
 		}
 		sum += float64(s.rows) * (costPartitionRow + values*costSpilledValue + bytes*costSpilledByte)
 	}
@@ -73,14 +74,13 @@ func (j *joiner) partitionsCost(s *spooled) float64 {
 
 // cost is that of reading the view's table once for one of so many parts of the keys.
 func (v *viewJoin) cost(parts int) float64 {
-	row := costTableRow + costTableValue*float64(len(v.columns))
 	sum := 0.0
 	for _, f := range v.state.Files {
-		rows := float64(f.Rows)
+		rows, own := float64(f.Rows), float64(f.Rows)
 		if f.Sorted && parts > 1 {
-			rows = min(rows, rows/float64(parts)+pageRows)
+			own = min(rows, rows/float64(parts)+pageRows)
 		}
-		sum += costFile + rows*row
+		sum += costFile + rows*costTableKey + own*(costTableTimes+costTableValue*float64(len(v.columns)))
 	}
 	return sum
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -547,5 +548,42 @@ func TestJoinProgress(t *testing.T) {
 			require.Equal(t, want, strings.Join(stages, " "))
 			require.Equal(t, []int64{3000, 3000}, []int64{last, total})
 		}
+	}
+}
+
+// claimed is a table that says its files have more rows than they have.
+type claimed struct {
+	offline.Table
+	times int64
+}
+
+func (c claimed) Load(ctx context.Context, v offline.Version) (*offline.State, error) {
+	st, err := c.Table.Load(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	more := *st
+	more.Files = slices.Clone(st.Files)
+	for i := range more.Files {
+		more.Files[i].Rows *= c.times
+	}
+	return &more, nil
+}
+
+// TestJoinChoosesItsWay: all at once where it fits, in chunks where the tables are
+// small, by ranges of keys where they are large.
+func TestJoinChoosesItsWay(t *testing.T) {
+	svc, tables, spine := skewed(t, 3000)
+	for _, c := range []struct {
+		memory, times int64
+		way           string
+	}{{1 << 30, 1, "memory"}, {400 << 10, 1, "chunks"}, {64 << 10, 100_000, "partitions"}} {
+		at := slices.Clone(tables)
+		for i := range at {
+			at[i].Table = claimed{at[i].Table, c.times}
+		}
+		_, res := joined(t, offline.JoinRequest{Service: svc, Tables: at, Spine: offline.Spine{Rows: spine(), Time: "at"}, Memory: c.memory})
+		require.Equal(t, c.way, res.Way)
+		require.Equal(t, int64(3000), res.Rows)
 	}
 }

@@ -203,9 +203,9 @@ func (d *dataFile) pages(ctx context.Context, chunk *parquet.FileColumnChunk, na
 }
 
 // skippable returns the first rows of the chunk's pages when skipping pages may
-// pay: fewer rows are wanted than the chunk has pages.
+// pay: few rows are wanted, or rows of one stretch, as for a range of keys.
 func skippable(chunk *parquet.FileColumnChunk, want []int32) ([]int64, error) {
-	if want == nil {
+	if len(want) == 0 {
 		return nil, nil
 	}
 	index, err := chunk.OffsetIndex()
@@ -216,7 +216,8 @@ func skippable(chunk *parquet.FileColumnChunk, want []int32) ([]int64, error) {
 		return nil, err
 	}
 	n := index.NumPages()
-	if n < 2 || len(want) > 2*n {
+	stretch := int64(want[len(want)-1]) - int64(want[0]) + 1
+	if n < 2 || len(want) > 2*n && stretch > chunk.NumValues()/4*3 {
 		return nil, nil
 	}
 	firsts := make([]int64, n)
