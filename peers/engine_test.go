@@ -52,12 +52,15 @@ func cache(t testing.TB) string {
 	return filepath.Join(dir, "weir")
 }
 
-// python is the interpreter of the environment that scripts/setup-test.sh made of
-// engines/requirements.txt.
-func python(t testing.TB) string {
-	list, err := os.ReadFile("engines/requirements.txt")
+// python is the interpreter of the engines' environment.
+func python(t testing.TB) string { return pythonOf(t, "engines") }
+
+// pythonOf is the interpreter of the environment that scripts/setup-test.sh made of a
+// folder's requirements.txt.
+func pythonOf(t testing.TB, folder string) string {
+	list, err := os.ReadFile(filepath.Join(folder, "requirements.txt"))
 	require.NoError(t, err)
-	home := filepath.Join(cache(t), fmt.Sprintf("engines-%.6x", sha256.Sum256(list)))
+	home := filepath.Join(cache(t), fmt.Sprintf("%s-%.6x", folder, sha256.Sum256(list)))
 	require.FileExists(t, filepath.Join(home, "complete"), "run scripts/setup-test.sh --peers")
 	return filepath.Join(home, "bin", "python")
 }

@@ -4,7 +4,7 @@
 # jars, and the Versity S3 gateway, which Go builds. Does nothing, quickly, where all of it is there.
 #
 #   scripts/setup-test.sh            what `make test` needs
-#   scripts/setup-test.sh --peers    also uv, and the jars with which PySpark reads Iceberg tables, for `make test-peers`
+#   scripts/setup-test.sh --peers    also uv, Python environments, and the jars with which PySpark reads Iceberg tables, for `make test-peers`
 #
 # Nothing is left running, and no PostgreSQL cluster is made. Where something
 # cannot be had this says so and exits with 1; the tests that need it then name
@@ -16,6 +16,8 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/weir
 s3_version=1.8.0
 engines_list=$(dirname "$0")/../peers/engines/requirements.txt
 engines_home=$cache/engines-$(sha256sum "$engines_list" | cut -c 1-12)
+feast_list=$(dirname "$0")/../peers/feast/requirements.txt
+feast_home=$cache/feast-$(sha256sum "$feast_list" | cut -c 1-12)
 spark_home=$cache/spark-jars-4.1.4
 kafka_home=${WEIR_TEST_KAFKA_HOME:-$cache/kafka-$kafka_version}
 
@@ -131,15 +133,15 @@ fetch_spark() {
 	rm -rf "$work"
 }
 
-# install_engines makes the Python environment of the engines, once for each list
-# of packages. Not through uv's cache: a package that is built here (PySpark) would
-# be kept there anew each time, half a gigabyte of it.
-install_engines() {
+# install_python NAME HOME LIST: a Python environment, once for each list of packages. The
+# lists are complete, but for what nothing here imports, hence --no-deps. Not through uv's cache: a
+# package that is built here (PySpark) would be kept there anew each time, half a gigabyte of it.
+install_python() {
 	local uv=$cache/uv/bin/uv
 	have uv && uv=uv
-	say "installing pyiceberg, DuckDB and PySpark"
-	rm -rf "$cache"/engines-*
-	"$uv" venv -q --python 3.11 "$engines_home" >&2 && "$uv" pip install -q --no-cache -p "$engines_home" -r "$engines_list" >&2 && touch "$engines_home/complete"
+	say "installing Python packages: $1"
+	rm -rf "$cache/$1"-*
+	"$uv" venv -q --python 3.11 "$2" >&2 && "$uv" pip install -q --no-cache --no-deps -p "$2" -r "$3" >&2 && touch "$2/complete"
 }
 
 # build_s3 puts the server in place by one rename, like fetch_kafka.
@@ -189,6 +191,7 @@ fi
 if [ "${1:-}" = --peers ]; then
 	install_uv || missing=1
 	[ -d "$spark_home" ] || fetch_spark || missing=1
-	[ -e "$engines_home/complete" ] || install_engines || missing=1
+	[ -e "$engines_home/complete" ] || install_python engines "$engines_home" "$engines_list" || missing=1
+	[ -e "$feast_home/complete" ] || install_python feast "$feast_home" "$feast_list" || missing=1
 fi
 exit "$missing"

@@ -3,9 +3,7 @@ package flight
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -82,9 +80,12 @@ var refused = map[string]string{
 	"offline_write_batch":             "rows get into a view's table by way of its Kafka topic, or by weir import",
 	"write_logged_features":           "publish what was served to a topic of its own, and define a view on it",
 	"persist":                         "save what to_df or to_arrow gave; weir snapshot create makes sets that are remembered",
-	"pull_latest_from_table_or_query": "Weir keeps the online store up to date by itself; weir materialize writes it again",
-	"pull_all_from_table_or_query":    "read the view's Iceberg table, with DuckDB or pyiceberg, or weir table rows",
+	"pull_latest_from_table_or_query": whereRowsAre,
+	"pull_all_from_table_or_query":    whereRowsAre, // what materialize asks for too
 }
+
+const whereRowsAre = "Weir keeps the online store up to date by itself, and weir materialize writes it again; " +
+	"the rows are in the view's Iceberg table, for DuckDB or pyiceberg, and in weir table rows"
 
 func (c *feastCommand) unsupported() error {
 	hint, ok := refused[c.API]
@@ -102,13 +103,7 @@ func (c *feastCommand) put(in *inbox) (done bool, err error) {
 		return false, nil
 	case "validate_data_source":
 		// What feast apply asks about each source. Weir's views have their own, and nothing is read from this one.
-		for {
-			if _, err := in.Recv(); errors.Is(err, io.EOF) {
-				return true, nil
-			} else if err != nil {
-				return true, err
-			}
-		}
+		return true, in.drain()
 	}
 	return true, c.unsupported()
 }
@@ -119,7 +114,7 @@ func (s *Service) feast(ctx context.Context, c *feastCommand, in *inbox, out arr
 	case "get_historical_features":
 		return s.historical(ctx, c, in, out)
 	case "get_table_column_names_and_types_from_data_source":
-		return s.feastColumns(ctx, c, out)
+		return s.feastColumns(ctx, c, in, out)
 	}
 	return c.unsupported()
 }
@@ -143,7 +138,10 @@ func noSuchView(err error) error {
 }
 
 // feastColumns tells the columns of a source whose name a view of ours has.
-func (s *Service) feastColumns(ctx context.Context, c *feastCommand, out arrowflight.DataStreamWriter) error {
+func (s *Service) feastColumns(ctx context.Context, c *feastCommand, in *inbox, out arrowflight.DataStreamWriter) error {
+	if err := in.drain(); err != nil {
+		return err
+	}
 	var text string
 	var source struct{ Name, Project, TimestampField string }
 	if err := c.arg("data_source_proto", &text); err != nil {
@@ -156,7 +154,7 @@ func (s *Service) feastColumns(ctx context.Context, c *feastCommand, out arrowfl
 	if err != nil {
 		return err
 	}
-	v, err := cat.View(feastProject(cat, source.Project), source.Name)
+	v, err := sourceView(cat, source.Project, source.Name)
 	if err != nil {
 		return feature.Errorf(feature.NotFound, opFeast, "data source "+source.Name, "%w", err).
 			WithHint("give the feature view in Feast a schema, or its source the name of a view in Weir")
@@ -181,6 +179,25 @@ func (s *Service) feastColumns(ctx context.Context, c *feastCommand, out arrowfl
 		return err
 	}
 	return w.Close()
+}
+
+// sourceView is the view that a source stands for. The SDK does not always say of
+// which project: then it is the only view of the name.
+func sourceView(cat *registry.Catalog, project, name string) (*feature.View, error) {
+	v, err := cat.View(feastProject(cat, project), name)
+	if err == nil || project != "" {
+		return v, err
+	}
+	var found []*feature.View
+	for _, v := range cat.Views() {
+		if v.Meta.Name == name {
+			found = append(found, v)
+		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	return nil, err
 }
 
 // arrowName is what pyarrow calls a type.

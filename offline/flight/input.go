@@ -42,6 +42,17 @@ func (b *inbox) peek() (*arrowflight.FlightData, error) {
 	return d, err
 }
 
+// drain reads to the end. A client that still writes takes an answer before it for a broken connection.
+func (b *inbox) drain() error {
+	for {
+		if _, err := b.Recv(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
 // open reads up to the schema of the spine.
 func (b *inbox) open() (*spine, error) {
 	r, err := arrowflight.NewRecordReader(b)
