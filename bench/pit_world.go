@@ -18,6 +18,9 @@ import (
 // pitShared is where the generator and the other engines' programs are.
 const pitShared = "../shared/bench/pit"
 
+// pitTurn is how long a folder that another process has is waited for.
+const pitTurn = 5 * time.Minute
+
 // pitWorld is generated rows, and data folders of Weir that have them. They are
 // large and take minutes to make, so they stay in the user's cache.
 type pitWorld struct {
@@ -68,7 +71,7 @@ func (r *run) pitWorld(ctx context.Context, rows int, folders ...string) (*pitWo
 	}
 	if !exists(filepath.Join(w.data, "spine.parquet")) { // the last that gen.py writes
 		fmt.Fprintf(os.Stderr, "  generating %s rows in %s\n", short(3*w.rows), w.dir)
-		if err := enoughDisk(w.dir, int64(w.rows)*600); err != nil {
+		if err := enoughDisk(w.dir, int64(w.rows)*1000); err != nil {
 			return nil, err
 		}
 		if _, err := w.python(ctx, "", filepath.Join(shared, "gen.py"), w.data, fmt.Sprint(w.rows), fmt.Sprint(w.spine), fmt.Sprint(w.spine)); err != nil {
@@ -143,9 +146,25 @@ func (w *pitWorld) fill(ctx context.Context, r *run, name, what string, settings
 	return os.WriteFile(mark, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o644)
 }
 
-// up starts a Weir on one of the folders; it leaves the tables as they lie.
+// up starts a Weir on one of the folders; it leaves the tables as they lie. Where
+// another benchmark has the folder, it waits for its turn.
 func (w *pitWorld) up(ctx context.Context, r *run, folder, profile string, settings ...string) (*process, error) {
-	return r.up(ctx, filepath.Join(w.dir, folder), profile, append([]string{"offline.upkeep.enabled=false"}, settings...)...)
+	dir := filepath.Join(w.dir, folder)
+	for until, told := time.Now().Add(pitTurn), false; ; {
+		p, err := r.up(ctx, dir, profile, append([]string{"offline.upkeep.enabled=false"}, settings...)...)
+		if err == nil || !strings.Contains(err.Error(), "another process uses this folder") || time.Now().After(until) {
+			return p, err
+		}
+		if !told {
+			told = true
+			fmt.Fprintf(os.Stderr, "  %s is in use; waiting for up to %s\n", dir, pitTurn)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // warm reads everything once, so that nobody waits for the disk.
