@@ -27,7 +27,6 @@ type life struct {
 	store  offline.Store
 	gen    *offlinetest.Gen
 	next   int64
-	last   feature.Position
 	shelf  *shelf
 	maker  *offline.Snapshots
 	svc    *feature.Service // of then
