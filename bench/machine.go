@@ -13,14 +13,15 @@ import (
 
 // Machine says where and of what a run was made.
 type Machine struct {
-	CPU    string  `json:"cpu"`
-	Cores  int     `json:"cores"`
-	Memory string  `json:"memory"`
-	Kernel string  `json:"kernel"`
-	Go     string  `json:"go"`
-	Load   float64 `json:"load_before"` // load average of the minute before the run
-	Date   string  `json:"date"`        // UTC
-	Commit string  `json:"commit"`      // with "+changes" where the tree was not clean
+	CPU       string  `json:"cpu"`
+	Cores     int     `json:"cores"`
+	Memory    string  `json:"memory"`
+	Kernel    string  `json:"kernel"`
+	Go        string  `json:"go"`
+	Load      float64 `json:"load_before"` // load average of the minute before the run
+	LoadAfter float64 `json:"load_after"`  // of its last minute, which has the run itself in it
+	Date      string  `json:"date"`        // UTC
+	Commit    string  `json:"commit"`      // with "+changes" where the tree was not clean
 }
 
 func thisMachine(date string) Machine {

@@ -66,7 +66,7 @@ func main() {
 	for _, m := range measurements {
 		names = append(names, m.name)
 	}
-	output := flag.String("o", "table", "table or json")
+	output := flag.String("o", "table", "table, json or markdown")
 	profiles := flag.String("profiles", "", "folder to keep the CPU profiles in that were taken of workers")
 	only := flag.String("only", "", "measure only these, with commas between: "+strings.Join(names, ", "))
 	r := &run{}
@@ -85,8 +85,8 @@ func main() {
 }
 
 func mainErr(ctx context.Context, r *run, output, only string) error {
-	if output != "table" && output != "json" {
-		return fmt.Errorf("-o %s: use table or json", output)
+	if !slices.Contains([]string{"table", "json", "markdown"}, output) {
+		return fmt.Errorf("-o %s: use table, json or markdown", output)
 	}
 	wanted := strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
 	for _, w := range wanted {
@@ -123,16 +123,21 @@ func mainErr(ctx context.Context, r *run, output, only string) error {
 		}
 	}
 	fmt.Fprintf(os.Stderr, "took %s\n\n", time.Since(began).Round(time.Second))
+	m.LoadAfter = load()
 	if len(wanted) == 0 {
 		if err := os.WriteFile(filepath.Join("bench", "results.md"), []byte(markdown(m, r.lines)), 0o644); err != nil {
 			return err
 		}
 	}
-	if output == "json" {
+	switch output {
+	case "json":
 		e := json.NewEncoder(os.Stdout)
 		e.SetIndent("", "  ")
 		return e.Encode(map[string]any{"machine": m, "lines": r.lines})
+	case "markdown":
+		fmt.Print(markdown(m, r.lines))
+	default:
+		fmt.Print(tableText(m, r.lines))
 	}
-	fmt.Print(tableText(m, r.lines))
 	return nil
 }

@@ -86,6 +86,11 @@ func (w *pitWorld) joins(ctx context.Context, r *run) error {
 			return err
 		}
 		theirs["polars"] = append(theirs["polars"], p)
+		if round == 0 {
+			if err := w.same(ctx, ours[pitLayouts[0].folder][0].out, p.out); err != nil {
+				return err
+			}
+		}
 	}
 	for _, l := range pitLayouts {
 		o, d := ours[l.folder], theirs["duckdb "+l.theirs]

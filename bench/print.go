@@ -11,7 +11,7 @@ import (
 func (m Machine) lines() []string {
 	return []string{
 		fmt.Sprintf("%s, %d cores, %s memory, %s, %s", m.CPU, m.Cores, m.Memory, m.Kernel, m.Go),
-		fmt.Sprintf("%s, commit %s, load average before the run %.1f", m.Date, m.Commit, m.Load),
+		fmt.Sprintf("%s, commit %s, load average before the run %.1f, at its end %.1f", m.Date, m.Commit, m.Load, m.LoadAfter),
 	}
 }
 
