@@ -44,9 +44,13 @@ func New(o Options) (*Service, error) {
 // Close throws away the spines that wait.
 func (s *Service) Close() error { return s.store.close() }
 
+func (s *Service) inbox(from arrowflight.DataStreamReader) *inbox {
+	return &inbox{from: from, most: s.opts.MaxMessage}
+}
+
 // DoExchange reads the spine from the call, and sends the training set while it is made.
 func (s *Service) DoExchange(stream arrowflight.FlightService_DoExchangeServer) error {
-	in := &inbox{from: stream}
+	in := s.inbox(stream)
 	first, err := in.peek()
 	if err != nil {
 		return err
@@ -60,7 +64,7 @@ func (s *Service) DoExchange(stream arrowflight.FlightService_DoExchangeServer) 
 
 // DoPut keeps a spine for the DoGet that follows it.
 func (s *Service) DoPut(stream arrowflight.FlightService_DoPutServer) error {
-	in := &inbox{from: stream}
+	in := s.inbox(stream)
 	first, err := in.peek()
 	if err != nil {
 		return err
@@ -117,7 +121,7 @@ func (s *Service) DoGet(t *arrowflight.Ticket, stream arrowflight.FlightService_
 	if err != nil {
 		return err
 	}
-	err = s.train(stream.Context(), own, feast, &inbox{from: spine}, stream)
+	err = s.train(stream.Context(), own, feast, s.inbox(spine), stream)
 	back(err == nil)
 	return err
 }
