@@ -4,6 +4,7 @@ package peers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,9 +21,9 @@ import (
 )
 
 // TestPointInTimeProduct has a whole Weir import three views in the order in which
-// their rows arrived (../shared/bench/pit/gen.py) and make training sets of them, under
+// their rows arrived (../shared/bench/pit/gen.py, in part in eight lanes) and make training sets of them, under
 // both clocks, before and after compaction; each is DuckDB's over the same files, row
-// for row. PIT_ROWS sets the rows of a view (20000), PIT_PYTHON a Python with numpy and pyarrow.
+// for row. Those made before can be made again after it. PIT_ROWS sets the rows of a view (20000), PIT_PYTHON a Python with numpy and pyarrow.
 func TestPointInTimeProduct(t *testing.T) {
 	gen, err := filepath.Abs("../../shared/bench/pit/gen.py")
 	require.NoError(t, err)
@@ -37,24 +38,41 @@ func TestPointInTimeProduct(t *testing.T) {
 	out, err := exec.Command(numpy(t), gen, dir, fmt.Sprint(rows), fmt.Sprint(rows/10), fmt.Sprint(rows/4)).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 
+	out, err = exec.Command(numpy(t), "-c", intoLanes, dir).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+
 	p := start(t)
 	defs := filepath.Join(dir, "pit.yaml")
 	require.NoError(t, os.WriteFile(defs, []byte(pitManifest()), 0o644))
 	p.run("apply", "-f", defs)
 	for v := 1; v <= 3; v++ {
-		p.run("import", "--view", fmt.Sprintf("v%d", v), filepath.Join(dir, "arrival", fmt.Sprintf("v%d", v)))
+		p.run("import", "--view", fmt.Sprintf("v%d", v), filepath.Join(dir, "lanes", fmt.Sprintf("v%d", v)))
 	}
 	spine := filepath.Join(dir, "spine.parquet")
 	duck := &pit{e: startPIT(t), dir: dir}
+	before := map[string]string{} // files by id
 	for _, state := range []string{"as imported", "compacted"} {
 		if state == "compacted" {
-			for v := 1; v <= 3; v++ {
-				p.run("compact", "--view", fmt.Sprintf("v%d", v))
+			var done []struct {
+				View        string
+				Files, Made int64
+			}
+			require.NoError(t, json.Unmarshal([]byte(p.run("compact", "-o", "json")), &done))
+			require.Len(t, done, 3)
+			for _, d := range done {
+				require.Greater(t, d.Made, int64(15), "%+v", d)
+				require.Greater(t, d.Files, 5*d.Made, "%+v", d)
+			}
+			t.Logf("compacted: %+v", done)
+			for id, made := range before {
+				p.run("snapshot", "verify", id, "--spine", made, "--time-column", "ts")
 			}
 		}
 		for _, clock := range []string{"event", "known"} {
 			made := filepath.Join(dir, strings.ReplaceAll(state, " ", "-")+"-"+clock+".parquet")
-			p.run("snapshot", "create", "--service", "pit", "--spine", spine, "--time-column", "ts", "--time", clock, "--out", made)
+			var snapshot struct{ ID string }
+			require.NoError(t, json.Unmarshal([]byte(p.run("snapshot", "create", "-o", "json", "--service", "pit", "--spine", spine, "--time-column", "ts", "--time", clock, "--out", made)), &snapshot))
+			before[snapshot.ID] = made
 			c := pitCase{Clock: "event", Spine: spine, At: "ts"}
 			if clock == "known" {
 				c.Clock = "known"
@@ -86,6 +104,18 @@ func TestPointInTimeProduct(t *testing.T) {
 		}
 	}
 }
+
+// intoLanes cuts two of a view's ten files of arrivals into eight, dealt out row by row as
+// a topic's partitions would have them, so that some days have files enough to be merged.
+const intoLanes = `
+import glob, os, sys, pyarrow.parquet as pq
+for path in glob.glob(sys.argv[1] + "/arrival/*/*.parquet"):
+    rows, to = pq.read_table(path), path.replace("/arrival/", "/lanes/")
+    os.makedirs(os.path.dirname(to), exist_ok=True)
+    lanes = 8 if path.endswith(("-3.parquet", "-4.parquet")) else 1
+    for lane in range(lanes):
+        pq.write_table(rows.take(list(range(lane, rows.num_rows, lanes))), to.replace(".parquet", f"-{lane}.parquet"))
+`
 
 // numpy is a Python that gen.py runs with.
 func numpy(t *testing.T) string {
