@@ -2,6 +2,7 @@ package feature
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,9 @@ func (d Duration) String() string {
 	return days + s
 }
 
+// mostDays is how many whole days a duration holds: 292 years.
+const mostDays = math.MaxInt64 / int64(24*time.Hour)
+
 // ParseDuration reads what time.ParseDuration reads, with a leading number of days allowed.
 func ParseDuration(s string) (Duration, error) {
 	rest, days := s, time.Duration(0)
@@ -45,6 +49,9 @@ func ParseDuration(s string) (Duration, error) {
 			return 0, fmt.Errorf("%q is not a duration: write it like 30d, 12h, 5m or 1d12h", s)
 		}
 		days, rest = time.Duration(n)*24*time.Hour, s[i+1:]
+		if n < -mostDays || n > mostDays {
+			return 0, fmt.Errorf("%q is too long: %d days are the most", s, mostDays)
+		}
 		if rest == "" {
 			return Duration(days), nil
 		}
@@ -52,6 +59,9 @@ func ParseDuration(s string) (Duration, error) {
 	d, err := time.ParseDuration(rest)
 	if err != nil {
 		return 0, fmt.Errorf("%q is not a duration: write it like 30d, 12h, 5m or 1d12h", s)
+	}
+	if sum := days + d; d > 0 && sum < days || d < 0 && sum > days {
+		return 0, fmt.Errorf("%q is too long: %d days are the most", s, mostDays)
 	}
 	return Duration(days + d), nil
 }

@@ -1,6 +1,7 @@
 package feature
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -27,8 +28,20 @@ func TestDurationText(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, Duration(d), back)
 	}
-	for _, bad := range []string{"", "d", "5", "1.5d", "x"} {
+	for _, bad := range []string{"", "d", "5", "1.5d", "x", "106752d", "300000d", "-300000d", "106751d24h", "106751d2500000h"} {
 		_, err := ParseDuration(bad)
 		require.Error(t, err, bad)
+	}
+	longest, err := ParseDuration("106751d23h")
+	require.NoError(t, err)
+	require.Equal(t, Duration(106751*day+23*time.Hour), longest)
+}
+
+// A ttl below a microsecond would be none, and never expire.
+func TestTTLOfWholeMicroseconds(t *testing.T) {
+	for ttl, ok := range map[time.Duration]bool{0: true, 1000: true, 30 * 24 * time.Hour: true, 1: false, 999: false, 1500: false, -1000: false} {
+		v := &View{Meta: Meta{Project: "p", Name: "v"}, Source: "s", Entities: []string{"e"}, Features: []Field{{Name: "f", Type: Int64}}, TTL: Duration(ttl)}
+		faults := slices.DeleteFunc(v.Check(), func(f Fault) bool { return f.Field != "spec.ttl" })
+		require.Equal(t, ok, len(faults) == 0, "%v: %v", ttl, faults)
 	}
 }

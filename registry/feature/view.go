@@ -123,6 +123,9 @@ func (v *View) Check() []Fault {
 	if v.TTL < 0 {
 		f = append(f, Fault{"spec.ttl", "must not be negative; 0 never expires"})
 	}
+	if v.TTL > 0 && v.TTL%1000 != 0 { // below one it would be none
+		f = append(f, Fault{"spec.ttl", "must be whole microseconds, which all times are counted in; 0 never expires"})
+	}
 	return f
 }
 
