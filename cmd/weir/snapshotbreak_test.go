@@ -185,3 +185,60 @@ func TestSnapshotBrokenOff(t *testing.T) {
 	require.Equal(t, "x", <-b.deleted)
 	require.Equal(t, []string{"set.csv"}, filesIn(t, dir))
 }
+
+// TestRowsUnreadable: a file that turns out to be unreadable while it is sent ends the
+// command, with what is wrong with it, and leaves nothing.
+func TestRowsUnreadable(t *testing.T) {
+	w, spine := salesWeir(t, 50)
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	var made shown
+	w.json(&made, "snapshot", "create", "--service", "model", "--spine", spine, "--out", file("good.csv"))
+	tags := w.run("table", "log", "--view", "sales")
+
+	schema := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.BinaryTypes.String}, {Name: "event_timestamp", Type: arrow.FixedWidthTypes.Timestamp_us},
+		{Name: "label", Type: arrow.PrimitiveTypes.Uint64}}, nil)
+	var bad bytes.Buffer
+	aw := ipc.NewWriter(&bad, ipc.WithSchema(schema))
+	for i := range 3 {
+		b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+		for range 100 {
+			b.Field(0).(*array.StringBuilder).Append("s01")
+			b.Field(1).(*array.TimestampBuilder).Append(1767225600000000)
+			b.Field(2).(*array.Uint64Builder).Append(uint64(i) << 62)
+		}
+		rec := b.NewRecordBatch()
+		require.NoError(t, aw.Write(rec))
+		rec.Release()
+		b.Release()
+	}
+	require.NoError(t, aw.Close())
+	require.NoError(t, os.WriteFile(file("bad.arrow"), bad.Bytes(), 0o600))
+	require.NoError(t, os.WriteFile(file("cut.arrow"), bad.Bytes()[:bad.Len()*2/5], 0o600))
+
+	for name, says := range map[string]string{"bad.arrow": "row 201", "cut.arrow": "EOF"} {
+		for _, args := range [][]string{
+			{"snapshot", "create", "--service", "model", "--spine", file(name), "--out", file("x.csv")},
+			{"snapshot", "verify", made.ID, "--spine", file(name)},
+			{"export", "--service", "model", "--entities", file(name), "--time-column", "t", "--out", file("x.csv")},
+		} {
+			var code int
+			var errs string
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				code, _, errs = w.try(args...)
+			}()
+			select {
+			case <-done:
+			case <-time.After(time.Minute):
+				t.Fatalf("weir %s does not end", strings.Join(args, " "))
+			}
+			require.Equal(t, 2, code, args)
+			require.Contains(t, errs, name, args)
+			require.Contains(t, errs, says, args)
+		}
+	}
+	require.Equal(t, []string{"bad.arrow", "cut.arrow", "good.csv"}, filesIn(t, dir))
+	w.eventually(func() bool { return w.run("table", "log", "--view", "sales") == tags }, "the tags of what did not come to be to go")
+}

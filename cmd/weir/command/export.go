@@ -67,73 +67,43 @@ func (e *env) exportRows(ctx context.Context, c *client, h *weirv1.ExportHeader,
 		return nil, err
 	}
 	defer files.abort()
+	x := newExchange(ctx)
+	defer x.fail(nil)
 	var rows *tabular.Reader
 	if entities != "" {
-		if rows, err = tabular.Open(ctx, entities, tabular.ReadOptions{}); err != nil {
+		if rows, err = tabular.Open(x.ctx, entities, tabular.ReadOptions{}); err != nil {
 			return nil, err
 		}
 		defer rows.Close()
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := c.exports.Export(ctx)
+	stream, err := c.exports.Export(x.ctx)
 	if err != nil {
 		return nil, err
 	}
 	if err := stream.Send(&weirv1.ExportRequest{Part: &weirv1.ExportRequest_Header{Header: h}}); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	sent := make(chan error, 1)
 	if rows == nil {
-		sent <- stream.CloseSend()
+		x.beside(stream.CloseSend)
 	} else {
-		go func() {
-			sent <- sendSpine(stream, func(b []byte) error {
-				return stream.Send(&weirv1.ExportRequest{Part: &weirv1.ExportRequest_Entities{Entities: b}})
-			}, rows)
-		}()
+		x.up(stream, rows, func(b []byte) error {
+			return stream.Send(&weirv1.ExportRequest{Part: &weirv1.ExportRequest_Entities{Entities: b}})
+		})
 	}
-	s, err := e.receiveExport(stream, cancel, files)
-	if err != nil {
-		cancel()
-		if serr := <-sent; serr != nil && !errors.Is(serr, context.Canceled) {
-			return nil, serr // the entities could not be read: that is the cause
-		}
-		return nil, err
-	}
-	if err := <-sent; err != nil {
+	bar := e.rows("exporting")
+	s := down(x, rowMessages[*weirv1.ExportResponse, weirv1.ExportSummary]{
+		messages: stream, data: (*weirv1.ExportResponse).GetData, result: (*weirv1.ExportResponse).GetSummary,
+		told: func(m *weirv1.ExportResponse) {
+			if p := m.GetProgress(); p != nil {
+				at(bar, p.RowsDone, p.RowsTotal)
+			}
+		},
+	}, files.take)
+	_ = bar.Finish()
+	if err := x.wait(); err != nil {
 		return nil, err
 	}
 	return s, files.commit()
-}
-
-// receiveExport hands the rows to the file as they come.
-func (e *env) receiveExport(stream weirv1.ExportService_ExportClient, cancel func(), files *trainingFiles) (*weirv1.ExportSummary, error) {
-	pr, pw := io.Pipe()
-	written := make(chan error, 1)
-	go func() {
-		err := files.take(pr)
-		if err != nil {
-			_ = pr.CloseWithError(err)
-			cancel() // the server need not go on
-		}
-		written <- err
-	}()
-	bar := e.rows("exporting")
-	defer func() { _ = bar.Finish() }()
-	s, err := last(stream, (*weirv1.ExportResponse).GetSummary, func(m *weirv1.ExportResponse) {
-		if p := m.GetProgress(); p != nil {
-			at(bar, p.RowsDone, p.RowsTotal)
-		}
-		if b := m.GetData(); b != nil {
-			_, _ = pw.Write(b) // where the file cannot take it, take says why
-		}
-	})
-	_ = pw.CloseWithError(err) // io.EOF when nil
-	if werr := <-written; werr != nil && (err == nil || !errors.Is(werr, err)) {
-		return nil, werr
-	}
-	return s, err
 }
 
 func (e *env) showExport(s *weirv1.ExportSummary, out string) error {

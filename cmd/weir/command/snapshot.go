@@ -10,7 +10,6 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
-	"github.com/weir-ml/weir/internal/arrowstream"
 	"github.com/weir-ml/weir/internal/tabular"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 )
@@ -98,14 +97,14 @@ func (e *env) createSnapshot(ctx context.Context, c *client, a snapshotArgs) (*w
 		return nil, err
 	}
 	defer files.abort()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	spine, err := tabular.Open(ctx, a.spine, tabular.ReadOptions{})
+	x := newExchange(ctx)
+	defer x.fail(nil)
+	spine, err := tabular.Open(x.ctx, a.spine, tabular.ReadOptions{})
 	if err != nil {
 		return nil, err
 	}
 	defer spine.Close()
-	stream, err := c.snapshots.Create(ctx)
+	stream, err := c.snapshots.Create(x.ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -114,31 +113,30 @@ func (e *env) createSnapshot(ctx context.Context, c *client, a snapshotArgs) (*w
 	if err := stream.Send(&weirv1.CreateSnapshotRequest{Part: &weirv1.CreateSnapshotRequest_Header{Header: h}}); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	sent := make(chan error, 1)
-	go func() {
-		sent <- sendSpine(stream, func(b []byte) error {
-			return stream.Send(&weirv1.CreateSnapshotRequest{Part: &weirv1.CreateSnapshotRequest_Spine{Spine: b}})
-		}, spine)
-	}()
-	s, err := e.receiveSnapshot(stream, files, cancel)
+	x.up(stream, spine, func(b []byte) error {
+		return stream.Send(&weirv1.CreateSnapshotRequest{Part: &weirv1.CreateSnapshotRequest_Spine{Spine: b}})
+	})
+	bar := e.rows("sending the spine")
+	s := down(x, rowMessages[*weirv1.CreateSnapshotResponse, weirv1.Snapshot]{
+		messages: stream, data: (*weirv1.CreateSnapshotResponse).GetData, result: (*weirv1.CreateSnapshotResponse).GetSnapshot,
+		told: func(m *weirv1.CreateSnapshotResponse) {
+			if p := m.GetProgress(); p != nil {
+				bar.Describe(p.Stage)
+				at(bar, p.RowsDone, p.RowsTotal)
+			}
+		},
+	}, files.take)
+	_ = bar.Finish()
+	if err = x.wait(); err == nil {
+		err = files.commit()
+	}
+	if err != nil && s != nil { // it is recorded, and will have no file
+		err = c.giveUp(s, err)
+	}
 	if err != nil {
-		cancel()
+		return nil, err
 	}
-	if serr := <-sent; serr != nil && !errors.Is(serr, context.Canceled) {
-		err = serr // the spine could not be read: that is the cause
-	}
-	if err == nil && ctx.Err() == nil {
-		if err = files.commit(); err == nil {
-			return s, nil
-		}
-	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	if s != nil { // it is recorded, and will have no file
-		return nil, c.giveUp(s, err)
-	}
-	return nil, err
+	return s, nil
 }
 
 // giveUp deletes a snapshot whose files could not be written.
@@ -149,63 +147,6 @@ func (c *client) giveUp(s *weirv1.Snapshot, why error) error {
 		return fmt.Errorf("%w; snapshot %s is recorded without a file (remove it: weir snapshot delete %s)", why, s.Id, s.Id)
 	}
 	return why
-}
-
-// sendSpine sends rows as an Arrow IPC stream and closes the sending side.
-func sendSpine(stream interface{ CloseSend() error }, send func([]byte) error, r *tabular.Reader) error {
-	w := arrowstream.NewWriter(r.Schema(), send)
-	for {
-		rec, err := r.Read()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		err = w.Write(rec)
-		rec.Release()
-		if errors.Is(err, io.EOF) {
-			return nil // the server has ended the call; Recv tells why
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if err := w.Close(); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	return stream.CloseSend()
-}
-
-// receiveSnapshot writes what comes, up to the snapshot; the files are whole then. With
-// an error comes the snapshot, too, where it is recorded all the same.
-func (e *env) receiveSnapshot(stream weirv1.SnapshotService_CreateClient, files *trainingFiles, stop func()) (*weirv1.Snapshot, error) {
-	pr, pw := io.Pipe()
-	written := make(chan error, 1)
-	go func() {
-		err := files.take(pr)
-		_ = pr.CloseWithError(err)
-		written <- err
-	}()
-	bar := e.rows("sending the spine")
-	defer func() { _ = bar.Finish() }()
-	var full error // why the files could not be written
-	s, err := last(stream, (*weirv1.CreateSnapshotResponse).GetSnapshot, func(m *weirv1.CreateSnapshotResponse) {
-		if p := m.GetProgress(); p != nil {
-			bar.Describe(p.Stage)
-			at(bar, p.RowsDone, p.RowsTotal)
-		}
-		if b := m.GetData(); b != nil && full == nil {
-			if _, full = pw.Write(b); full != nil {
-				stop()
-			}
-		}
-	})
-	_ = pw.CloseWithError(err)
-	if werr := <-written; werr != nil && (err == nil || full != nil) {
-		err = fmt.Errorf("%s: %w", files.out, werr)
-	}
-	return s, err
 }
 
 // rows is a bar that counts rows, with the time that is left.

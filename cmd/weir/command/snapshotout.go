@@ -65,7 +65,7 @@ func (t *trainingFiles) open(part string) (*tabular.Writer, error) {
 func (t *trainingFiles) take(r io.Reader) error {
 	in, err := ipc.NewReader(r)
 	if err != nil {
-		return err
+		return notRows(err)
 	}
 	defer in.Release()
 	t.schema = in.Schema()
@@ -81,7 +81,7 @@ func (t *trainingFiles) take(r io.Reader) error {
 		}
 	}
 	if err := in.Err(); err != nil {
-		return err
+		return notRows(err)
 	}
 	for _, w := range t.order {
 		if err := w.Finish(); err != nil {

@@ -44,33 +44,25 @@ The exit code is 1 when anything differs; what differs is named.`,
 }
 
 func (e *env) verifySnapshot(ctx context.Context, c *client, h *weirv1.VerifySnapshotHeader, path string) (*weirv1.VerifySnapshotResponse, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	spine, err := tabular.Open(ctx, path, tabular.ReadOptions{})
+	x := newExchange(ctx)
+	defer x.fail(nil)
+	spine, err := tabular.Open(x.ctx, path, tabular.ReadOptions{})
 	if err != nil {
 		return nil, err
 	}
 	defer spine.Close()
 	h.SpineRows = spine.Rows()
-	stream, err := c.snapshots.Verify(ctx)
+	stream, err := c.snapshots.Verify(x.ctx)
 	if err != nil {
 		return nil, err
 	}
-	bar := e.rows("sending the spine")
-	defer func() { _ = bar.Finish() }()
 	if err := stream.Send(&weirv1.VerifySnapshotRequest{Part: &weirv1.VerifySnapshotRequest_Header{Header: h}}); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	sent := make(chan error, 1)
-	go func() {
-		err := sendSpine(stream, func(b []byte) error {
-			return stream.Send(&weirv1.VerifySnapshotRequest{Part: &weirv1.VerifySnapshotRequest_Spine{Spine: b}})
-		}, spine)
-		if err != nil {
-			cancel()
-		}
-		sent <- err
-	}()
+	x.up(stream, spine, func(b []byte) error {
+		return stream.Send(&weirv1.VerifySnapshotRequest{Part: &weirv1.VerifySnapshotRequest_Spine{Spine: b}})
+	})
+	bar := e.rows("sending the spine")
 	r, err := last(stream, func(m *weirv1.VerifySnapshotResponse) *weirv1.VerifySnapshotResponse {
 		if m.Progress != nil {
 			return nil
@@ -80,11 +72,11 @@ func (e *env) verifySnapshot(ctx context.Context, c *client, h *weirv1.VerifySna
 		bar.Describe(m.Progress.Stage)
 		at(bar, m.Progress.RowsDone, m.Progress.RowsTotal)
 	})
-	cancel()
-	if serr := <-sent; serr != nil && err != nil && !errors.Is(serr, context.Canceled) {
-		err = serr // the spine could not be read: that is the cause
+	_ = bar.Finish()
+	if err != nil {
+		x.fail(err)
 	}
-	return r, err
+	return r, x.wait()
 }
 
 func (e *env) showVerified(r *weirv1.VerifySnapshotResponse) error {

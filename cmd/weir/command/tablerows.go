@@ -63,37 +63,16 @@ or Arrow file: all of them when --limit is not given.`,
 
 // receiveRows hands the Arrow IPC stream to read; it returns what the server says at the end.
 func receiveRows(ctx context.Context, c *client, req *weirv1.TableRowsRequest, read func(io.Reader) error) (*weirv1.TableRowsEnd, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := c.tables.Rows(ctx, req)
+	x := newExchange(ctx)
+	defer x.fail(nil)
+	stream, err := c.tables.Rows(x.ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	pr, pw := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := read(pr)
-		_ = pr.CloseWithError(err)
-		done <- err
-	}()
-	for {
-		m, err := stream.Recv()
-		if err == io.EOF {
-			err = fmt.Errorf("the server ended before the last row")
-		}
-		if err != nil {
-			_ = pw.CloseWithError(err)
-			<-done
-			return nil, err
-		}
-		if end := m.GetEnd(); end != nil {
-			_ = pw.Close()
-			return end, <-done
-		}
-		if _, err := pw.Write(m.GetData()); err != nil {
-			return nil, <-done
-		}
-	}
+	end := down(x, rowMessages[*weirv1.TableRowsResponse, weirv1.TableRowsEnd]{
+		messages: stream, data: (*weirv1.TableRowsResponse).GetData, result: (*weirv1.TableRowsResponse).GetEnd,
+	}, read)
+	return end, x.wait()
 }
 
 // printRows shows rows as a table, or as JSON objects.
