@@ -153,12 +153,14 @@ func (w *pitWorld) known(ctx context.Context, r *run) error {
 // ran is what one process, or a server and its client, took.
 type ran struct {
 	wall, cpu    float64 // seconds
+	wait         float64 // seconds that the server's threads waited for a core
 	peak, client int64   // bytes
 	out          string  // the file it wrote
 }
 
 func cpuTime(a ran) float64   { return a.cpu }
 func wallTime(a ran) float64  { return a.wall }
+func waitTime(a ran) float64  { return a.wait }
 func peakMiB(a ran) float64   { return float64(a.peak) / (1 << 20) }
 func clientMiB(a ran) float64 { return float64(a.client) / (1 << 20) }
 

@@ -61,27 +61,42 @@ func (w *pitWorld) few(ctx context.Context, r *run) error {
 	if err := os.WriteFile(spine, []byte(b.String()), 0o644); err != nil {
 		return err
 	}
-	for _, l := range pitLayouts {
-		p, err := w.up(ctx, r, l.folder, "")
+	train := func(folder, profile string) (runs []ran, err error) {
+		p, err := w.up(ctx, r, folder, profile)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		var runs []ran
+		defer func() {
+			if serr := p.stop(); err == nil {
+				err = serr
+			}
+		}()
 		for i := range 2*pitRounds + 1 {
 			a, err := w.train(ctx, r, p, spine, "event", filepath.Join(w.work, "few.parquet"))
 			if err != nil {
-				_ = p.stop()
-				return err
+				return nil, err
 			}
 			if i > 0 {
 				runs = append(runs, a)
 			}
 		}
-		if err := p.stop(); err != nil {
+		return runs, nil
+	}
+	for _, l := range pitLayouts {
+		runs, err := train(l.folder, "")
+		if err != nil {
 			return err
 		}
-		r.add(Line{What: fmt.Sprintf("training set of %d rows from %s feature rows, %s", fewRows, short(3*w.rows), l.what), Value: medianOf(runs, wallTime), Unit: "s", Target: fewTarget,
-			CPU: medianOf(runs, cpuTime), CPUUnit: "training set", Note: "the client's process from start to end, the server running; " + told(runs)})
+		line := Line{What: fmt.Sprintf("training set of %d rows from %s feature rows, %s", fewRows, short(3*w.rows), l.what), Value: medianOf(runs, wallTime), Unit: "s", Target: fewTarget,
+			CPU: medianOf(runs, cpuTime), CPUUnit: "training set", Note: fmt.Sprintf("the client's process from start to end, the server running; %s; the server's threads waited %s for a core", told(runs), duration(medianOf(runs, waitTime)))}
+		if line.Value > fewTarget || r.profiles != "" {
+			profile := filepath.Join(r.dir, "few-"+l.folder+".prof")
+			if _, err := train(l.folder, profile); err != nil {
+				return err
+			}
+			line.Profile = top(ctx, profile)
+		}
+		r.add(line)
 	}
 	return nil
 }
@@ -128,24 +143,36 @@ func (w *pitWorld) flight(ctx context.Context, r *run) error {
 
 // export writes the newest values of every entity.
 func (w *pitWorld) export(ctx context.Context, r *run) error {
-	var runs []ran
-	for range pitRounds {
-		p, err := w.up(ctx, r, "compacted", "")
+	// The rows are of 2025: asked about today, all would have expired.
+	at := time.UnixMicro(pitStart + pitSpan).UTC().Format(time.RFC3339)
+	export := func(profile string) (a ran, err error) {
+		p, err := w.up(ctx, r, "compacted", profile)
 		if err != nil {
-			return err
+			return a, err
 		}
-		// The rows are of 2025: asked about today, all would have expired.
-		at := time.UnixMicro(pitStart + pitSpan).UTC().Format(time.RFC3339)
-		a, _, err := r.client(ctx, p, "export", "--service", "pit", "--at", at, "--out", filepath.Join(w.work, "export.parquet"))
+		a, _, err = r.client(ctx, p, "export", "--service", "pit", "--at", at, "--out", filepath.Join(w.work, "export.parquet"))
 		if serr := p.stop(); err == nil {
 			err = serr
 		}
+		return a, err
+	}
+	var runs []ran
+	for range pitRounds {
+		a, err := export("")
 		if err != nil {
 			return err
 		}
 		runs = append(runs, a)
 	}
-	r.add(Line{What: "weir export, the newest values of " + short(w.spine) + " entities in 3 views", Value: float64(w.spine) / medianOf(runs, wallTime), Unit: "entities/s",
-		CPU: medianOf(runs, cpuTime), CPUUnit: "export", Note: fmt.Sprintf("%s; peak memory of the server %s MiB", told(runs), number(medianOf(runs, peakMiB)))})
+	line := Line{What: "weir export, the newest values of " + short(w.spine) + " entities in 3 views", Value: float64(w.spine) / medianOf(runs, cpuTime), Unit: "entities/CPU-s",
+		CPU: medianOf(runs, cpuTime), CPUUnit: "export", Note: fmt.Sprintf("of %s rows; %s; peak memory of the server %s MiB", short(3*w.rows), told(runs), number(medianOf(runs, peakMiB)))}
+	if r.profiles != "" {
+		profile := filepath.Join(r.dir, "export.prof")
+		if _, err := export(profile); err != nil {
+			return err
+		}
+		line.Profile = top(ctx, profile)
+	}
+	r.add(line)
 	return nil
 }

@@ -44,7 +44,7 @@ func (r *run) client(ctx context.Context, p *process, args ...string) (a ran, ou
 	cmd.Dir = r.dir
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	from, began := p.usedCPU(), time.Now()
+	from, waited, began := p.usedCPU(), waitedFor(p.cmd.Process.Pid), time.Now()
 	if err := cmd.Start(); err != nil {
 		return a, nil, err
 	}
@@ -56,6 +56,7 @@ func (r *run) client(ctx context.Context, p *process, args ...string) (a ran, ou
 		return a, nil, fmt.Errorf("weir %s: %w\n%s\n%s", args[0], err, stderr.Bytes(), p.logs)
 	}
 	a.cpu = p.usedCPU() - from + (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+	a.wait = waitedFor(p.cmd.Process.Pid) - waited
 	a.peak = p.peakMemory()
 	return a, stdout.Bytes(), nil
 }
