@@ -26,6 +26,11 @@ metadata: {name: driver, project: rides}
 spec: {join_keys: [{name: driver_id, type: int64}]}
 ---
 apiVersion: weir/v1
+kind: Entity
+metadata: {name: region, project: rides}
+spec: {join_keys: [{name: region, type: string}]}
+---
+apiVersion: weir/v1
 kind: Source
 metadata: {name: rides, project: rides}
 spec:
@@ -55,11 +60,31 @@ spec:
   features:
     - {name: level, type: float64}
     - {name: trips, type: int64}
+---
+apiVersion: weir/v1
+kind: FeatureView
+metadata: {name: region_stats, project: rides}
+spec:
+  source: rides
+  entities: [region]
+  ttl: 1h
+  features:
+    - {name: region_rating, type: float64, path: rating}
+---
+apiVersion: weir/v1
+kind: FeatureView
+metadata: {name: pair_stats, project: rides}
+spec:
+  source: rides
+  entities: [driver, region]
+  features:
+    - {name: pair_trips, type: int64, path: trips}
 `
 
 // ride is an event; what it lacks is nil.
 type ride struct {
 	Driver  int64    `json:"driver_id"`
+	Region  string   `json:"region"`
 	At      int64    `json:"at"`
 	Written int64    `json:"written"`
 	Trips   *int64   `json:"trips"`
@@ -70,12 +95,12 @@ type ride struct {
 
 func (r ride) effective() int64 { return min(r.At, r.Written) }
 
-// asOf is what is known of a driver at a time, by the definition: of all that was
+// asOf is what is known at a time of those that match, by the definition: of all that was
 // known, the last in the order of effective time, known time and offset; nil where that has expired.
-func asOf(rides []ride, driver, at int64, ttl time.Duration) *ride {
+func asOf(rides []ride, at int64, ttl time.Duration, match func(ride) bool) *ride {
 	best := -1
 	for i, r := range rides { // in the order of offsets
-		if r.Driver != driver || r.Written > at {
+		if !match(r) || r.Written > at {
 			continue
 		}
 		if best < 0 || r.effective() > rides[best].effective() ||
@@ -187,7 +212,7 @@ func TestFeast(t *testing.T) {
 	var rides []ride
 	var records []*kgo.Record
 	for range 1500 {
-		r := ride{Driver: rng.Int64N(40), At: base + rng.Int64N(120)*hour/10}
+		r := ride{Driver: rng.Int64N(40), Region: []string{"Süd", "Nord", "a 'b' \\"}[rng.IntN(3)], At: base + rng.Int64N(120)*hour/10}
 		r.Written = r.At + []int64{0, 0, 1, hour / 10, 2 * hour, -1}[rng.IntN(6)] // late ones, and clocks that run ahead
 		maybe := func() bool { return rng.IntN(5) > 0 }
 		if maybe() {
@@ -223,23 +248,27 @@ func TestFeast(t *testing.T) {
 				n += x.Position
 			}
 		}
-		return n == 2*int64(len(rides))
+		return n == 4*int64(len(rides))
 	}, time.Minute, 20*time.Millisecond)
 
 	// The moments at which something changes: known, expired, and a microsecond to either side.
 	type entity struct {
-		Driver int64  `json:"driver_id"`
-		At     int64  `json:"event_timestamp"`
-		Label  string `json:"label"`
-		Weight int    `json:"weight"`
+		Driver int64   `json:"driver_id"`
+		At     int64   `json:"event_timestamp"`
+		Region *string `json:"region"`
+		Label  string  `json:"label"`
+		Weight int     `json:"weight"`
 	}
 	var entities []entity
 	for i := range 1000 {
 		r := rides[rng.IntN(len(rides))]
 		at := []int64{r.At, r.Written, r.effective() + hour}[rng.IntN(3)] + rng.Int64N(3) - 1
-		e := entity{r.Driver, at, fmt.Sprint("row ", i), i}
+		e := entity{r.Driver, at, &r.Region, fmt.Sprint("row ", i), i}
 		if rng.IntN(20) == 0 {
 			e.Driver = 1_000_000 // nobody
+		}
+		if rng.IntN(20) == 0 {
+			e.Region = nil
 		}
 		if i > 0 && rng.IntN(20) == 0 {
 			e.Driver, e.At = entities[i-1].Driver, entities[i-1].At // twice the same
@@ -250,7 +279,7 @@ func TestFeast(t *testing.T) {
 	s := startSDK(t, p.app.GRPCAddr())
 	ok, fault := s.do("define", nil)
 	require.Empty(t, fault)
-	require.JSONEq(t, `["driver_level:level Float64", "driver_level:trips Int64", "driver_stats:city String", "driver_stats:rating Float64", "driver_stats:trips Int64", "ghost:x Int64"]`, string(ok))
+	require.JSONEq(t, `["driver_level:level Float64", "driver_level:trips Int64", "driver_stats:bonus Int64", "driver_stats:city String", "driver_stats:rating Float64", "driver_stats:trips Int64", "ghost:x Int64", "pair_stats:pair_trips Int64", "region_stats:region_rating Float64"]`, string(ok))
 
 	check := func(f frame, columns []string, want func(e entity) map[string]any) {
 		t.Helper()
@@ -258,7 +287,7 @@ func TestFeast(t *testing.T) {
 		hit := map[string]int{}
 		for i, e := range entities {
 			row := want(e)
-			row["driver_id"], row["event_timestamp"], row["label"], row["weight"] = float64(e.Driver), float64(e.At), e.Label, float64(e.Weight)
+			row["driver_id"], row["event_timestamp"], row["region"], row["label"], row["weight"] = float64(e.Driver), float64(e.At), plain(e.Region), e.Label, float64(e.Weight)
 			for name, values := range f.Values {
 				require.Len(t, values, len(entities), name)
 				require.Equal(t, row[name], values[i], "row %d, %+v: %s", i, e, name)
@@ -267,11 +296,11 @@ func TestFeast(t *testing.T) {
 				}
 			}
 		}
-		for _, name := range columns[4:] {
+		for _, name := range columns[5:] {
 			require.Less(t, hit[name], len(entities)*9/10, "%s is null nearly everywhere: the test compares nothing", name)
 		}
 	}
-	spine := []string{"driver_id", "event_timestamp", "label", "weight"}
+	spine := []string{"driver_id", "event_timestamp", "region", "label", "weight"}
 	all := func(full bool) func(e entity) map[string]any {
 		return func(e entity) map[string]any {
 			row := map[string]any{}
@@ -281,11 +310,19 @@ func TestFeast(t *testing.T) {
 				}
 				return name
 			}
-			if r := asOf(rides, e.Driver, e.At, time.Hour); r != nil {
+			driven := func(r ride) bool { return r.Driver == e.Driver }
+			within := func(r ride) bool { return e.Region != nil && r.Region == *e.Region }
+			if r := asOf(rides, e.At, time.Hour, within); r != nil {
+				row[prefix("region_stats", "region_rating")] = plain(r.Rating)
+			}
+			if r := asOf(rides, e.At, 0, func(r ride) bool { return driven(r) && within(r) }); r != nil {
+				row[prefix("pair_stats", "pair_trips")] = plain(r.Trips)
+			}
+			if r := asOf(rides, e.At, time.Hour, driven); r != nil {
 				row[prefix("driver_stats", "trips")], row[prefix("driver_stats", "rating")], row[prefix("driver_stats", "city")] = plain(r.Trips), plain(r.Rating), plain(r.City)
 				row["recent__trips"] = plain(r.Trips)
 			}
-			if r := asOf(rides, e.Driver, e.At, 0); r != nil {
+			if r := asOf(rides, e.At, 0, driven); r != nil {
 				row[prefix("driver_level", "level")] = plain(r.Level)
 				if full {
 					row["driver_level__trips"] = plain(r.Trips)
@@ -299,31 +336,42 @@ func TestFeast(t *testing.T) {
 	check(s.frame("history", call{"rows": entities, "full": true, "index": true, "features": []string{"driver_level:trips", "driver_stats:trips", "driver_level:level"}}),
 		append(spine, "driver_level__trips", "driver_stats__trips", "driver_level__level"), all(true))
 	check(s.frame("history", call{"rows": entities, "naive": true, "service": "model"}), append(spine, "level", "rating", "city"), all(false))
+	check(s.frame("history", call{"rows": entities, "zone": "Europe/Berlin", "features": []string{"pair_stats:pair_trips", "driver_level:level", "region_stats:region_rating"}}),
+		append(spine, "pair_trips", "level", "region_rating"), all(false))
+	check(s.frame("history", call{"rows": entities, "full": true, "service": "places"}), append(spine, "region_stats__region_rating", "pair_stats__pair_trips"), all(true))
 	check(s.frame("history", call{"rows": entities, "service": "named", "full": true}), append(spine, "recent__trips"), all(true))
 	check(s.frame("older", call{"rows": entities, "features": []string{"driver_stats:trips"}}), append(spine, "trips"), all(false))
 	renamed := s.frame("history", call{"rows": entities, "time": "when", "features": []string{"driver_stats:trips"}})
-	require.Equal(t, []string{"driver_id", "when", "label", "weight", "trips"}, renamed.Columns)
+	require.Equal(t, []string{"driver_id", "when", "region", "label", "weight", "trips"}, renamed.Columns)
 
 	ok, fault = s.do("to_arrow", call{"rows": entities, "features": []string{"driver_stats:trips"}})
 	require.Empty(t, fault)
-	require.JSONEq(t, `{"names":["driver_id","event_timestamp","label","weight","trips"],"rows":1000,"types":["int64","timestamp[ns, tz=UTC]","string","int64","int64"]}`,
+	require.JSONEq(t, `{"names":["driver_id","event_timestamp","region","label","weight","trips"],"rows":1000,"types":["int64","timestamp[ns, tz=UTC]","string","string","int64","int64"]}`,
 		strings.ReplaceAll(string(ok), "large_string", "string"))
 	ok, fault = s.do("both", call{"rows": entities, "service": "model"})
 	require.Empty(t, fault)
 	require.JSONEq(t, `[]`, string(ok), "two clients at once")
+
+	ok, fault = s.do("large", call{"rows": entities, "times": 100, "features": []string{"driver_stats:rating", "pair_stats:pair_trips"}})
+	require.Empty(t, fault)
+	require.JSONEq(t, `{"rows":100000,"same":true}`, string(ok))
 
 	for _, c := range []struct {
 		what string
 		args call
 		says []string
 	}{
-		{"history", call{"rows": entities, "features": []string{"ghost:x"}}, []string{"FeatureViewNotFoundException", "ghost"}},
+		{"history", call{"rows": entities, "features": []string{"ghost:x"}}, []string{"FeatureViewNotFoundException: ", "ghost"}},
+		{"history", call{"rows": entities, "features": []string{"driver_stats:bonus"}}, []string{"KeyError", `no feature "bonus"`, "it has trips, rating, city"}},
+		{"history", call{"rows": entities, "features": []string{"driver_stats:trips", "driver_level:trips"}}, []string{"full_feature_names"}},
+		{"history", call{"rows": entities, "text": "driver_id", "features": []string{"driver_stats:trips"}}, []string{"ArrowInvalid", "driver_id", "cast the column to int64"}},
 		{"history", call{"rows": entities, "features": []string{"doubled:twice"}}, []string{"on demand"}},
 		{"history", call{"sql": "SELECT 1", "features": []string{"driver_stats:trips"}}, []string{"SQL", "pass the rows"}},
 		{"history", call{"range": []int64{base, base + hour}, "features": []string{"driver_stats:trips"}}, []string{"a range of time without an entity_df"}},
 		{"history", call{"rows": entities, "drop": []string{"driver_id"}, "features": []string{"driver_stats:trips"}}, []string{"driver_id"}},
 		{"persist", call{"rows": entities, "features": []string{"driver_stats:trips"}}, []string{"weir snapshot"}},
 		{"materialize", nil, []string{"weir materialize"}},
+		{"latest", nil, []string{"weir materialize"}},
 		{"write", nil, []string{"Kafka topic"}},
 	} {
 		_, fault := s.do(c.what, c.args)

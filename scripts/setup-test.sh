@@ -141,7 +141,7 @@ install_python() {
 	have uv && uv=uv
 	say "installing Python packages: $1"
 	rm -rf "$cache/$1"-*
-	"$uv" venv -q --python 3.11 "$2" >&2 && "$uv" pip install -q --no-cache --no-deps -p "$2" -r "$3" >&2 && touch "$2/complete"
+	"$uv" venv -q --python 3.11 "$2" >&2 && "$uv" pip install -q --no-cache --no-deps --compile-bytecode -p "$2" -r "$3" >&2 && touch "$2/complete"
 }
 
 # build_s3 puts the server in place by one rename, like fetch_kafka.

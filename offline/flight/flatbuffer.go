@@ -16,7 +16,7 @@ type table struct {
 
 var errHead = errors.New("its head is broken")
 
-// u32 reads a number at a position; 0 outside of the bytes, which bad remembers.
+// u32 reads a number at a position; false outside of the bytes.
 func u32(b []byte, at int) (uint32, bool) {
 	if at < 0 || at > len(b)-4 {
 		return 0, false
@@ -40,7 +40,7 @@ func tableAt(b []byte, at int) (t table, err error) {
 		return t, errHead
 	}
 	size := int(binary.LittleEndian.Uint16(b[v:]))
-	if size < 4 || int(v)+size > len(b) {
+	if size < 4 || size%2 != 0 || int(v)+size > len(b) {
 		return t, errHead
 	}
 	return table{b, at, b[int(v)+4 : int(v)+size]}, nil

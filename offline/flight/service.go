@@ -59,7 +59,14 @@ func (s *Service) DoExchange(stream arrowflight.FlightService_DoExchangeServer) 
 	if err != nil {
 		return err
 	}
-	return s.train(stream.Context(), own, feast, in, stream)
+	if err := s.train(stream.Context(), own, feast, in, stream); err != nil {
+		if feast != nil {
+			// The SDK makes an exception of its own only of what it hears once it has sent everything.
+			_ = in.drain()
+		}
+		return err
+	}
+	return nil
 }
 
 // DoPut keeps a spine for the DoGet that follows it.

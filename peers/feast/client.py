@@ -41,15 +41,19 @@ def open_store():
 
 def define(_):
     driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
+    region = Entity(name="region", join_keys=["region"], value_type=ValueType.STRING)
     source = lambda name: FileSource(name=name, path=f"{folder}/none.parquet", timestamp_field="at")
     stats = FeatureView(
         name="driver_stats",
         entities=[driver],
-        schema=[Field(name="trips", dtype=Int64), Field(name="rating", dtype=Float64), Field(name="city", dtype=String)],
+        schema=[Field(name="trips", dtype=Int64), Field(name="rating", dtype=Float64), Field(name="city", dtype=String),
+                Field(name="bonus", dtype=Int64)],  # Weir knows no such feature
         source=source("driver_stats"),
     )
     # Without a schema: the SDK asks the offline store for the source's columns.
     level = FeatureView(name="driver_level", entities=[driver], source=source("driver_level"))
+    regions = FeatureView(name="region_stats", entities=[region], schema=[Field(name="region_rating", dtype=Float64)], source=source("region_stats"))
+    pairs = FeatureView(name="pair_stats", entities=[driver, region], schema=[Field(name="pair_trips", dtype=Int64)], source=source("pair_stats"))
     ghost = FeatureView(name="ghost", entities=[driver], schema=[Field(name="x", dtype=Int64)], source=source("ghost"))
 
     @on_demand_feature_view(sources=[stats], schema=[Field(name="twice", dtype=Float64)])
@@ -58,8 +62,9 @@ def define(_):
 
     model = FeatureService(name="model", features=[level[["level"]], stats[["rating", "city"]]])
     named = FeatureService(name="named", features=[stats.with_name("recent")[["trips"]]])
+    places = FeatureService(name="places", features=[regions, pairs])
     store = open_store()
-    store.apply([driver, stats, level, ghost, doubled, model, named])
+    store.apply([driver, region, stats, level, regions, pairs, ghost, doubled, model, named, places])
     return sorted(f"{v.name}:{f.name} {f.dtype}" for v in store.list_feature_views() for f in v.features)
 
 
@@ -68,6 +73,10 @@ def rows(r):
     df["event_timestamp"] = pd.to_datetime(df["event_timestamp"], unit="us", utc=True)
     if r.get("index"):
         df.index = range(len(df), 0, -1)
+    if r.get("zone"):
+        df["event_timestamp"] = df["event_timestamp"].dt.tz_convert(r["zone"])
+    if r.get("text"):
+        df[r["text"]] = df[r["text"]].astype(str)
     if r.get("naive"):
         df["event_timestamp"] = df["event_timestamp"].dt.tz_localize(None)
     if r.get("time"):
@@ -107,6 +116,14 @@ def history(r):
 def to_arrow(r):
     t = job(r).to_arrow()
     return {"names": [n for n in t.column_names], "rows": t.num_rows, "types": [str(f.type) for f in t.schema]}
+
+
+def large(r):
+    """The rows many times over get what they get once, many times over."""
+    once, df = job(r).to_df(), rows(r)
+    many = pd.concat([df] * r["times"], ignore_index=True)
+    got = open_store().get_historical_features(many, r["features"]).to_df()
+    return {"rows": len(got), "same": got.equals(pd.concat([once] * r["times"], ignore_index=True))}
 
 
 def both(r):
@@ -162,13 +179,22 @@ def materialize(_):
     store.materialize(pd.Timestamp("2026-01-01").to_pydatetime(), pd.Timestamp("2026-02-01").to_pydatetime(), feature_views=["driver_stats"])
 
 
+def latest(_):
+    store = open_store()
+    start, end = pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2026-02-01", tz="UTC")
+    source = store.get_feature_view("driver_stats").batch_source
+    store._get_provider().offline_store.pull_latest_from_table_or_query(
+        config=store.config, data_source=source, join_key_columns=["driver_id"], feature_name_columns=["trips"],
+        timestamp_field="at", created_timestamp_column=None, start_date=start, end_date=end).to_df()
+
+
 def write(_):
     store = open_store()
     df = pd.DataFrame({"driver_id": [1], "trips": [1], "rating": [1.0], "city": ["x"], "at": [pd.Timestamp("2026-01-01", tz="UTC")]})
     store.write_to_offline_store("driver_stats", df, allow_registry_cache=False)
 
 
-actions = {f.__name__: f for f in (define, history, to_arrow, both, older, persist, materialize, write)}
+actions = {f.__name__: f for f in (define, history, to_arrow, large, both, older, persist, materialize, latest, write)}
 answers = sys.stdout
 sys.stdout = sys.stderr  # the SDK prints
 for line in sys.stdin:
