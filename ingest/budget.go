@@ -39,6 +39,7 @@ const (
 	fetchShare    = 8 // the limit's part for what brokers may be about to send
 	backlogShare  = 4 // the limit's part that queues may take before single ones are paused
 	onePartsShare = 8 // the limit's part for one queue of each partition
+	othersShare   = 8 // the limit's part for what moves, beside paused partitions
 )
 
 // size is the memory that a fetched record costs.
@@ -96,7 +97,22 @@ func (p *Pipeline) mayFetch() bool {
 		Set(float64(used + p.cl.BufferedFetchBytes() + p.cl.BufferedFetchRecords()*recordCost))
 	// Once what has come is taken, as much may be under way again. A limit that is
 	// too small for the smallest fetch is still a limit to what is kept.
-	return used <= max(p.MemoryLimit-2*coming, p.MemoryLimit/4)
+	if used <= max(p.MemoryLimit-2*coming, p.MemoryLimit/4) {
+		return true
+	}
+	// Waiting frees what moves. What paused partitions keep may stay for as long as
+	// their sink hangs, and gets no more: the others go on beside it.
+	return used-p.kept() <= p.MemoryLimit/othersShare
+}
+
+// kept is what paused partitions hold, in queues and in hand.
+func (p *Pipeline) kept() (n int64) {
+	for _, part := range p.owned() {
+		if waits, paused := part.q.waiting(); paused {
+			n += waits + part.hand.Load()
+		}
+	}
+	return n
 }
 
 // own copies the payloads of records that share one buffer with the whole fetch:

@@ -33,6 +33,7 @@ type lane struct {
 	held    int64            // events held back so far, over all views
 	broken  map[string]int64 // how many of them failed each rule; nil: not counted
 	stuck   *atomic.Bool
+	hand    *atomic.Int64 // of the partition; nil in a replay and an import
 
 	// A replay takes what comes out into its own hands; nil elsewhere.
 	hold func(*quarantine.Entry)
@@ -137,9 +138,9 @@ func (l *lane) pass(ctx context.Context, origin feature.Origin, results []decode
 	for _, res := range results {
 		columns += batchSize(res.Batch)
 	}
-	l.p.mem.columns.Add(columns)
+	l.countColumns(columns)
 	defer func() {
-		l.p.mem.columns.Add(-columns)
+		l.countColumns(-columns)
 		for _, res := range results {
 			if res.Batch != nil {
 				res.Batch.Rows.Release()
@@ -152,6 +153,13 @@ func (l *lane) pass(ctx context.Context, origin feature.Origin, results []decode
 		}
 	}
 	return nil
+}
+
+func (l *lane) countColumns(n int64) {
+	l.p.mem.columns.Add(n)
+	if l.hand != nil {
+		l.hand.Add(n)
+	}
 }
 
 // batchSize is the memory of a batch.

@@ -31,6 +31,7 @@ type partition struct {
 	// all while a sink does not answer: that partition sits out the flush.
 	mu       turn
 	stuck    atomic.Bool  // in a sink that does not answer
+	hand     atomic.Int64 // memory of the chunk that is processed: its records, and its columns
 	next     int64        // guarded by mu; the first offset not processed
 	views    []partView   // guarded by mu; one for each of Pipeline.Outlets
 	lanes    []*lane      // guarded by mu; how the records from next on are judged; nil: to be built
@@ -97,6 +98,7 @@ func (part *partition) run() {
 			}
 			part.passGap()
 			recs, cost := part.q.take(p.BatchRows, p.BatchBytes, part.boundary())
+			part.hand.Add(cost)
 			var err error
 			if recs != nil {
 				if err = part.guarded(recs); err == nil {
@@ -104,6 +106,7 @@ func (part *partition) run() {
 				}
 				part.torn = err
 			}
+			part.hand.Add(-cost)
 			p.mem.records.Add(-cost)
 			part.mu.unlock()
 			if err != nil {
@@ -232,7 +235,7 @@ func (part *partition) buildLanes() error {
 		}
 		l := groups[k]
 		if l == nil {
-			l = &lane{p: p, source: v.SourceOf, stuck: &part.stuck, options: decode.Options{MaxEventBytes: p.MaxEventBytes}}
+			l = &lane{p: p, source: v.SourceOf, stuck: &part.stuck, hand: &part.hand, options: decode.Options{MaxEventBytes: p.MaxEventBytes}}
 			groups[k] = l
 			part.lanes = append(part.lanes, l)
 		}

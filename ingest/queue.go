@@ -107,9 +107,15 @@ func (q *queue) resumeBelow(limit int64, change func()) {
 }
 
 func (q *queue) isPaused() bool {
+	_, paused := q.waiting()
+	return paused
+}
+
+// waiting is what waits, and whether fetching is paused.
+func (q *queue) waiting() (bytes int64, paused bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.paused
+	return q.bytes, q.paused
 }
 
 // close drops what waits; nothing can be taken afterwards.

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/sinktest"
@@ -102,6 +104,37 @@ func TestHangingSink(t *testing.T) {
 	require.Zero(t, gauge(t, f.reg, "weir_ingest_paused"))
 	require.NoError(t, stop())
 	f.verify(events)
+}
+
+// TestHangingSinkFillsMemory: what came of the partition that hangs is more than
+// a small limit leaves, for it inflated. It stays, nothing more of it comes, and
+// the others go on.
+func TestHangingSinkFillsMemory(t *testing.T) {
+	f := setup(t, 2)
+	c := f.config()
+	c.MemoryLimit, c.FlushBytes = 2<<20, 1<<20
+	h := newHanging(f.table.Open(), 1)
+	stop := f.run(h, c)
+	some := func(partition int32, n int) (events []event) {
+		for range n {
+			events = append(events, event{rec: &kgo.Record{Topic: f.source.Topic, Partition: partition, Timestamp: base,
+				Value: fmt.Appendf(nil, `{"id":"k","at":%d}`, base.UnixMicro())}})
+		}
+		return events
+	}
+	for range 10 {
+		f.produce(some(1, 4000)...) // in one batch or a few
+	}
+	require.Eventually(t, func() bool { return gauge(t, f.reg, "weir_ingest_paused") == 1 }, 60*time.Second, time.Millisecond)
+	events, ends := f.spread(24, 5000, 1)
+	f.trickle(events)
+	require.Eventually(t, func() bool { return f.standsAt(0) == ends[0] }, 60*time.Second, 5*time.Millisecond, "partition 0 is held up")
+	held := gauge(t, f.reg, "weir_ingest_buffered_bytes")
+	require.Greater(t, held, float64(c.MemoryLimit/4), "the partition that hangs left enough room")
+	require.Less(t, held, float64(40_000*200), "all of it came")
+	require.EqualValues(t, 1, gauge(t, f.reg, "weir_ingest_paused"))
+	close(h.gate)
+	require.NoError(t, stop())
 }
 
 // TestHangingSinkInRebalance: a worker whose sink hangs gives partitions up to
