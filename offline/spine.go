@@ -115,7 +115,7 @@ func (s *Spine) shape(svc *feature.Service) (*spineShape, error) {
 		return nil, faults[0]
 	}
 	if len(faults) > 1 {
-		return nil, &feature.Error{Kind: feature.Invalid, Op: opJoin, What: "spine", Err: errors.Join(faults...)}
+		return nil, errors.Join(faults...)
 	}
 	return sh, nil
 }
@@ -181,7 +181,7 @@ func (s *Spine) findTime(sh *spineShape) error {
 	at := sh.schema.FieldIndices(name)
 	if len(at) == 0 {
 		return spineError(name, "the column of row times is missing").
-			WithHint("name it; the spine has the columns %s", sh.columns())
+			WithHint("name it (--time-column, time_column); the spine has the columns %s", sh.columns())
 	}
 	sh.time = at[0]
 	switch t := sh.schema.Field(at[0]).Type; t.ID() {
@@ -193,7 +193,7 @@ func (s *Spine) findTime(sh *spineShape) error {
 		units := map[string]arrow.TimeUnit{"s": arrow.Second, "ms": arrow.Millisecond, "us": arrow.Microsecond, "ns": arrow.Nanosecond}
 		var ok bool
 		if sh.unit, ok = units[s.Unit]; !ok {
-			return spineError(name, "is %s: a number needs a unit (got %q)", t, s.Unit).WithHint("say whether it counts s, ms, us or ns since 1970")
+			return spineError(name, "is %s: a number needs a unit", t).WithHint("say whether it counts s, ms, us or ns since 1970 (--time-unit, time_unit)")
 		}
 		sh.whole = true
 	}

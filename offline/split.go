@@ -32,14 +32,14 @@ import (
 
 const opSplit = "offline.split"
 
-// checkSplit reports every fault of a split at once.
+// checkSplit reports every fault of a split at once, each a feature.Error.
 func checkSplit(s *feature.SnapshotSplit) error {
 	var faults []error
 	bad := func(what, hint, format string, args ...any) {
 		faults = append(faults, feature.Errorf(feature.Invalid, opSplit, what, format, args...).WithHint("%s", hint))
 	}
 	if len(s.Parts) < 2 {
-		bad("split", "name at least two, like train=80,test=20", "%d parts", len(s.Parts))
+		bad("split", "name at least two, like train=80,test=20", "it has fewer than two parts")
 	}
 	if len(s.Parts) > maxParts {
 		bad("split", "", "%d parts; %d are the most", len(s.Parts), maxParts)

@@ -62,7 +62,7 @@ type splitColumn struct {
 
 func newSplitter(split *feature.SnapshotSplit, s *feature.Service, spine Spine) (*splitter, error) {
 	if err := checkSplit(split); err != nil {
-		return nil, &feature.Error{Kind: feature.Invalid, Op: opSplit, Err: err}
+		return nil, err
 	}
 	shape, err := spine.shape(s)
 	if err != nil {

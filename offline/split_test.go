@@ -252,7 +252,7 @@ func TestSplitFaults(t *testing.T) {
 	}{
 		"too little":        {shares("a", 50.0, "b", 40.0), header, "add up to 90"},
 		"too much":          {shares("a", 50.0, "b", 50.000001), header, "add up to 100.000001"},
-		"one part":          {shares("a", 100.0), header, "1 parts"},
+		"one part":          {shares("a", 100.0), header, "fewer than two parts"},
 		"nothing":           {shares("a", 100.0, "b", 0.0), header, "a share of 0"},
 		"negative":          {shares("a", 110.0, "b", -10.0), header, "a share of -10"},
 		"too fine":          {shares("a", 99.99999999, "b", 0.00000001), header, "six decimals"},

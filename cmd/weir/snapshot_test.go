@@ -358,3 +358,51 @@ func TestSnapshotDelete(t *testing.T) {
 	w.json(&all, "snapshot", "list")
 	require.Empty(t, all)
 }
+
+// TestSnapshotRefused: what is asked for wrongly is refused with what, where and what
+// to do, and where --out is the trouble, before anybody works for it.
+func TestSnapshotRefused(t *testing.T) {
+	w, spine := salesWeir(t, 10)
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	require.NoError(t, os.Mkdir(file("folder.csv"), 0o700))
+	tags := w.run("table", "log", "--view", "sales")
+	two := fileOf(t, "two.csv", "shop,when\na,2026-01-01\n")
+	for _, c := range []struct{ args, says string }{
+		{"--out " + file("none/x.csv"), "there is no folder " + file("none") + ": make it first"},
+		{"--out " + file("{split}/x.csv") + " --split a=50,b=50", "there is no folder " + file("a") + ": make it first"},
+		{"--out " + file("folder.csv"), "folder.csv: is a directory"},
+		{"--out " + file("x.csv.gz"), "writing .gz files (write Parquet"},
+		{"--out " + file("x.txt"), "does not tell its format"},
+		{"--time-column label", `"label": is int64: a number needs a unit (say whether it counts s, ms, us or ns since 1970 (--time-unit`},
+		{"--time-column when", "name it (--time-column, time_column); the spine has the columns id, event_timestamp, label"},
+		{"--spine " + two, `spine column "id": is missing`},
+		{"--spine " + two, `spine column "event_timestamp": the column of row times is missing`},
+		{"--split-at train=2026-01-01", "what comes before the first time is called train"},
+		{"--split a=100", "fewer than two parts (name at least two"},
+		{"--split a=0,b=100", "weir: offline.split: part a: a share of 0 (give a percentage"},
+		{"--version 99", "99"},
+		{"--service modl", `did you mean "model"?`},
+	} {
+		code, _, errs := w.try(append([]string{"snapshot", "create", "--service", "model", "--spine", spine, "--out", file("x.csv")}, strings.Fields(c.args)...)...)
+		require.Equal(t, 2, code, c.args)
+		require.Contains(t, errs, c.says)
+		if strings.HasPrefix(c.args, "--out") {
+			code, _, errs = w.try(append([]string{"--server", "127.0.0.1:1", "snapshot", "create", "--service", "model", "--spine", spine}, strings.Fields(c.args)...)...)
+			require.Equal(t, 2, code, c.args)
+			require.Contains(t, errs, c.says, "nobody was asked")
+		}
+	}
+	require.Equal(t, []string{"folder.csv"}, filesIn(t, dir))
+	require.Equal(t, tags, w.run("table", "log", "--view", "sales"))
+
+	// People read the first few tags of training sets.
+	for range 5 {
+		w.run("snapshot", "create", "--service", "model", "--spine", spine, "--out", file("x.csv"))
+	}
+	w.run("table", "tag", "--view", "sales", "mine")
+	log := w.run("table", "log", "--view", "sales")
+	require.Contains(t, log, "tag mine")
+	require.Contains(t, log, "tags of 2 more training sets")
+	require.Equal(t, 3, strings.Count(log, "tag weir-snapshot-"))
+}

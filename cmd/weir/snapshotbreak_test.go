@@ -144,8 +144,19 @@ func TestSnapshotBrokenOff(t *testing.T) {
 		for _, how := range []string{"interrupt", "kill"} {
 			t.Run(kind+"/"+how, func(t *testing.T) {
 				dir := folder(t)
-				addr, _ := breakingServer(t, func(s weirv1.SnapshotService_CreateServer, _ *ipc.Writer) error { <-s.Context().Done(); return nil })
+				half := make(chan struct{})
+				addr, _ := breakingServer(t, func(s weirv1.SnapshotService_CreateServer, _ *ipc.Writer) error {
+					close(half)
+					<-s.Context().Done()
+					return nil
+				})
 				p := spawn(t, args(addr, dir)...)
+				select {
+				case <-half:
+				case err := <-p.done:
+					p.done <- err
+					t.Fatalf("it ended before its time: %v\n%s", err, p.logs)
+				}
 				require.Eventually(t, func() bool { return len(filesIn(t, dir)) == 2*len(before) }, 60*time.Second, 5*time.Millisecond, "%s", p.logs)
 				if how == "interrupt" {
 					require.NoError(t, p.cmd.Process.Signal(os.Interrupt))

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -46,6 +48,31 @@ type encoder interface {
 	finish() error
 }
 
+// Creatable tells whether Create would make the file, and leaves nothing.
+func Creatable(path string) error {
+	if _, err := FormatOf(path); err != nil {
+		return err
+	}
+	if _, ext := compression(path); ext != "" {
+		return packed(path, ext)
+	}
+	st, err := os.Stat(path)
+	if err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+		return nil // whoever reads a pipe would take this for its end
+	}
+	w := &Writer{path: path}
+	if err := w.open(); err != nil {
+		return writeError(path, err)
+	}
+	w.Abort()
+	return nil
+}
+
+func packed(path, ext string) error {
+	return feature.Errorf(feature.Unsupported, "tabular.write", path, "writing %s files", ext).
+		WithHint("write Parquet, which compresses within")
+}
+
 // Create starts a file. Its rows are visible after Close; Abort drops them.
 func Create(path string, schema *arrow.Schema, o WriteOptions) (*Writer, error) {
 	format := o.Format
@@ -56,8 +83,7 @@ func Create(path string, schema *arrow.Schema, o WriteOptions) (*Writer, error) 
 		}
 	}
 	if _, ext := compression(path); ext != "" {
-		return nil, feature.Errorf(feature.Unsupported, "tabular.write", path, "writing %s files", ext).
-			WithHint("write Parquet, which compresses within")
+		return nil, packed(path, ext)
 	}
 	w := &Writer{path: path, norm: newNormalizer(schema, nil)}
 	if err := w.open(); err != nil {
@@ -215,6 +241,11 @@ func writeError(path string, err error) error {
 	}
 	e := fileError(path, err)
 	e.Op = "tabular.write"
+	if dir := filepath.Dir(path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return e.WithHint("there is no folder %s: make it first", dir)
+		}
+	}
 	return e
 }
 

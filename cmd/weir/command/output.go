@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"time"
 
@@ -57,4 +58,10 @@ func short(s string, n int) string {
 	return string(r[:n-1]) + "…"
 }
 
-func number(f float64) string { return fmt.Sprintf("%.4g", f) }
+// number shows four digits, and all of those before the point.
+func number(f float64) string {
+	if a := math.Abs(f); a >= 1e4 && a < 1e15 {
+		return count(int64(math.Round(f)))
+	}
+	return fmt.Sprintf("%.4g", f)
+}

@@ -34,7 +34,7 @@ type trainingFiles struct {
 	column int // with the part's name
 }
 
-// newTrainingFiles checks what --out asks for. parts are the split's, none without one.
+// newTrainingFiles checks what --out asks for, before anybody works for it. parts are the split's, none without one.
 func newTrainingFiles(out string, parts []string) (*trainingFiles, error) {
 	if _, err := tabular.FormatOf(out); err != nil {
 		return nil, fmt.Errorf("--out: %w", err)
@@ -45,6 +45,11 @@ func newTrainingFiles(out string, parts []string) (*trainingFiles, error) {
 			return nil, fmt.Errorf("--out %s: there are no parts to name files by; give --split or --split-at", out)
 		}
 		t.parts = parts
+	}
+	for _, p := range t.parts {
+		if err := tabular.Creatable(t.path(p)); err != nil {
+			return nil, fmt.Errorf("--out: %w", err)
+		}
 	}
 	return t, nil
 }

@@ -52,6 +52,10 @@ func (e *env) showSnapshot(s *weirv1.Snapshot, profile []*weirv1.ProfiledColumn)
 	fmt.Fprintf(e.out, "\n%s, service %s version %d, %s time, made %s\ncontent %s\nspine   %s\n", plural(s.Rows, "row"), s.Service, s.ServiceVersion,
 		clockName(s.Clock), when(s.CreatedAt), s.ContentHash, s.SpineHash)
 	for _, t := range s.Tables {
+		if t.Version == 0 {
+			fmt.Fprintf(e.out, "table %s: had no rows yet\n", t.View)
+			continue
+		}
 		fmt.Fprintf(e.out, "table %s: version %d\n", t.View, t.Version)
 	}
 }

@@ -51,6 +51,9 @@ func (a *splitArgs) of() (*weirv1.SnapshotSplit, error) {
 		}
 		p := &weirv1.SnapshotPart{Name: name}
 		if out.Time {
+			if name == firstPart {
+				return nil, fmt.Errorf("--split-at %s: what comes before the first time is called %s; name the parts after it", s, firstPart)
+			}
 			if value == "" {
 				return nil, fmt.Errorf("--split-at %s: a time is missing", s)
 			}

@@ -79,13 +79,29 @@ func (e *env) showLog(all []*weirv1.TableSnapshot) error {
 		if s.Commit == "" {
 			notes = append(notes, "by another engine")
 		}
-		for _, name := range s.Tags {
-			notes = append(notes, "tag "+name)
-		}
+		notes = append(notes, tagNotes(s.Tags)...)
 		t.AppendRow([]any{s.Id, when(s.CommittedAt), s.Operation, count(s.Rows), signed("+", s.AddedRows), signed("-", s.RemovedRows), count(s.Files), bytesText(s.Bytes), strings.Join(notes, ", ")})
 	}
 	t.Render()
 	return nil
+}
+
+// tagNotes names all tags that people set, and the first few of those that training sets have.
+func tagNotes(tags []string) (out []string) {
+	const few = 3
+	sets := int64(0)
+	for _, name := range tags {
+		if strings.HasPrefix(name, "weir-snapshot-") {
+			if sets++; sets > few {
+				continue
+			}
+		}
+		out = append(out, "tag "+name)
+	}
+	if sets > few {
+		out = append(out, "tags of "+count(sets-few)+" more training sets")
+	}
+	return out
 }
 
 func signed(sign string, n int64) string {
