@@ -4,12 +4,15 @@ package peers
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -73,4 +76,15 @@ print([tuple(None if x != x else x for x in row) for row in zip(df.origin, df.te
 	said, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(said))
 	require.Contains(t, string(said), fmt.Sprintln("all the same"))
+	require.Eventually(t, func() bool { return strings.Contains(p.metrics(), "\nweir_joins_running 0\n") }, 20*time.Second, 20*time.Millisecond,
+		"the join of a client that went away goes on")
+}
+
+func (p *product) metrics() string {
+	r, err := http.Get("http://" + p.app.HTTPAddr() + "/metrics")
+	require.NoError(p.t, err)
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	require.NoError(p.t, err)
+	return string(b)
 }
