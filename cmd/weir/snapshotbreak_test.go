@@ -29,6 +29,7 @@ type breaking struct {
 	weirv1.UnimplementedSnapshotServiceServer
 	then    func(weirv1.SnapshotService_CreateServer, *ipc.Writer) error
 	deleted chan string
+	server  *grpc.Server
 }
 
 func (b *breaking) Create(s weirv1.SnapshotService_CreateServer) error {
@@ -74,7 +75,7 @@ func breakingServer(t *testing.T, then func(weirv1.SnapshotService_CreateServer,
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	g := grpc.NewServer()
-	b = &breaking{then: then, deleted: make(chan string, 1)}
+	b = &breaking{then: then, deleted: make(chan string, 1), server: g}
 	weirv1.RegisterSnapshotServiceServer(g, b)
 	go func() { _ = g.Serve(l) }()
 	t.Cleanup(g.Stop)
@@ -141,6 +142,19 @@ func TestSnapshotBrokenOff(t *testing.T) {
 				asBefore(t, dir)
 			})
 		}
+		t.Run(kind+"/the server is gone", func(t *testing.T) {
+			dir := folder(t)
+			addr, b := breakingServer(t, nil)
+			b.then = func(s weirv1.SnapshotService_CreateServer, _ *ipc.Writer) error {
+				go b.server.Stop()
+				<-s.Context().Done()
+				return nil
+			}
+			code, errs := run(addr, dir)
+			require.Equal(t, 2, code)
+			require.Contains(t, errs, "the Weir at "+addr+" went away in the middle")
+			asBefore(t, dir)
+		})
 		for _, how := range []string{"interrupt", "kill"} {
 			t.Run(kind+"/"+how, func(t *testing.T) {
 				dir := folder(t)
@@ -163,6 +177,7 @@ func TestSnapshotBrokenOff(t *testing.T) {
 					err := <-p.done
 					p.done <- err
 					require.Error(t, err)
+					require.Contains(t, p.logs.String(), "weir: interrupted")
 					asBefore(t, dir)
 					return
 				}

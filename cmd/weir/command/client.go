@@ -72,9 +72,15 @@ func (e *env) call(ctx context.Context, f func(context.Context, *client) error) 
 	return c.explain(f(ctx, c))
 }
 
-// explain adds what to do when there is no server.
+// explain adds what to do when there is no server, or none any more.
 func (c *client) explain(err error) error {
-	if m := status.Convert(err).Message(); status.Code(err) == codes.Unavailable && strings.Contains(m, "connection error") {
+	if status.Code(err) != codes.Unavailable {
+		return err
+	}
+	switch m := status.Convert(err).Message(); {
+	case strings.Contains(m, "error reading from server"):
+		return fmt.Errorf("the Weir at %s went away in the middle: %s (start it again, and run this again)", c.addr, m)
+	case strings.Contains(m, "connection error"):
 		return fmt.Errorf("no Weir answers at %s: %s (start one with: weir up; or name another with --server)", c.addr, m)
 	}
 	return err
@@ -126,7 +132,7 @@ func at(bar *progressbar.ProgressBar, done, total int64) {
 
 // fromStatus shows a gRPC error as its message.
 func fromStatus(err error) (string, bool) {
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled {
 		return "interrupted", true
 	}
 	var s interface{ GRPCStatus() *status.Status }
