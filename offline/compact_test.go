@@ -310,7 +310,7 @@ func small(r *rand.Rand) offline.Config {
 // whatever they lack; read by another reader, which checks order and bounds too.
 func TestCompactKeepsEveryRow(t *testing.T) {
 	seed := compactSeed(t)
-	for round := range 4 {
+	for round := range offline.Fewer(4) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, uint64(round)))
 			h := newHistory(t, r)

@@ -26,7 +26,7 @@ import (
 // written, and say of themselves what is so.
 func TestFileEncoder(t *testing.T) {
 	seed := rand.Uint64()
-	views, files := 16, 4
+	views, files := Fewer(16), 4
 	if testing.Short() {
 		views = 6
 	}

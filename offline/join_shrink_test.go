@@ -55,7 +55,7 @@ func TestShrink(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			fails := func(w *jointest.World) bool { return w.Check(ctx, c.o) != nil }
 			found := 0
-			for seed := uint64(1); found < 3; seed++ {
+			for seed := uint64(1); found < offline.Fewer(3); seed++ {
 				require.Less(t, seed, uint64(500), "nobody notices")
 				w := jointest.Random(rand.New(rand.NewPCG(seed, 2)), jointest.Usual())
 				if w.Way.Writer = false; !fails(w) { // sabotaged coordinates are none that a Writer takes

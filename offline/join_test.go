@@ -63,6 +63,7 @@ func TestJoinOfMoreRows(t *testing.T) {
 // worlds tries so many random worlds.
 func worlds(t *testing.T, cases int, l jointest.Limits, o jointest.Options, change func(*jointest.World)) {
 	t.Helper()
+	cases = offline.Fewer(cases)
 	if s := os.Getenv("WEIR_CASES"); s != "" {
 		cases, _ = strconv.Atoi(s)
 	}
