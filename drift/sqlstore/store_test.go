@@ -47,6 +47,9 @@ func (instant) Deliver(context.Context, *outbox.Entry) error { return nil }
 
 // Ten thousand undelivered events of a few monitors drain well within half a minute.
 func TestOutboxDrains(t *testing.T) {
+	if raceOn {
+		t.Skip("SKIP(race): ten thousand entries; the other tests have it watch the same steps")
+	}
 	s := open(t, sqldbtest.NewSQLite(t))
 	const n = 10000
 	entries := make([]outbox.Entry, n)

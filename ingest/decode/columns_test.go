@@ -137,6 +137,9 @@ func asColumns(t *testing.T, path string, v *feature.View, o decode.Options, ro 
 // or is refused for the same reasons with the same payload, whether it comes as
 // columns or as an event.
 func TestColumnsAgree(t *testing.T) {
+	if decode.RaceOn {
+		t.Skip("SKIP(race): one goroutine, which takes ten times as long under the race detector")
+	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	dir := t.TempDir()

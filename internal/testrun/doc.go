@@ -8,7 +8,8 @@
 // ../shared is) a test that skips because a server or ../shared is absent has failed.
 //
 // A test that skips with SKIP(race) measures what the race detector itself would
-// change: it is run once more without, and that run is the one that counts.
+// change, or takes many times as long under it and has nothing for it to find: it
+// is run once more without, and that run is the one that counts.
 //
 //	go run ./internal/testrun [-servers] [-require] -- -race ./...
 //

@@ -40,6 +40,9 @@ func textEnum(schema, value string) bool {
 
 // The compiled form against the full engine, fed with encoding/json's tree.
 func TestCompiledAgreesWithFullEngine(t *testing.T) {
+	if raceOn {
+		t.Skip("SKIP(race): one goroutine, which takes ten times as long under the race detector")
+	}
 	seed := seedOf(t)
 	rounds := 1500
 	if testing.Short() {
