@@ -145,7 +145,7 @@ func (d *dataFile) pickRows(ctx context.Context, chunk *parquet.FileColumnChunk,
 	err := d.pages(ctx, chunk, name, rows, func(p *page) error {
 		n, err := pick(dst, p, left, to)
 		if err == nil {
-			err = d.texts.took(dst, to[:n])
+			err = d.texts.took(dst, n, p.copied)
 		}
 		left, to = left[n:], to[n:]
 		return err

@@ -36,16 +36,12 @@ func newTextLengths(s *feature.Service) *textLengths {
 	return t
 }
 
-// took counts texts that were fetched to places of dst.
-func (t *textLengths) took(dst *feature.Vector, places []uint32) error {
+// took counts texts that were fetched to so many places of dst, which share copies of so many bytes.
+func (t *textLengths) took(dst *feature.Vector, places int, n int64) error {
 	if t == nil || dst.Type != feature.String && dst.Type != feature.Bytes {
 		return nil
 	}
-	n := int64(0)
-	for _, at := range places {
-		n += int64(len(dst.Bytes[at]))
-	}
-	t.values.Add(int64(len(places)))
+	t.values.Add(int64(places))
 	if sum := t.bytes.Add(n); t.limit > 0 && sum > t.limit {
 		return errTextsTooLong
 	}

@@ -147,6 +147,7 @@ type page struct {
 	rows    int
 	present []byte // a byte a row, 1 where there is a value; nil when every row has one
 	values  values
+	copied  int64 // bytes of texts that pick made
 }
 
 // pages calls f for the pages of a column chunk in order. With want, only pages

@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -146,19 +147,44 @@ func pick(dst *feature.Vector, p *page, rows []int32, to []uint32) (int, error) 
 		}
 		return n, pickFixed(dst.Float64, v.f64, dst, p, rows, to)
 	case feature.String, feature.Bytes:
-		// One copy of the wanted values for the whole page; the places share it.
-		size := 0
-		if err := pickInto(dst, p, rows, to, func(_ uint32, i int) { size += len(v.bytes(i)) }); err != nil {
-			return n, err
-		}
-		arena := make([]byte, 0, size)
-		return n, pickInto(dst, p, rows, to, func(at uint32, i int) {
-			k := len(arena)
-			arena = append(arena, v.bytes(i)...)
-			dst.Bytes[at] = arena[k:len(arena):len(arena)]
-		})
+		return n, pickTexts(dst, p, rows, to)
 	}
 	return n, errors.New("a column of no known type")
+}
+
+// pickTexts makes one copy of the wanted values for the whole page, which the places
+// share: a row that many want is copied once, and never more than the whole dictionary.
+func pickTexts(dst *feature.Vector, p *page, rows []int32, to []uint32) error {
+	v := p.values
+	size, last := 0, -1
+	if err := pickInto(dst, p, rows, to, func(_ uint32, i int) {
+		if i != last {
+			size += len(v.bytes(i))
+		}
+		last = i
+	}); err != nil {
+		return err
+	}
+	if v.index != nil && size > len(v.data) {
+		p.copied = int64(len(v.data))
+		v.data = bytes.Clone(v.data)
+		return pickInto(dst, p, rows, to, func(at uint32, i int) {
+			b := v.bytes(i)
+			dst.Bytes[at] = b[:len(b):len(b)]
+		})
+	}
+	p.copied = int64(size)
+	arena := make([]byte, 0, size)
+	var text []byte
+	last = -1
+	return pickInto(dst, p, rows, to, func(at uint32, i int) {
+		if i != last {
+			k := len(arena)
+			arena = append(arena, v.bytes(i)...)
+			last, text = i, arena[k:len(arena):len(arena)]
+		}
+		dst.Bytes[at] = text
+	})
 }
 
 // pickNarrow reads what a newer view has widened with the type of an older one.
