@@ -52,6 +52,12 @@ func Export(ctx context.Context, req ExportRequest, sink func(arrow.RecordBatch)
 	if req.At == 0 {
 		return JoinResult{}, feature.Errorf(feature.Invalid, opExport, "service "+req.Service.Meta.Name, "no moment is given")
 	}
+	for _, c := range req.Service.Columns {
+		if c.Name == req.TimeColumn {
+			return JoinResult{}, feature.Errorf(feature.Invalid, opExport, "time column "+c.Name, "service %s has a feature of this name", req.Service.Meta.Name).
+				WithHint("give the time column another name (--time-column)")
+		}
+	}
 	tables, err := pinned(ctx, req.Tables)
 	if err != nil {
 		return JoinResult{}, err
@@ -112,7 +118,7 @@ func exportKeys(s *feature.Service) (keys []feature.Field, full []int, err error
 			return nil, nil, feature.Errorf(feature.Invalid, opExport, "service "+s.Meta.Name,
 				"no view has all of its join keys (view %s joins by %s, view %s by %s), so that the tables do not tell which of them belong together",
 				s.Views[full[0]].Meta.Name, keyNames(keys), v.Meta.Name, keyNames(v.Keys)).
-				WithHint("give a file with the entities to export")
+				WithHint("give a file with the entities to export: --entities")
 		}
 	}
 	return keys, full, nil

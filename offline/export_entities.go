@@ -93,7 +93,7 @@ func newEntities(ctx context.Context, req ExportRequest, tables []TableAt) (*ent
 	var fields []arrow.Field
 	for _, k := range keys {
 		if k.Name == req.TimeColumn {
-			return nil, feature.Errorf(feature.Invalid, opExport, "time column "+k.Name, "a join key has this name").WithHint("give the time column another name")
+			return nil, feature.Errorf(feature.Invalid, opExport, "time column "+k.Name, "a join key has this name").WithHint("give the time column another name (--time-column)")
 		}
 		fields = append(fields, arrow.Field{Name: k.Name, Type: k.Type.Arrow()})
 	}

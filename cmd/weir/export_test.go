@@ -76,6 +76,9 @@ func TestExport(t *testing.T) {
 		{"--service model --entities " + file("absent.csv") + " --out " + file("x.csv"), "absent.csv"},
 		{"--service model --entities " + fileOf(t, "other.csv", "shop\na\n") + " --out " + file("x.csv"), "id"},
 		{"--service model --version nothing --out " + file("x.csv"), "nothing"},
+		{"--service model --time-column n --out " + file("x.csv"), "time column n: service model has a feature of this name (give the time column another name"},
+		{"--service model --time-column id --out " + file("x.csv"), "time column id: a join key has this name (give the time column another name"},
+		{"--service model --out " + file("none/x.csv"), "there is no folder " + file("none") + ": make it first"},
 	} {
 		code, _, errs := w.try(append([]string{"export"}, strings.Fields(c.args)...)...)
 		require.Equal(t, 2, code, c.args)

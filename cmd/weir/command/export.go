@@ -114,7 +114,7 @@ func (e *env) showExport(s *weirv1.ExportSummary, out string) error {
 		}
 		return printJSON(e.out, map[string]any{"service": s.Service, "service_version": s.ServiceVersion, "at": when(s.At), "rows": s.Rows, "columns": cols, "file": out})
 	}
-	fmt.Fprintf(e.out, "%s rows of service %s version %d as of %s in %s\n\n", count(s.Rows), s.Service, s.ServiceVersion, when(s.At), out)
+	fmt.Fprintf(e.out, "%s of service %s version %d as of %s in %s\n\n", plural(s.Rows, "row"), s.Service, s.ServiceVersion, when(s.At), out)
 	t := newTable(e.out, "column", "view", "nulls")
 	for _, c := range s.Columns {
 		t.AppendRow([]any{c.Name, c.View, count(c.Nulls)})
