@@ -32,6 +32,11 @@ type Server struct {
 	stopped chan struct{}
 }
 
+const (
+	hello = 5 * time.Second  // a new connection has for its first words
+	ping  = 20 * time.Second // a silent one has for its answer
+)
+
 // NewServer makes a server and takes its address; Serve begins to answer.
 func NewServer(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Server, error) {
 	ln, err := net.Listen("tcp", cfg.Addr)
@@ -41,7 +46,9 @@ func NewServer(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Server
 	s := &Server{cfg: cfg, log: log, met: newMetrics(reg), health: health.NewServer(), ln: ln, stopped: make(chan struct{})}
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(cfg.MaxMessage), grpc.MaxSendMsgSize(cfg.MaxMessage),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: cfg.MaxConnectionAge, MaxConnectionAgeGrace: cfg.ConnectionGrace}),
+		// A stop waits for connections that have not said hello; a client whose machine is gone holds its calls until a ping finds out.
+		grpc.ConnectionTimeout(hello),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: cfg.MaxConnectionAge, MaxConnectionAgeGrace: cfg.ConnectionGrace, Time: time.Minute, Timeout: ping}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream),
 	)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -423,6 +424,25 @@ func TestDrain(t *testing.T) {
 	close(leave)
 	require.NoError(t, <-answered)
 	require.NoError(t, <-stopped)
+}
+
+// A connection that never says anything does not hold up a stop: gRPC by itself would give it two minutes.
+func TestSilentConnection(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	c, err := net.Dial("tcp", f.server.Addr())
+	require.NoError(t, err)
+	defer func() { _ = c.Close() }()
+	_, err = c.Read(make([]byte, 1)) // the server's settings come first: it has taken the connection
+	require.NoError(t, err)
+	stopped := make(chan error, 1)
+	go func() { stopped <- f.stop() }()
+	select {
+	case err := <-stopped:
+		require.NoError(t, err)
+	case <-time.After(time.Minute):
+		t.Fatal("the server does not stop")
+	}
 }
 
 func TestConfig(t *testing.T) {
