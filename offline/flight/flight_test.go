@@ -36,6 +36,7 @@ type fakeTrainer struct {
 	last    offline.TrainingRequest
 	running atomic.Int64
 	slow    chan struct{} // closed to let the batches out, where not nil
+	hold    chan struct{} // closed to let out the last batch, where not nil
 	fail    error
 	rows    int // of each batch that goes out; all in one when 0
 	text    int // bytes of a text column beside
@@ -92,6 +93,9 @@ func (f *fakeTrainer) Train(ctx context.Context, req offline.TrainingRequest) (o
 		for at := int64(0); at < rec.NumRows(); at += step {
 			if ctx.Err() != nil {
 				return offline.Created{}, context.Cause(ctx)
+			}
+			if f.hold != nil && at+step >= rec.NumRows() {
+				<-f.hold
 			}
 			part := rec.NewSlice(at, min(rec.NumRows(), at+step))
 			b := array.NewInt64Builder(arrowmemory.DefaultAllocator)
@@ -386,6 +390,28 @@ func TestBrokenArrow(t *testing.T) {
 	rec := array.NewRecordBatch(schema, []arrow.Array{array.MakeFromData(d)}, 2)
 	_, err := b.exchange(t.Context(), forCommand(`{"service":"doubles"}`), schema, []arrow.RecordBatch{rec})
 	require.ErrorContains(t, err, "broken Arrow data")
+}
+
+// TestBatchesFlow: what the join has given out is there before the join ends.
+func TestBatchesFlow(t *testing.T) {
+	b := serve(t)
+	b.trainer.rows, b.trainer.hold = 100, make(chan struct{})
+	schema, recs := spineOf(1000, 1000)
+	s, err := b.client.DoExchange(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, sendAll(s, forCommand(`{"service":"doubles"}`), schema, recs))
+	r, err := arrowflight.NewRecordReader(s)
+	require.NoError(t, err)
+	defer r.Release()
+	for range 8 { // of ten: the last that came is held back for the summary
+		require.True(t, r.Next())
+		require.EqualValues(t, 100, r.RecordBatch().NumRows())
+	}
+	require.EqualValues(t, 1, b.trainer.running.Load())
+	close(b.trainer.hold)
+	require.True(t, r.Next() && r.Next())
+	require.False(t, r.Next())
+	require.NoError(t, r.Err())
 }
 
 // TestSlowReader: a client that does not read holds the join.
