@@ -406,3 +406,59 @@ func TestSnapshotRefused(t *testing.T) {
 	require.Contains(t, log, "tags of 2 more training sets")
 	require.Equal(t, 3, strings.Count(log, "tag weir-snapshot-"))
 }
+
+// TestTrainingGuide runs the commands that docs/training.md shows, on what the README made.
+func TestTrainingGuide(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	require.NoError(t, err)
+	guide, err := os.ReadFile(filepath.Join("..", "..", "docs", "training.md"))
+	require.NoError(t, err)
+	w := start(t, testConfig(t))
+	t.Chdir(t.TempDir())
+	for _, m := range readmeBlock.FindAllStringSubmatch(string(readme), -1) {
+		if m[2] != "" {
+			require.NoError(t, os.WriteFile(m[2], []byte(m[3]), 0o600))
+		}
+	}
+	require.NoError(t, os.WriteFile("airports.csv", []byte("origin\nEWR\nLAX\n"), 0o600))
+	w.run("apply", "-f", "weather.yaml")
+	w.run("import", "--view", "airport_weather", "monday.jsonl")
+	ran := map[string]int{}
+	for _, m := range readmeBlock.FindAllStringSubmatch(string(guide), -1) {
+		for line := range strings.Lines(m[3]) {
+			cmd, _, _ := strings.Cut(line, " #")
+			args := strings.Fields(cmd)
+			if len(args) == 0 {
+				continue
+			}
+			require.Equal(t, "bin/weir", args[0], line)
+			var all []shown
+			w.json(&all, "snapshot", "list")
+			for i, a := range args {
+				if a == "ID" {
+					args[i] = all[0].ID
+				}
+			}
+			w.run(args[1:]...)
+			ran[args[1]+" "+args[2]]++
+		}
+	}
+	require.Equal(t, map[string]int{"snapshot create": 3, "snapshot list": 1, "snapshot show": 1, "snapshot verify": 2, "snapshot delete": 1, "export --service": 3}, ran)
+
+	require.Equal(t, []string{"origin,event_timestamp,delayed,temp,humid", "EWR,2026-01-05T06:30:00Z,false,39.0,59.4",
+		"EWR,2026-01-05T07:30:00Z,true,41.2,57.1", "JFK,2026-01-05T05:00:00Z,false,,"}, readAll(t, "set.parquet"))
+	rows := 0
+	for _, part := range []string{"train", "validation", "test"} {
+		rows += len(readAll(t, "set-"+part+".csv")) - 1
+	}
+	require.Equal(t, 3, rows)
+	timed := readAll(t, "timed.csv")
+	for i, part := range []string{"validation", "test", "train"} {
+		require.True(t, strings.HasSuffix(timed[1+i], ","+part), timed)
+	}
+	require.Len(t, readAll(t, "now.parquet"), 3)
+	require.Contains(t, readAll(t, "then.csv"), "EWR,2026-01-05T06:30:00Z,39.0,59.4")
+	some := readAll(t, "some.csv")
+	require.Regexp(t, `^EWR,.*,41\.2,57\.1$`, some[1])
+	require.Regexp(t, `^LAX,.*,,$`, some[2])
+}
