@@ -31,7 +31,7 @@ import (
 // store are, as a whole.
 //
 // WEIR_SIM_SEED=n runs one seed and prints what happened in it; WEIR_SIM_SEEDS=n
-// runs so many (2000 when it is not set, 50 under the race detector), WEIR_SIM_FIRST is
+// runs so many (1000 when it is not set, 50 under the race detector), WEIR_SIM_FIRST is
 // the first of them. Everything that the simulation
 // decides comes from the seed, and messages take times drawn from it; what stays
 // with Go are the order of goroutines that run at the very same moment, the
@@ -41,7 +41,7 @@ func TestSimulation(t *testing.T) {
 	if !tagged(t) {
 		return
 	}
-	first, seeds := uint64(1), 2000
+	first, seeds := uint64(1), 1000
 	switch {
 	case testing.Short():
 		seeds = 100
