@@ -63,6 +63,7 @@ type CreateRequest struct {
 	// its file. May be nil.
 	Commit   func() error
 	Progress func(done, total int64) // as in JoinRequest
+	Stage    func(stage string)      // as in JoinRequest
 	Memory   int64
 	Workers  int
 }
@@ -128,7 +129,7 @@ func (s *Snapshots) Create(ctx context.Context, req CreateRequest, sink func(arr
 	}
 	c.Join, err = Join(ctx, JoinRequest{
 		Service: req.Service, Tables: pinned, Spine: req.Spine, Clock: c.Clock,
-		Progress: req.Progress, Joins: s.joins, Memory: req.Memory, Workers: req.Workers,
+		Progress: req.Progress, Stage: req.Stage, Joins: s.joins, Memory: req.Memory, Workers: req.Workers,
 	}, take)
 	if err = stages.finish(err); err != nil {
 		return Created{}, err

@@ -21,7 +21,8 @@ type VerifyRequest struct {
 	// Spine holds the spine's rows again. The snapshot's own file will do: its
 	// feature columns are left out here.
 	Spine    Spine
-	Progress func(done, total int64)
+	Progress func(done, total int64) // as in JoinRequest
+	Stage    func(stage string)      // as in JoinRequest
 	Memory   int64
 	Workers  int
 }
@@ -86,7 +87,7 @@ func (s *Snapshots) Verify(ctx context.Context, req VerifyRequest) (Verified, er
 	}
 	res, err := Join(ctx, JoinRequest{
 		Service: req.Service, Tables: tables, Spine: spine, Clock: snap.Clock,
-		Progress: req.Progress, Joins: s.joins, Memory: req.Memory, Workers: req.Workers,
+		Progress: req.Progress, Stage: req.Stage, Joins: s.joins, Memory: req.Memory, Workers: req.Workers,
 	}, take)
 	if err != nil {
 		return Verified{}, err

@@ -27,6 +27,7 @@ type TrainingRequest struct {
 	Split    *feature.SnapshotSplit
 	Spine    Spine
 	Progress func(done, total int64) // as in JoinRequest; may be nil
+	Stage    func(stage string)      // as in JoinRequest; may be nil
 	// Begin hears, before the first batch, the schema of all of them and the id that
 	// the snapshot will have, empty when it is not recorded. May be nil.
 	Begin func(schema *arrow.Schema, id string) error

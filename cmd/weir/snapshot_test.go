@@ -15,8 +15,11 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/weir-ml/weir/internal/tabular"
+	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 )
 
 // salesWeir is a server with a view of 40 shops, a row each an hour apart, and a spine of n rows.
@@ -461,4 +464,54 @@ func TestTrainingGuide(t *testing.T) {
 	some := readAll(t, "some.csv")
 	require.Regexp(t, `^EWR,.*,41\.2,57\.1$`, some[1])
 	require.Regexp(t, `^LAX,.*,,$`, some[2])
+}
+
+// TestSnapshotStages: who waits for a training set hears what it comes to.
+func TestSnapshotStages(t *testing.T) {
+	w, spine := salesWeir(t, 50)
+	arrowFile := filepath.Join(t.TempDir(), "spine.arrow")
+	convert(t, spine, arrowFile)
+	rows, err := os.ReadFile(arrowFile)
+	require.NoError(t, err)
+	conn, err := grpc.NewClient(w.app.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	defer conn.Close()
+	snapshots := weirv1.NewSnapshotServiceClient(conn)
+
+	create, err := snapshots.Create(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, create.Send(&weirv1.CreateSnapshotRequest{Part: &weirv1.CreateSnapshotRequest_Header{Header: &weirv1.SnapshotHeader{Service: "model", SpineRows: 50}}}))
+	require.NoError(t, create.Send(&weirv1.CreateSnapshotRequest{Part: &weirv1.CreateSnapshotRequest_Spine{Spine: rows}}))
+	require.NoError(t, create.CloseSend())
+	var stages []string
+	heard := func(p *weirv1.SnapshotProgress) {
+		if p != nil && (len(stages) == 0 || stages[len(stages)-1] != p.Stage) {
+			stages = append(stages, p.Stage)
+		}
+	}
+	var id string
+	for id == "" {
+		m, err := create.Recv()
+		require.NoError(t, err)
+		heard(m.GetProgress())
+		id = m.GetSnapshot().GetId()
+	}
+	require.Equal(t, []string{"reading the spine", "joining", "writing"}, stages)
+
+	stages = nil
+	verify, err := snapshots.Verify(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, verify.Send(&weirv1.VerifySnapshotRequest{Part: &weirv1.VerifySnapshotRequest_Header{Header: &weirv1.VerifySnapshotHeader{Id: id}}}))
+	require.NoError(t, verify.Send(&weirv1.VerifySnapshotRequest{Part: &weirv1.VerifySnapshotRequest_Spine{Spine: rows}}))
+	require.NoError(t, verify.CloseSend())
+	for {
+		m, err := verify.Recv()
+		require.NoError(t, err)
+		if m.Progress == nil {
+			require.True(t, m.Equal)
+			break
+		}
+		heard(m.Progress)
+	}
+	require.Equal(t, []string{"reading the spine", "joining", "writing"}, stages)
 }

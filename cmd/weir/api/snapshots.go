@@ -51,10 +51,14 @@ func (s *Snapshots) Create(stream weirv1.SnapshotService_CreateServer) error {
 	}
 	defer spine.Release()
 	out := &sender{send: func(m *weirv1.CreateSnapshotResponse) error { return stream.Send(m) }}
+	told := &joining{send: func(p *weirv1.SnapshotProgress) error {
+		return out.one(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Progress{Progress: p}})
+	}}
 	made, err := s.Training.Train(stream.Context(), offline.TrainingRequest{
 		Project: h.Project, Service: h.Service, Clock: clockOf(h.Clock), Versions: h.Versions, Split: splitOf(h.Split),
 		Spine:    offline.Spine{Rows: ipcRows{spine}, Time: h.TimeColumn, Unit: h.TimeUnit, Count: h.SpineRows},
-		Progress: out.progress,
+		Progress: told.progress,
+		Stage:    told.at,
 		Begin:    out.begin,
 		Sink:     func(rec arrow.RecordBatch) error { return out.rows.Write(rec) },
 		Commit:   func() error { return out.rows.Close() },
@@ -71,7 +75,6 @@ type sender struct {
 	mu   sync.Mutex
 	send func(*weirv1.CreateSnapshotResponse) error
 	rows *ipc.Writer
-	pace pace
 }
 
 func (s *sender) one(m *weirv1.CreateSnapshotResponse) error {
@@ -87,20 +90,38 @@ func (s *sender) begin(schema *arrow.Schema, _ string) error {
 	return nil
 }
 
-func (s *sender) progress(done, total int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.pace.due("") || done == total {
-		_ = s.send(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Progress{Progress: joining(done, total)}})
-	}
+// joining tells a client what a join comes to and how far it is, some ten times a second.
+type joining struct {
+	send  func(*weirv1.SnapshotProgress) error
+	stage string // for people
+	rows  int64
+	total int64
+	pace  pace
 }
 
-func joining(done, total int64) *weirv1.SnapshotProgress {
-	stage := "joining"
-	if total == 0 {
-		stage = "reading the spine"
+func (j *joining) at(stage string) {
+	switch stage {
+	case offline.StageWaiting:
+		j.stage = "waiting for other training sets"
+	case offline.StageReading:
+		j.stage = "reading the spine"
+	case offline.StageSorting:
+		j.stage = "sorting the spine"
+	default:
+		j.stage = stage
 	}
-	return &weirv1.SnapshotProgress{RowsDone: done, RowsTotal: total, Stage: stage}
+	j.tell()
+}
+
+func (j *joining) progress(done, total int64) {
+	j.rows, j.total = done, total
+	j.tell()
+}
+
+func (j *joining) tell() {
+	if j.pace.due(j.stage) || j.total > 0 && j.rows == j.total {
+		_ = j.send(&weirv1.SnapshotProgress{RowsDone: j.rows, RowsTotal: j.total, Stage: j.stage}) // whoever is gone ends the call's context
+	}
 }
 
 // List lists snapshots, newest first.
@@ -168,13 +189,10 @@ func (s *Snapshots) Verify(stream weirv1.SnapshotService_VerifyServer) error {
 		return feature.Errorf(feature.Invalid, "snapshot.verify", "spine", "give the spine, or the training set itself, as an Arrow IPC stream: %w", err)
 	}
 	defer spine.Release()
-	var p pace
-	told := func(done, total int64) {
-		if p.due("") {
-			_ = stream.Send(&weirv1.VerifySnapshotResponse{Progress: joining(done, total)})
-		}
-	}
-	req := offline.VerifyRequest{Snapshot: x, Service: svc, Progress: told,
+	told := &joining{send: func(p *weirv1.SnapshotProgress) error {
+		return stream.Send(&weirv1.VerifySnapshotResponse{Progress: p})
+	}}
+	req := offline.VerifyRequest{Snapshot: x, Service: svc, Progress: told.progress, Stage: told.at,
 		Spine: offline.Spine{Rows: ipcRows{spine}, Time: h.TimeColumn, Unit: h.TimeUnit, Count: h.SpineRows}}
 	for _, t := range tables {
 		req.Tables = append(req.Tables, t.Table)

@@ -54,7 +54,7 @@ func (t *Training) Train(ctx context.Context, req offline.TrainingRequest) (offl
 		names = append(names, c.Name)
 	}
 	return t.Maker.Create(ctx, offline.CreateRequest{Service: svc, Tables: tables, Spine: req.Spine, Clock: req.Clock, Split: req.Split,
-		Begin: begin, Profiler: drift.NewProfiler(names...), Commit: req.Commit, Progress: req.Progress}, req.Sink)
+		Begin: begin, Profiler: drift.NewProfiler(names...), Commit: req.Commit, Progress: req.Progress, Stage: req.Stage}, req.Sink)
 }
 
 // join makes a training set that nobody will ask for again.
@@ -67,7 +67,7 @@ func (t *Training) join(ctx context.Context, svc *feature.Service, tables []offl
 		return offline.Created{}, err
 	}
 	var made offline.Created
-	made.Join, err = offline.Join(ctx, offline.JoinRequest{Service: svc, Tables: tables, Spine: req.Spine, Clock: req.Clock, Progress: req.Progress, Joins: t.Joins}, sink)
+	made.Join, err = offline.Join(ctx, offline.JoinRequest{Service: svc, Tables: tables, Spine: req.Spine, Clock: req.Clock, Progress: req.Progress, Stage: req.Stage, Joins: t.Joins}, sink)
 	if made.Rows = made.Join.Rows; err == nil && req.Commit != nil {
 		err = req.Commit()
 	}
