@@ -32,6 +32,7 @@ type fixture struct {
 	met    *ingest.Metrics
 	reg    *prometheus.Registry
 	log    *slog.Logger
+	done   chan error // what the pipeline that was started last has said at its end
 }
 
 func setup(t *testing.T, partitions int32) *fixture {
@@ -129,6 +130,7 @@ func (f *fixture) start(w interface {
 	p := ingest.NewPipeline(pc)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	f.done = done
 	go func() { done <- p.Run(ctx, nil) }()
 	stopped := false
 	stop = func() error {

@@ -51,6 +51,7 @@ func put(t *testing.T, dir, name, content string) {
 // TestImportFromFolder: files below a folder in the order of their names; what is
 // not theirs is passed over, a bad one stops nobody, and a content counts once.
 func TestImportFromFolder(t *testing.T) {
+	t.Parallel()
 	w, im := importing(t)
 	dir := t.TempDir()
 	put(t, dir, "b/2.csv", text(2, 20))
@@ -119,6 +120,7 @@ func (l *looks) Read(ctx context.Context, name string) (io.ReadCloser, ingest.Im
 // TestImportWatch: a file that is still written to is left alone, one that stays
 // the same for two looks is taken once, and is not read again, by nobody.
 func TestImportWatch(t *testing.T) {
+	t.Parallel()
 	w, im := importing(t)
 	ledger := filepath.Join(t.TempDir(), "data", "imports.jsonl")
 	var err error
@@ -192,6 +194,7 @@ func TestImportWatch(t *testing.T) {
 
 // TestImportWatchDone: with a marker for each file, the marker says when.
 func TestImportWatchDone(t *testing.T) {
+	t.Parallel()
 	w, im := importing(t)
 	dir := t.TempDir()
 	put(t, dir, "one.csv", text(1, 10))
@@ -213,6 +216,7 @@ func TestImportWatchDone(t *testing.T) {
 // TestImportOfChangingFile: a file that is written to while it is read is
 // refused; the rows of another content never count as this one's.
 func TestImportOfChangingFile(t *testing.T) {
+	t.Parallel()
 	w, im := importing(t)
 	dir := t.TempDir()
 	put(t, dir, "rows.csv", text(1, 30_000))

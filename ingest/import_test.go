@@ -93,6 +93,7 @@ func (w *works) quarantined(n int) {
 // TestImportResumed: an import that dies again and again, at any step, goes on
 // where its last commit stands; in the end each row counts once.
 func TestImportResumed(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{"jsonl", "csv", "parquet"} {
 		t.Run(format, func(t *testing.T) { importResumed(t, format) })
 	}
@@ -177,6 +178,7 @@ func TestImportSaysWhy(t *testing.T) {
 // TestImportOfAnyFormat: the same rows have the same fate whatever they are
 // written in: the same values, times, positions, entries in quarantine.
 func TestImportOfAnyFormat(t *testing.T) {
+	t.Parallel()
 	w := newWorks(t, 1)
 	type entry struct {
 		Offset  int64

@@ -167,6 +167,7 @@ func (w *works) rows(view string, n int) {
 // two groups that write one table. They take each other's commits away, start again
 // without a hot loop, and the table is right all the same.
 func TestRivalsWithoutGroup(t *testing.T) {
+	t.Parallel()
 	f := setup(t, 2)
 	shared := newWorksOf(t, f, "people")
 	shared.apply(personView("first"))

@@ -190,6 +190,12 @@ func (f *fixture) atEnd(e *ender) {
 		if f.reached(ends) && maps.Equal(ends, drained) && lag == 0 {
 			return
 		}
+		select {
+		case err := <-f.done:
+			f.done <- err
+			require.FailNow(f.t, "the pipeline ended by itself", "%v", err)
+		default:
+		}
 		if time.Since(began) > 60*time.Second {
 			require.FailNow(f.t, "not at the end", "the log ends at %v, the table stands at %v, drained at %v, lag %v", ends, f.table.Positions(), drained, lag)
 		}

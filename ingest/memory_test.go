@@ -10,6 +10,7 @@ import (
 // TestSmallMemory: with room for a few events at a time, partitions are paused
 // and go on, commits come when memory asks for them, and everything arrives.
 func TestSmallMemory(t *testing.T) {
+	t.Parallel()
 	f := setup(t, 3)
 	rng := newRand(9)
 	var events []event

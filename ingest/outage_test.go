@@ -22,6 +22,7 @@ import (
 // is to stop. The stop ends in time, nothing is committed whose entries were not
 // acknowledged, and every event is in one place once in the end.
 func TestKafkaOutage(t *testing.T) {
+	t.Parallel()
 	k := testserver.OwnKafka(t, quick...)
 	f := setupOn(t, k.Addr, "people")
 	f.opts = append(f.opts, kgo.RetryTimeout(3*time.Second))

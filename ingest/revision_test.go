@@ -28,6 +28,7 @@ func between(version int, column string, low, high int) *feature.Suite {
 // when it died, are judged the same way again, whatever the suite and even the
 // columns have become since; those after the next commit by the new suite.
 func TestRevisionAcrossCrash(t *testing.T) {
+	t.Parallel()
 	score := feature.Field{Name: "score", Type: feature.Int64}
 	age := feature.Field{Name: "age", Type: feature.Int64}
 	for _, tc := range []struct {
@@ -133,6 +134,7 @@ func (u *unstaged) Stage(ctx context.Context, c *feature.Commit) error {
 // has landed. An event that it held back earlier would, after a crash, be judged
 // by the old one once more and come into the table as well.
 func TestNewJudgeWaits(t *testing.T) {
+	t.Parallel()
 	f := setup(t, 1)
 	old, now := *f.view, *f.view
 	old.SuiteOf, now.SuiteOf = between(1, "age", 0, 100), between(2, "age", 0, 10)
@@ -172,6 +174,7 @@ func TestNewJudgeWaits(t *testing.T) {
 // TestRevisionNeverGoesBack: a worker that has not heard of the revision a
 // position names keeps to it, commit after commit.
 func TestRevisionNeverGoesBack(t *testing.T) {
+	t.Parallel()
 	f := setup(t, 1)
 	old, now := *f.view, *f.view
 	old.SuiteOf, now.SuiteOf = between(1, "age", 0, 100), between(2, "age", 0, 10)
@@ -198,6 +201,7 @@ func TestRevisionNeverGoesBack(t *testing.T) {
 
 // TestNewJudgeNeverComes: nor does it when that commit fails for good.
 func TestNewJudgeNeverComes(t *testing.T) {
+	t.Parallel()
 	f := setup(t, 1)
 	old, now := *f.view, *f.view
 	old.SuiteOf, now.SuiteOf = between(1, "age", 0, 100), between(2, "age", 0, 10)
@@ -230,6 +234,7 @@ func TestNewJudgeNeverComes(t *testing.T) {
 // TestReplayKeepsItsJudge: what a worker judged before it died is judged by the
 // same suite again all the way, not only until the first commit of the next one.
 func TestReplayKeepsItsJudge(t *testing.T) {
+	t.Parallel()
 	f := setup(t, 1)
 	old, now := *f.view, *f.view
 	old.SuiteOf, now.SuiteOf = between(1, "age", 0, 100), between(2, "age", 0, 900)

@@ -86,6 +86,7 @@ func (f *fixture) standsAt(partition int32) int64 {
 // others are written and committed, memory stays within its limit, the partition
 // is paused, and goes on when the sink does.
 func TestHangingSink(t *testing.T) {
+	t.Parallel()
 	f := setup(t, 4)
 	c := f.config()
 	c.MemoryLimit, c.FlushBytes = 2<<20, 1<<20
@@ -110,6 +111,7 @@ func TestHangingSink(t *testing.T) {
 // a small limit leaves, for it inflated. It stays, nothing more of it comes, and
 // the others go on.
 func TestHangingSinkFillsMemory(t *testing.T) {
+	t.Parallel()
 	f := setup(t, 2)
 	c := f.config()
 	c.MemoryLimit, c.FlushBytes = 2<<20, 1<<20
@@ -140,6 +142,7 @@ func TestHangingSinkFillsMemory(t *testing.T) {
 // TestHangingSinkInRebalance: a worker whose sink hangs gives partitions up to
 // another one in time, the hanging one too; its events are written by whoever has it then.
 func TestHangingSinkInRebalance(t *testing.T) {
+	t.Parallel()
 	f := setup(t, 4)
 	c := f.config()
 	// It hangs for the first worker and for none other.
@@ -170,6 +173,7 @@ func TestHangingSinkInRebalance(t *testing.T) {
 // TestSinksAreDownOneByOne: with most partitions in a sink that refuses, what
 // is left still flows, and retries show in the metrics.
 func TestSinksAreDownOneByOne(t *testing.T) {
+	t.Parallel()
 	f := setup(t, 8)
 	c := f.config()
 	c.MemoryLimit, c.FlushBytes = 4<<20, 1<<20
@@ -226,6 +230,7 @@ func (w *faulty) Write(ctx context.Context, b *feature.Batch) error {
 // so and is not started again in a hot loop; nothing of the batch is in the table
 // until the fault is mended.
 func TestFaultOfASink(t *testing.T) {
+	t.Parallel()
 	for _, panics := range []bool{false, true} {
 		w := newWorks(t, 1)
 		w.apply(personView("first"))

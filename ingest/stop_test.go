@@ -60,6 +60,7 @@ func (o *outage) Settle(ctx context.Context, c *feature.Commit) error {
 // TestStopInOutage: a stop ends in time whatever step a store does not answer
 // in, and the next start loses and doubles nothing.
 func TestStopInOutage(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"assign", "write", "settle"} {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()

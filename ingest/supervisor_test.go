@@ -157,6 +157,7 @@ func catchingUp(s *ingest.Supervisor) (names []string) {
 // earliest event beside the others, then with them; a deleted one stops, and goes
 // on where it stood when it comes again.
 func TestViewAddedCatchesUp(t *testing.T) {
+	t.Parallel()
 	w := newWorks(t, 3)
 	c := w.config()
 	c.CatchUp = 300
@@ -196,6 +197,7 @@ func TestViewAddedCatchesUp(t *testing.T) {
 // TestCatchUpOfTwoWorkers: a worker whose own partitions have caught up waits
 // for those of the other before it joins, instead of splitting again and again.
 func TestCatchUpOfTwoWorkers(t *testing.T) {
+	t.Parallel()
 	w := newWorks(t, 4)
 	c := w.config()
 	c.CatchUp = 100

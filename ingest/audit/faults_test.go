@@ -384,6 +384,7 @@ func TestImportIncomplete(t *testing.T) {
 // catalog was pointed back, or catalog and files were restored from a copy, or
 // its main branch was set back, which the table itself refuses to be read after.
 func TestRolledBack(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"pointer", "copy", "branch"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
@@ -399,6 +400,7 @@ func TestRolledBack(t *testing.T) {
 
 // TestRealKafka: Kafka itself, with its own protocol of groups, is told and asked alike.
 func TestRealKafka(t *testing.T) {
+	t.Parallel()
 	k := testserver.OwnKafka(t)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(k.Addr))
 	require.NoError(t, err)

@@ -286,6 +286,7 @@ func replaySeed(t *testing.T) uint64 {
 // TestReplay: what was held back by a rule that was too strict comes into the
 // table once the rule is mended, as if it had been there, but for when it is known.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	w := newReplays(t, replaySeed(t), 2)
 	w.rules(1000, 50)
 	stop := w.stream()
@@ -336,6 +337,7 @@ func TestReplay(t *testing.T) {
 // One run is on Iceberg.
 // WEIR_TEST_REPLAYS=200 is a long run.
 func TestReplayRandom(t *testing.T) {
+	t.Parallel()
 	runs := 3
 	if n, err := strconv.Atoi(os.Getenv("WEIR_TEST_REPLAYS")); err == nil {
 		runs = n
@@ -466,6 +468,7 @@ func randomReplays(t *testing.T, seed uint64, back, files bool) {
 // ingestion's to judge again, whatever quarantine has of it; and a replay that was
 // under way meanwhile lands nothing more.
 func TestReplayAndRollback(t *testing.T) {
+	t.Parallel()
 	for _, files := range []bool{false, true} {
 		t.Run(map[bool]string{false: "memory", true: "iceberg"}[files], func(t *testing.T) {
 			w := newReplays(t, replaySeed(t), 2)
