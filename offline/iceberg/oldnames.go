@@ -21,7 +21,7 @@ func (t *Table) renameOld(ctx context.Context) error {
 		_, done := s.FindFieldByName(offline.ColPartition)
 		return has && !done
 	}
-	if !old(t.last) {
+	if !old(t.seen()) {
 		return nil
 	}
 	return t.change(ctx, "iceberg.evolve", func(now *loaded, tx *table.Transaction) (bool, error) {

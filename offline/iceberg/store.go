@@ -30,6 +30,7 @@ type Store struct {
 
 	mu    sync.Mutex
 	locks map[string]chan struct{} // by table location: one commit of this process at a time
+	known map[tableName]*newest
 }
 
 // Option changes how a store is opened.
@@ -51,7 +52,7 @@ func Open(ctx context.Context, catalogURL, warehouse string, log *slog.Logger, o
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{files: &files{where, context.WithoutCancel(ctx)}, log: log, locks: map[string]chan struct{}{},
+	s := &Store{files: &files{where, context.WithoutCancel(ctx)}, log: log, locks: map[string]chan struct{}{}, known: map[tableName]*newest{},
 		answer: func(swap func() (bool, error)) (bool, error) { return swap() }}
 	if s.db, err = sqldb.Open(ctx, catalogURL); err != nil {
 		return nil, err
@@ -97,30 +98,36 @@ func (s *Store) Table(ctx context.Context, v *feature.View) (offline.Table, erro
 	if len(v.Keys) == 0 || v.Meta.Project == "" {
 		return nil, feature.Errorf(feature.Internal, "iceberg.table", "view "+v.ID(), "the view is not resolved")
 	}
-	now, err := s.read(ctx, v.Meta.Project, v.Meta.Name, nil)
+	name := tableName{v.Meta.Project, v.Meta.Name}
+	now, err := s.newestOf(ctx, name)
 	if err == nil && now == nil {
-		now, err = s.create(ctx, v)
+		if err = s.create(ctx, v); err == nil {
+			now, err = s.newestOf(ctx, name)
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{store: s, view: v, location: now.meta.Location(), last: now, manifests: map[string][]offline.File{}}
+	if now == nil {
+		return nil, feature.Errorf(feature.Unavailable, "iceberg.table", "view "+v.ID(), "the table was dropped as it was opened")
+	}
+	t := &Table{store: s, view: v, location: now.seen().meta.Location(), newest: now}
 	t.lock = s.lockOf(t.location)
 	if err := t.evolve(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := t.standingOf(t.last.meta); err != nil {
+	if _, err := t.standingOf(t.seen().meta); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-func (s *Store) create(ctx context.Context, v *feature.View) (*loaded, error) {
+func (s *Store) create(ctx context.Context, v *feature.View) error {
 	what := "view " + v.ID()
 	err := s.cat.CreateNamespace(ctx, table.Identifier{v.Meta.Project}, nil)
 	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
 		if ok, look := s.cat.CheckNamespaceExists(ctx, table.Identifier{v.Meta.Project}); look != nil || !ok {
-			return nil, sqldb.Classify("iceberg.create", what, err)
+			return sqldb.Classify("iceberg.create", what, err)
 		}
 	}
 	// A folder of its own for every table that ever had the name: the files of a
@@ -128,22 +135,22 @@ func (s *Store) create(ctx context.Context, v *feature.View) (*loaded, error) {
 	dir := s.files.join(s.files.root(), v.Meta.Project+"/"+v.Meta.Name+"-"+uuid.NewString()[:8])
 	m, err := newMetadata(v, dir)
 	if err != nil {
-		return nil, feature.Errorf(feature.Internal, "iceberg.create", what, "%w", err)
+		return feature.Errorf(feature.Internal, "iceberg.create", what, "%w", err)
 	}
 	loc, err := s.writeMetadata(ctx, m, nil, "")
 	if err != nil {
-		return nil, placeFault("iceberg.create", what, err)
+		return placeFault("iceberg.create", what, err)
 	}
 	first, err := s.insert(ctx, v.Meta.Project, v.Meta.Name, loc)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !first {
 		_ = s.files.drop(ctx, dir)
 	} else {
 		s.log.Info("table created", "view", v.ID(), "location", dir)
 	}
-	return s.read(ctx, v.Meta.Project, v.Meta.Name, nil)
+	return nil
 }
 
 // Drop removes a table and its files.

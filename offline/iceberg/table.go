@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	iceberg "github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -21,9 +20,7 @@ type Table struct {
 	location string
 	lock     chan struct{}
 
-	mu        sync.Mutex
-	last      *loaded                   // newest metadata seen
-	manifests map[string][]offline.File // data files by manifest path; those of the newest state loaded
+	*newest
 }
 
 var (
@@ -37,9 +34,7 @@ func (t *Table) Close() error              { return nil }
 
 // AllColumns are those of the newest metadata seen.
 func (t *Table) AllColumns() []offline.Column {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return columns(t.last.meta)
+	return columns(t.seen().meta)
 }
 
 // Location is the table's folder as a URI, for other engines and for upkeep.
@@ -50,10 +45,7 @@ func (t *Table) Dir() string { return localPath(t.location) }
 
 // load returns the newest metadata.
 func (t *Table) load(ctx context.Context) (*loaded, error) {
-	t.mu.Lock()
-	prev := t.last
-	t.mu.Unlock()
-	now, err := t.store.read(ctx, t.view.Meta.Project, t.view.Meta.Name, prev)
+	now, err := t.store.read(ctx, t.view.Meta.Project, t.view.Meta.Name, t.seen())
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +54,6 @@ func (t *Table) load(ctx context.Context) (*loaded, error) {
 	}
 	t.keep(now)
 	return now, nil
-}
-
-func (t *Table) keep(l *loaded) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.last = l
 }
 
 // handle is iceberg-go's view of the table, committing by our swap.
@@ -123,7 +109,7 @@ func (t *Table) evolve(ctx context.Context) error {
 	if err := t.renameOld(ctx); err != nil {
 		return err
 	}
-	next, changed, err := layout(t.last.meta).For(t.view)
+	next, changed, err := layout(t.seen().meta).For(t.view)
 	if err != nil {
 		return err
 	}
