@@ -20,6 +20,9 @@ import (
 // Small files of a day on a disk become few, within a bounded memory, while the
 // positions stay and the next commit goes on from them.
 func TestCompactInLittleMemory(t *testing.T) {
+	if raceOn {
+		t.Skip("SKIP(race): it measures memory, and TestUpkeep has the detector watch a compaction")
+	}
 	const files, rows = 60, 2500
 	ctx := context.Background()
 	dir := t.TempDir()

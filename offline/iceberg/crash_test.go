@@ -128,6 +128,7 @@ func keepForever(catalog, dir string) error {
 // TestKilled kills workers at random moments and wants every row that the
 // positions cover in the table exactly once.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	kills := 20
 	if testing.Short() {
 		kills = 6

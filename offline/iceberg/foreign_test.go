@@ -54,6 +54,7 @@ func (e engine) do(fn func(context.Context, *table.Table, *table.Transaction) er
 // Another engine appends, deletes, overwrites and expires; our positions stay,
 // our commits go on, and nothing of ours comes twice or is missing.
 func TestOtherEngine(t *testing.T) {
+	t.Parallel()
 	sqldbtest.Each(t, func(t *testing.T, newURL func(t testing.TB) string) {
 		url, dir := newURL(t), filepath.Join(t.TempDir(), "warehouse")
 		store, err := iceberg.Open(ctx, url, dir, slog.New(slog.DiscardHandler))

@@ -30,17 +30,25 @@ func openerOn(t testing.TB, catalog, dir string) offlinetest.Open {
 
 func TestStore(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, newURL func(t testing.TB) string) {
-		offlinetest.Store(t, func(t *testing.T) offlinetest.Open { return openerOn(t, newURL(t), t.TempDir()) })
+		suite := offlinetest.Store
+		if strings.Contains(t.Name(), "postgres") {
+			suite = offlinetest.StoreElsewhere
+		}
+		suite(t, func(t *testing.T) offlinetest.Open { return openerOn(t, newURL(t), t.TempDir()) })
 	})
 }
 
 func TestUpkeep(t *testing.T) {
+	t.Parallel()
 	sqldbtest.Each(t, func(t *testing.T, newURL func(t testing.TB) string) {
 		offlinetest.Upkeep(t, func(t *testing.T) offlinetest.Open { return openerOn(t, newURL(t), t.TempDir()) })
 	})
 }
 
 func TestHistory(t *testing.T) {
+	if raceOn {
+		t.Skip("SKIP(race): one thing after the other, which takes many times as long under the race detector; TestStore and TestUpkeep have it watch")
+	}
 	sqldbtest.Each(t, func(t *testing.T, newURL func(t testing.TB) string) {
 		steps := 100
 		if strings.Contains(t.Name(), "postgres") {

@@ -25,6 +25,7 @@ import (
 // connection of the catalog is cut again and again, and its server killed and
 // started: an uncertain commit is recognised, each row is there once.
 func TestCatalogGoesAway(t *testing.T) {
+	t.Parallel()
 	server := testserver.OwnPostgres(t)
 	url, admin := server.Database(t, "tables"), server.Database(t, "admin")
 	dir := t.TempDir()

@@ -37,8 +37,9 @@ var quiet = slog.New(slog.DiscardHandler)
 
 // TestStoreOnS3 runs the suite of every table store on a bucket.
 func TestStoreOnS3(t *testing.T) {
+	t.Parallel()
 	testserver.S3(t) // skips where there is none
-	offlinetest.Store(t, func(t *testing.T) offlinetest.Open {
+	offlinetest.StoreElsewhere(t, func(t *testing.T) offlinetest.Open {
 		s := testserver.S3(t)
 		return onS3(t, s, objectstest.Config(s), t.TempDir(), quiet)
 	})
@@ -57,6 +58,7 @@ func dataKeys(t testing.TB, s *testserver.S3Server) (out []string) {
 // Requests fail in every way that passes, at random, and some for so long that a
 // call gives up: commits come through all the same, with each row once.
 func TestFaultsOfS3(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	s := testserver.S3(t)
@@ -98,6 +100,7 @@ func TestFaultsOfS3(t *testing.T) {
 
 // The server is killed and started while commits and reads are under way.
 func TestS3Restarts(t *testing.T) {
+	t.Parallel()
 	s := testserver.OwnS3(t)
 	open := onS3(t, s, objectstest.Config(s), t.TempDir(), quiet)
 	v := offlinetest.View("stats")

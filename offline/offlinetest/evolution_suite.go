@@ -246,7 +246,7 @@ func widening(t *testing.T, open Open) {
 
 // evolutions runs random chains of changes, writes through handles of any
 // age, and compares what each view shows with a plain model.
-func evolutions(t *testing.T, open Open) {
+func evolutions(t *testing.T, open Open, versions int) {
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("WEIR_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
@@ -269,7 +269,7 @@ func evolutions(t *testing.T, open Open) {
 			}
 		}
 	}
-	for range 14 {
+	for range versions {
 		next := version(now.Version+1, slices.Clone(now.Features)...)
 		at := r.IntN(len(next.Features))
 		f := &next.Features[at]

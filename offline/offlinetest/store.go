@@ -22,7 +22,13 @@ import (
 type Open func() offline.Store
 
 // Store runs the suite. fresh makes an empty store for each subtest.
-func Store(t *testing.T, fresh func(t *testing.T) Open) {
+func Store(t *testing.T, fresh func(t *testing.T) Open) { store(t, 1, fresh) }
+
+// StoreElsewhere runs the suite on a store that Store has seen, whose catalog or
+// files lie elsewhere now: with a third of the random cases.
+func StoreElsewhere(t *testing.T, fresh func(t *testing.T) Open) { store(t, 3, fresh) }
+
+func store(t *testing.T, part int, fresh func(t *testing.T) Open) {
 	for _, c := range []struct {
 		name string
 		fn   func(*testing.T, Open)
@@ -41,11 +47,11 @@ func Store(t *testing.T, fresh func(t *testing.T) Open) {
 		{"a new feature reads null in old rows", evolution},
 		{"a rename is a mapping", renames},
 		{"a type is widened", widening},
-		{"random evolutions", evolutions},
+		{"random evolutions", func(t *testing.T, open Open) { evolutions(t, open, 15/part) }},
 		{"other changes are refused", refusals},
 		{"drop", drop},
 		{"hundreds of days in one commit", manyDays},
-		{"rivals for random partitions", rivals},
+		{"rivals for random partitions", func(t *testing.T, open Open) { rivals(t, open, 27/part) }},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.fn(t, fresh(t)) })
 	}
@@ -480,10 +486,10 @@ func manyDays(t *testing.T, open Open) {
 
 // rivals lets workers take partitions from each other at random, some of them
 // with positions that are out of date, and wants every offset in the table once.
-func rivals(t *testing.T, open Open) {
+func rivals(t *testing.T, open Open, rounds int) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	const workers, parts, rounds = 4, 3, 25
+	const workers, parts = 4, 3
 	v := View("stats")
 	table(t, open(), v) // made by one, so that the start is not a race of evolutions
 	stores := make([]offline.Store, workers)
