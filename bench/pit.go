@@ -114,7 +114,7 @@ func (w *pitWorld) ratios(ctx context.Context, r *run, what, folder, clock strin
 		Note: fmt.Sprintf("medians %s and %s, best %s and %s", duration(medianOf(ours, wallTime)), duration(medianOf(theirs, wallTime)), duration(least(ours, wallTime)), duration(least(theirs, wallTime)))}
 	memory := Line{What: "the same: peak memory of the server", Value: medianOf(ours, peakMiB), Unit: "MiB", Target: pitMemory,
 		Note: fmt.Sprintf("and of the client %s MiB; DuckDB %s MiB", number(medianOf(ours, clientMiB)), number(medianOf(theirs, peakMiB)))}
-	if cpu.Value > target || r.profiles != "" {
+	if target > 0 && cpu.Value > target || r.profiles != "" {
 		profile := filepath.Join(r.dir, "pit-"+folder+"-"+clock+".prof")
 		if _, err := w.join(ctx, r, folder, clock, profile); err != nil {
 			return err
