@@ -3,6 +3,7 @@ package sinktest
 import (
 	"math/rand/v2"
 	"slices"
+	"sync"
 )
 
 // random lets workers come, go, lose their partitions with and without knowing it,
@@ -14,7 +15,10 @@ func random(w *world, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	if w.store.Break != nil {
 		f := rand.New(rand.NewPCG(seed, 3))
+		var mu sync.Mutex // a sink may write several files at once
 		w.store.Break(func() Fault {
+			mu.Lock()
+			defer mu.Unlock()
 			switch f.IntN(12) {
 			case 0:
 				return Before
