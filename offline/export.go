@@ -40,8 +40,7 @@ const opExport = "offline.export"
 // Export gives sink a row for each entity: its keys (or the columns of Entities),
 // the time column, the service's features. All tables are read at the versions
 // they have at the beginning. Entities of the tables come in the order of their
-// keys' bytes, part by part where there are millions: in the same order each
-// time for the same versions and moment.
+// keys' bytes.
 func Export(ctx context.Context, req ExportRequest, sink func(arrow.RecordBatch) error) (JoinResult, error) {
 	if req.TimeColumn == "" {
 		req.TimeColumn = DefaultTimeColumn

@@ -1,7 +1,6 @@
 package offline
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"io"
@@ -53,11 +52,15 @@ func times(n int, at arrow.Timestamp) arrow.Array {
 	return b.NewArray()
 }
 
-// exportEntities is how many keys are looked for at once: the tables' keys are read
-// once for each so many. A key takes some hundred bytes while it is looked for.
-const exportEntities = 1 << 20
+// exportEntities and exportBytes are how many keys are looked for at once, and the bytes
+// of them: the tables' keys are read once for each so many.
+const (
+	exportEntities = 4 << 20
+	exportBytes    = 64 << 20
+)
 
-// entities gives the entities that tables hold at a moment, as a spine.
+// entities gives the entities that tables hold at a moment, as a spine, in the
+// order of their keys' bytes.
 type entities struct {
 	ctx    context.Context
 	at     int64
@@ -66,22 +69,16 @@ type entities struct {
 	schema *arrow.Schema
 	most   int
 
-	part, parts int
-	found       []entity // of the part, in the order of their bytes
-	ready       []arrow.RecordBatch
+	found *keySet
+	order []int32 // what is still to come of found
+	last  bool    // there is nothing after found
 }
 
-// entityView is a table whose keys are entities; order says which of its keys is the i-th.
+// entityView is a table whose keys are entities, and its key columns in the order of the service's.
 type entityView struct {
-	TableAt
-	order []int
-}
-
-// entity is a key, and where its values stand.
-type entity struct {
-	key []byte
-	rec arrow.RecordBatch // keys in the order of the service's
-	row int
+	table Table
+	files []File
+	keys  []Column
 }
 
 func newEntities(ctx context.Context, req ExportRequest, tables []TableAt) (*entities, error) {
@@ -89,7 +86,7 @@ func newEntities(ctx context.Context, req ExportRequest, tables []TableAt) (*ent
 	if err != nil {
 		return nil, err
 	}
-	e := &entities{ctx: ctx, at: req.At, keys: keys, most: cmp.Or(req.most, exportEntities)}
+	e := &entities{ctx: ctx, at: req.At, keys: keys, most: cmp.Or(req.most, exportEntities), found: &keySet{}}
 	var fields []arrow.Field
 	for _, k := range keys {
 		if k.Name == req.TimeColumn {
@@ -98,26 +95,19 @@ func newEntities(ctx context.Context, req ExportRequest, tables []TableAt) (*ent
 		fields = append(fields, arrow.Field{Name: k.Name, Type: k.Type.Arrow()})
 	}
 	e.schema = arrow.NewSchema(append(fields, arrow.Field{Name: req.TimeColumn, Type: feature.Timestamp.Arrow()}), nil)
-	rows, mixed := int64(0), false
 	for _, i := range full {
-		v := entityView{TableAt: tables[i]}
+		t := tables[i]
+		v := entityView{table: t.Table}
 		for _, k := range keys {
 			at := slices.IndexFunc(req.Service.Views[i].Keys, func(x feature.Field) bool { return x.Name == k.Name })
-			v.order = append(v.order, at)
+			v.keys = append(v.keys, t.Table.Columns()[at])
 		}
-		st, err := v.Table.Load(ctx, v.Version)
+		st, err := t.Table.Load(ctx, t.Version)
 		if err != nil {
 			return nil, err
 		}
-		if rows = max(rows, st.Rows); !slices.IsSorted(v.order) {
-			mixed = true
-		}
+		v.files = slices.DeleteFunc(slices.Clone(st.Files), func(f File) bool { return f.MinKnown > e.at })
 		e.views = append(e.views, v)
-	}
-	// Keys are divided by the hash of their bytes, in the order in which a view has
-	// them: views that name the same keys in different orders are read in one part.
-	if e.parts = PartsFor(rows); mixed {
-		e.parts = 1
 	}
 	return e, nil
 }
@@ -126,101 +116,59 @@ func (e *entities) Schema() *arrow.Schema { return e.schema }
 
 // Read gives the next entities.
 func (e *entities) Read() (arrow.RecordBatch, error) {
-	for len(e.found) == 0 {
-		if e.part == e.parts {
+	for len(e.order) == 0 {
+		if e.last {
+			e.found = nil
 			return nil, io.EOF
 		}
 		if err := e.find(); err != nil {
 			return nil, err
 		}
-		e.part++
 	}
-	n := min(len(e.found), maxOutRows)
-	rec, err := e.batch(e.found[:n])
-	if e.found = e.found[n:]; len(e.found) == 0 {
-		e.found = nil
-		releaseRecords(e.ready)
-		e.ready = nil
-	}
-	return rec, err
+	n := min(len(e.order), maxOutRows)
+	some := e.order[:n]
+	e.order = e.order[n:]
+	return e.batch(some)
 }
 
-// find collects the living entities of the next part: the keys of which some view
-// has a newest row that is not a tombstone.
+// find collects the next living entities: the keys of which some view has a newest
+// row that is not a tombstone.
 func (e *entities) find() error {
-	seen := map[string]struct{}{}
-	for _, v := range e.views {
-		o := NewestOptions{Version: v.Version, Part: e.part, Parts: e.parts, KnownBy: e.at, Columns: []string{}}
-		err := newest(e.ctx, v.Table, o, e.most, func(b *feature.Batch) error {
-			cols := make([]arrow.Array, len(e.keys))
-			own := b.KeyColumns()
-			for i, at := range v.order {
-				cols[i] = own[at]
-			}
-			rec := array.NewRecordBatch(arrow.NewSchema(e.schema.Fields()[:len(cols)], nil), cols, int64(b.Len()))
-			e.ready = append(e.ready, rec)
-			for i := range b.Len() {
-				if b.Deleted(i) {
-					continue
-				}
-				key := feature.AppendKey(nil, cols, i)
-				if _, ok := seen[string(key)]; ok {
-					continue
-				}
-				seen[string(key)] = struct{}{}
-				e.found = append(e.found, entity{key, rec, i})
-			}
-			return nil
-		})
-		if err != nil {
-			releaseRecords(e.ready)
-			e.ready, e.found = nil, nil
+	s := &keySet{above: e.found.upTo, most: e.most, bytes: exportBytes}
+	e.found = s
+	for i := range e.views {
+		if err := e.views[i].collect(e.ctx, s, e.at); err != nil {
 			return err
 		}
 	}
-	slices.SortFunc(e.found, func(a, b entity) int { return bytes.Compare(a.key, b.key) })
+	for _, i := range s.sorted() {
+		if s.states[i]&keyLives != 0 {
+			e.order = append(e.order, i)
+		}
+	}
+	e.last = s.upTo == nil
 	return nil
 }
 
-// setKey copies a join key, which is never null.
-func setKey(v *feature.Vector, at int, c arrow.Array, row int) {
-	v.Valid[at] = true
-	switch c := c.(type) {
-	case *array.Boolean:
-		v.Bools[at] = c.Value(row)
-	case *array.Int32:
-		v.Int32s[at] = c.Value(row)
-	case *array.Int64:
-		v.Int64s[at] = c.Value(row)
-	case *array.Timestamp:
-		v.Int64s[at] = int64(c.Value(row))
-	case *array.String:
-		v.Bytes[at] = []byte(c.Value(row))
-	case *array.Binary:
-		v.Bytes[at] = c.Value(row)
+func (e *entities) batch(some []int32) (arrow.RecordBatch, error) {
+	vectors := make([]feature.Vector, len(e.keys))
+	for i, k := range e.keys {
+		vectors[i].Reset(k.Type, len(some))
 	}
-}
-
-func releaseRecords(recs []arrow.RecordBatch) {
-	for _, r := range recs {
-		r.Release()
+	for at, x := range some {
+		rest := e.found.key(int(x))
+		for i, k := range e.keys {
+			rest = feature.CutKey(rest, k.Type, &vectors[i], at)
+		}
 	}
-}
-
-func (e *entities) batch(some []entity) (arrow.RecordBatch, error) {
 	cols := make([]arrow.Array, 0, len(e.keys)+1)
 	defer func() {
 		for _, c := range cols {
 			c.Release()
 		}
 	}()
-	for i, k := range e.keys {
-		var v feature.Vector
-		v.Reset(k.Type, len(some))
-		for at, x := range some {
-			setKey(&v, at, x.rec.Column(i), x.row)
-		}
-		a, err := vectorArray(&v, 0, len(some))
+	for i := range vectors {
+		a, err := vectorArray(&vectors[i], 0, len(some))
 		if err != nil {
 			return nil, err
 		}

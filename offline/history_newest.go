@@ -22,11 +22,6 @@ type NewestOptions struct {
 	// Part of Parts, counted from 0: only the keys whose hashes lie in that one of
 	// so many equal ranges. Together the parts are all keys, each once. 0 Parts is one part.
 	Part, Parts int
-	// KnownBy leaves out what became known later: the newest rows of that moment, in
-	// microseconds UTC; no limit when 0.
-	KnownBy int64
-	// Columns are the features wanted; the others come as nulls. Nil for all. Keys always come.
-	Columns []string
 	// Counted, when set, hears before rows come how many keys this part has: an
 	// estimate (by the share of the hashes that have been looked at) until the
 	// last pass over the table, exact from then on.
@@ -49,8 +44,6 @@ func PartsFor(rows int64) int { return int(min(max((rows+newestKeys-1)/newestKey
 func Newest(ctx context.Context, t Table, o NewestOptions, fn func(*feature.Batch) error) error {
 	return newest(ctx, t, o, newestKeys, fn)
 }
-
-func (o *NewestOptions) wants() func(string) bool { return (&ScanOptions{Columns: o.Columns}).wants() }
 
 // bounds are the first and last hash of a part.
 func (o NewestOptions) bounds() (first, last uint64, err error) {
@@ -76,15 +69,12 @@ func newest(ctx context.Context, t Table, o NewestOptions, most int, fn func(*fe
 		return err
 	}
 	files := slices.Clone(st.Files)
-	if o.KnownBy != 0 {
-		files = slices.DeleteFunc(files, func(f File) bool { return f.MinKnown > o.KnownBy })
-	}
 	slices.SortStableFunc(files, func(a, b File) int { return cmp.Compare(b.MaxEffective, a.MaxEffective) })
 	lo, width, keys := first, end-first, int64(0)
 	for {
 		w := &newestRows{lo: lo, last: lo + min(width, end-lo), most: most, index: map[string]int32{}}
 		err := inOrder(ctx, len(files), func(ctx context.Context, i int, emit func(*keyRun) error) error {
-			return readRuns(ctx, t, int32(i), files[i].Path, o.KnownBy, emit)
+			return readRuns(ctx, t, int32(i), files[i].Path, emit)
 		}, func(*keyRun) {}, w.add)
 		if err != nil {
 			return err
@@ -96,7 +86,7 @@ func newest(ctx context.Context, t Table, o NewestOptions, most int, fn func(*fe
 			}
 			o.Counted(all)
 		}
-		if err := w.gather(ctx, t, st, files, o.wants(), fn); err != nil {
+		if err := w.gather(ctx, t, st, files, fn); err != nil {
 			return err
 		}
 		if w.last == end {
@@ -116,8 +106,8 @@ type keyRun struct {
 	stamps      []feature.Stamp
 }
 
-// readRuns reads keys and stamps of a file's rows that were known by a time; of all when it is 0.
-func readRuns(ctx context.Context, t Table, file int32, path string, knownBy int64, emit func(*keyRun) error) error {
+// readRuns reads keys and stamps of a file.
+func readRuns(ctx context.Context, t Table, file int32, path string, emit func(*keyRun) error) error {
 	sys := columnsByName(t.Columns())
 	cols := slices.Clone(t.Columns()[:len(t.View().Keys)])
 	for _, name := range []string{ColEvent, ColKnown, ColPartition, ColOffset} {
@@ -136,9 +126,6 @@ func readRuns(ctx context.Context, t Table, file int32, path string, knownBy int
 		start := 0
 		for i := range g.rows {
 			s := feature.Stamp{Event: v[nk].Int64s[i], Known: v[nk+1].Int64s[i], Partition: v[nk+2].Int32s[i], Offset: v[nk+3].Int64s[i]}
-			if knownBy != 0 && s.Known > knownBy {
-				continue
-			}
 			at := len(r.keys)
 			r.keys = appendVectorKey(r.keys, v[:nk], i)
 			if n := len(r.ends); n > 0 && string(r.keys[start:at]) == string(r.keys[at:]) {
@@ -234,7 +221,7 @@ func (w *newestRows) narrow() {
 }
 
 // gather reads the winners whole.
-func (w *newestRows) gather(ctx context.Context, t Table, st *State, files []File, want func(string) bool, fn func(*feature.Batch) error) error {
+func (w *newestRows) gather(ctx context.Context, t Table, st *State, files []File, fn func(*feature.Batch) error) error {
 	w.index = nil
 	slices.SortFunc(w.rows, func(a, b newestRow) int {
 		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.group, b.group), cmp.Compare(a.row, b.row))
@@ -253,6 +240,7 @@ func (w *newestRows) gather(ctx context.Context, t Table, st *State, files []Fil
 		lo = hi
 	}
 	topics := topicNames(st)
+	every := func(string) bool { return true }
 	return inOrder(ctx, len(parts), func(ctx context.Context, i int, emit func([]*feature.Batch) error) error {
 		left := parts[i].rows
 		return eachGroup(ctx, t, files[parts[i].file].Path, func(g *groupReader) error {
@@ -268,7 +256,7 @@ func (w *newestRows) gather(ctx context.Context, t Table, st *State, files []Fil
 				rows[k] = left[k].row
 			}
 			left = left[n:]
-			bs, err := g.batches(ctx, t, topics, rows, want)
+			bs, err := g.batches(ctx, t, topics, rows, every)
 			if err != nil {
 				return err
 			}

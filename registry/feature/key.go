@@ -65,6 +65,35 @@ func AppendKeyText[T string | []byte](dst []byte, v T) []byte {
 	return append(dst, 0, 1)
 }
 
+// CutKey takes a value of type t off the beginning of a key, into row at of v, and
+// returns the rest. The key has to be one that AppendKey makes of such types.
+func CutKey(key []byte, t Type, v *Vector, at int) []byte {
+	v.Valid[at] = true
+	switch t {
+	case Bool:
+		v.Bools[at] = key[0] != 0
+		return key[1:]
+	case Int32:
+		v.Int32s[at] = int32(binary.BigEndian.Uint32(key) ^ 1<<31)
+		return key[4:]
+	case Int64, Timestamp:
+		v.Int64s[at] = int64(binary.BigEndian.Uint64(key) ^ 1<<63)
+		return key[8:]
+	}
+	text := make([]byte, 0, max(len(key)-2, 0))
+	for i := 0; ; i++ {
+		if key[i] != 0 {
+			text = append(text, key[i])
+			continue
+		}
+		if i++; key[i] == 1 {
+			v.Bytes[at] = text
+			return key[i+1:]
+		}
+		text = append(text, 0)
+	}
+}
+
 // KeyColumns returns the join-key columns of a batch.
 func (b *Batch) KeyColumns() []arrow.Array {
 	return b.Rows.Columns()[:len(b.View.Keys)]
