@@ -21,6 +21,8 @@ type Config struct {
 	// them end by themselves, as imports and snapshots need, which may take hours.
 	MaxConnectionAge time.Duration `koanf:"max_connection_age"`
 	ConnectionGrace  time.Duration `koanf:"connection_grace"`
+	// IdleTimeout is how long a streaming call waits for its client to send or take something.
+	IdleTimeout time.Duration `koanf:"idle_timeout"`
 	// Drain is how long a stop waits for calls under way.
 	Drain time.Duration `koanf:"drain"`
 }
@@ -28,7 +30,7 @@ type Config struct {
 // DefaultConfig is what holds where nothing is configured.
 func DefaultConfig() Config {
 	return Config{Addr: "127.0.0.1:6567", MaxRows: 10_000, MaxValues: 1_000_000, MaxMessage: 256 << 20,
-		MaxConnectionAge: 30 * time.Minute, Drain: 10 * time.Second}
+		MaxConnectionAge: 30 * time.Minute, IdleTimeout: 15 * time.Minute, Drain: 10 * time.Second}
 }
 
 // Validate reports every fault at once.
@@ -48,7 +50,7 @@ func (c Config) Validate() error {
 	for _, x := range []struct {
 		field string
 		v     time.Duration
-	}{{"max_connection_age", c.MaxConnectionAge}, {"drain", c.Drain}} {
+	}{{"max_connection_age", c.MaxConnectionAge}, {"idle_timeout", c.IdleTimeout}, {"drain", c.Drain}} {
 		if x.v <= 0 {
 			errs = append(errs, fmt.Errorf("serving.%s: must be above zero (got %s)", x.field, x.v))
 		}

@@ -97,7 +97,7 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 	start := time.Now()
 	defer func() { err = s.ended(ss.Context(), info.FullMethod, start, err, recover()) }()
-	return next(srv, ss)
+	return next(srv, &attended{ss, info.FullMethod, s.cfg.IdleTimeout})
 }
 
 // ended maps a call's outcome and counts it. A panic costs its call, not the process.

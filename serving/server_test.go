@@ -426,6 +426,27 @@ func TestDrain(t *testing.T) {
 	require.NoError(t, <-stopped)
 }
 
+// A call whose client goes silent ends, and says why; so does one whose client takes nothing.
+func TestSilentClient(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(c *Config) { c.IdleTimeout = 50 * time.Millisecond })
+	call, err := reflectionv1.NewServerReflectionClient(f.conn).ServerReflectionInfo(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, call.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}}))
+	_, err = call.Recv()
+	require.NoError(t, err)
+	_, err = call.Recv()
+	require.Equal(t, codes.ResourceExhausted, status.Code(err), "%v", err)
+	require.ErrorContains(t, err, "the client has sent nothing for 50ms")
+
+	a := &attended{method: "m", idle: time.Millisecond}
+	ever := make(chan struct{})
+	defer close(ever)
+	require.ErrorContains(t, a.within("taken", func() error { <-ever; return nil }), "the client has taken nothing for 1ms")
+	a.idle = time.Minute
+	require.PanicsWithValue(t, "oh", func() { _ = a.within("sent", func() error { panic("oh") }) })
+}
+
 // A connection that never says anything does not hold up a stop: gRPC by itself would give it two minutes.
 func TestSilentConnection(t *testing.T) {
 	t.Parallel()
