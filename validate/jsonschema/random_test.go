@@ -32,6 +32,18 @@ func quoted(s string) string {
 	return string(b)
 }
 
+// inOrder is a value with its objects' members in the order of their names.
+func inOrder(v string) string {
+	d := json.NewDecoder(strings.NewReader(v))
+	d.UseNumber()
+	var x any
+	if err := d.Decode(&x); err != nil {
+		panic(err)
+	}
+	b, _ := json.Marshal(x)
+	return string(b)
+}
+
 func (g *gen) number() string {
 	n := pick(g.rng, genNumbers)
 	if g.plain && (len(n) > 15 || strings.Contains(n, "e")) {
@@ -123,6 +135,8 @@ func (g *gen) schema(depth int) string {
 					id = r.RatString()
 				} else if strings.ContainsAny(v, "[{") && (g.plain || strings.ContainsAny(v, ".e0")) {
 					continue // two such could be equal
+				} else if strings.Contains(v, "{") {
+					id = inOrder(v)
 				}
 				if set[id] {
 					continue
