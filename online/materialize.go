@@ -117,6 +117,8 @@ type materializer struct {
 	pinned *Pinned
 	result MaterializeResult
 
+	earlier bool // pinned is the version of an earlier run
+
 	mark  Mark    // this run's; Written is where it has come to
 	found []Mark  // of earlier runs
 	ttl   int64   // that the view's marks go on naming until this run is done
@@ -143,12 +145,7 @@ func (m *materializer) run(ctx context.Context) error {
 			return err
 		}
 		m.result.Keys = m.done
-		if !m.NoPrune {
-			if err := m.mend(ctx); err != nil {
-				return err
-			}
-		}
-		lost, err := m.settle(ctx, marks)
+		lost, err := m.finish(ctx, marks)
 		if err != nil {
 			return err
 		}
@@ -165,6 +162,32 @@ func (m *materializer) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// finish mends, if it shall, and settles. A run that reads the version of an earlier one has
+// written the rows of that time: it mends by those of now, since what came in
+// between may be what is missing.
+func (m *materializer) finish(ctx context.Context, marks Marks) (lost bool, err error) {
+	by := m.pinned
+	if m.NoPrune {
+		return m.settle(ctx, marks, by)
+	}
+	if m.earlier {
+		if by, err = m.Pin(ctx, 0); err != nil {
+			return false, err
+		}
+		if by.Close != nil {
+			defer func() { _ = by.Close() }()
+		}
+		// A store that goes back to before that loses this step of the mark with it.
+		if err := m.put(ctx, nil, m.mark.Written+1); err != nil {
+			return false, err
+		}
+	}
+	if err := m.mend(ctx, by); err != nil {
+		return false, err
+	}
+	return m.settle(ctx, marks, by)
 }
 
 // fill writes what lies between the mark and the end.
@@ -245,15 +268,15 @@ func (m *materializer) progress(by int64) {
 // settle tells the view's marks that all rows below the pinned positions are
 // there, if the store still has all that this run has written. marks are from before
 // that: what has been lost since then is not forgotten.
-func (m *materializer) settle(ctx context.Context, marks Marks) (lost bool, err error) {
-	now := m.pinned.At
+func (m *materializer) settle(ctx context.Context, marks Marks, by *Pinned) (lost bool, err error) {
+	now := by.At
 	if m.Positions != nil {
 		if now, err = m.Positions(ctx); err != nil {
 			return false, err
 		}
 	}
-	list := make([]Settlement, 0, len(m.pinned.At))
-	for _, p := range m.pinned.At {
+	list := make([]Settlement, 0, len(by.At))
+	for _, p := range by.At {
 		mark, _ := marks.Find(p.TopicID, p.Partition)
 		settled := max(p.Next, mark.Settled)
 		for _, q := range now {
@@ -268,12 +291,12 @@ func (m *materializer) settle(ctx context.Context, marks Marks) (lost bool, err 
 }
 
 // mend makes right what a check finds.
-func (m *materializer) mend(ctx context.Context) error {
-	all := m.done
-	c := newChecker(CheckConfig{View: m.View, Store: m.Store, At: m.pinned.At, Positions: m.Positions, Strangers: true, NoImports: m.NoImports,
+func (m *materializer) mend(ctx context.Context, by *Pinned) error {
+	all, parts := m.done, max(by.Parts, 1)
+	c := newChecker(CheckConfig{View: m.View, Store: m.Store, At: by.At, Positions: m.Positions, Strangers: true, NoImports: m.NoImports,
 		Newest: func(fn func(*feature.Batch) error) error {
-			for part := range m.pinned.Parts {
-				if err := m.pinned.Newest(ctx, NewestPart{Part: part, Parts: m.pinned.Parts}, fn); err != nil {
+			for part := range parts {
+				if err := by.Newest(ctx, NewestPart{Part: part, Parts: parts}, fn); err != nil {
 					return err
 				}
 			}

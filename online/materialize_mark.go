@@ -67,6 +67,7 @@ func (m *materializer) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	m.earlier = snapshot != 0
 	m.pinned.Parts = max(m.pinned.Parts, 1)
 	if snapshot == 0 || m.pinned.Snapshot != snapshot || int(runPartition-last.Partition) != m.pinned.Parts {
 		last = Mark{}

@@ -3,6 +3,7 @@ package onlinetest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -111,6 +112,31 @@ func testMaterialize(t *testing.T, s online.Store, p string) {
 		require.EqualValues(t, len(w.table.batches), r.Snapshot)
 		w.clean()
 	}
+
+	// What came after the version of a run that broke off is lost before it is gone
+	// on with, and no mark tells.
+	cfg := w.rebuild(2)
+	cfg.Store = &Faulty{Store: s, Fail: func(op string, n int) Fault {
+		if puts++; op == "put" && puts%50 == 0 {
+			return Clean
+		}
+		return None
+	}}
+	_, err = online.Materialize(ctx, cfg)
+	require.Error(t, err)
+	there := map[string]bool{}
+	require.NoError(t, s.Scan(ctx, online.SpanOf(w.view), func(keys []string, _ [][]byte) error {
+		for _, k := range keys {
+			there[strings.Clone(k)] = true
+		}
+		return nil
+	}))
+	w.commit(Batch(w.view, topicA, 0, w.row("came later", int64(1000+puts), 2)))
+	lose(func(k string) bool { return there[k] })
+	r = w.materialize(2, nil)
+	require.True(t, r.Resumed)
+	w.clean()
+	w.oracle.Check(t, s, w.now)
 
 	// The store loses rows of the run while it goes on: those are written again.
 	n := 0
