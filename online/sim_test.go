@@ -82,8 +82,12 @@ func simulate(t *testing.T, r *rand.Rand) {
 	clock := func() time.Time { return feature.Time(now) }
 	s := &sim{t: t, r: r, view: onlinetest.View("p", "v", ttl), store: memory.New(clock), table: &onlinetest.Table{}, base: now - 20*60_000_000}
 	s.oracle, s.clock = &onlinetest.Oracle{View: s.view}, clock
+	sole := r.IntN(2) == 0
+	starting := false
 	s.faulty = &onlinetest.Faulty{Store: s.store, Fail: func(string, int) onlinetest.Fault {
-		if !s.calm && r.IntN(60) == 0 { // a restart so quick that no call meets it
+		// A restart so quick that no call meets it. A sole writer's store lives and dies with it, so it
+		// goes back between two lives, never while the second begins: that fills it with no mark moved in the same step.
+		if !s.calm && !(sole && starting) && r.IntN(60) == 0 {
 			s.goBack()
 		}
 		if r.IntN(12) == 0 {
@@ -92,8 +96,9 @@ func simulate(t *testing.T, r *rand.Rand) {
 		return onlinetest.None
 	}}
 	s.past = append(s.past, s.store.Copy())
-	sole := r.IntN(2) == 0
 	start := func() {
+		starting = true
+		defer func() { starting = false }()
 		s.zombie = s.w
 		s.w = online.NewWriter(s.view, s.faulty, s.table, online.Options{Clock: clock, SoleWriter: sole})
 		s.retry(func() error { return s.w.Assign(context.Background(), s.positions()) })
@@ -306,7 +311,9 @@ func (s *sim) importFile() {
 	binary.BigEndian.PutUint64(id[8:], uint64(s.imports))
 	var rows []onlinetest.Row
 	for i := range 1 + s.r.IntN(5) {
-		rows = append(rows, onlinetest.RandomRow(s.r, s.view, s.base, int64(i)))
+		row := onlinetest.RandomRow(s.r, s.view, s.base, int64(i))
+		row.Known += 10 * int64(s.imports) // rows of two files that agree in all times and their number have no order
+		rows = append(rows, row)
 	}
 	b := onlinetest.Batch(s.view, id, feature.ImportPartition, rows...)
 	w := online.NewWriter(s.view, s.faulty, s.table, online.Options{})
