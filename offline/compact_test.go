@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/offline/jointest"
 	memstore "github.com/weir-ml/weir/offline/memory"
 	"github.com/weir-ml/weir/offline/offlinetest"
 	"github.com/weir-ml/weir/registry/feature"
@@ -272,9 +273,9 @@ func (h *history) join() []string {
 	rb := array.NewRecordBuilder(memory.DefaultAllocator, spine.schema)
 	r := rand.New(rand.NewPCG(1, uint64(len(h.keys))))
 	for _, key := range h.keys {
-		appendAny(rb.Field(0), offlinetest.Base-r.Int64N(3*offline.Day))
+		jointest.AppendValue(rb.Field(0), offlinetest.Base-r.Int64N(3*offline.Day))
 		for i, k := range key {
-			appendAny(rb.Field(1+i), k)
+			jointest.AppendValue(rb.Field(1+i), k)
 		}
 	}
 	spine.recs = append(spine.recs, rb.NewRecordBatch())

@@ -199,7 +199,7 @@ func TestExportOfGivenEntities(t *testing.T) {
 		rb := array.NewRecordBuilder(memory.DefaultAllocator, schema)
 		for _, row := range [][]any{{int64(1), int64(7), int64(41)}, {int64(9), int64(7), int64(42)}, {nil, int64(8), int64(43)}} {
 			for c := range names {
-				appendAny(rb.Field(c), row[c])
+				jointest.AppendValue(rb.Field(c), row[c])
 			}
 		}
 		return &batches{schema: schema, recs: []arrow.RecordBatch{rb.NewRecordBatch()}}

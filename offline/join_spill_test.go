@@ -182,13 +182,13 @@ func skewed(t testing.TB, rows int) (*feature.Service, []offline.TableAt, func()
 				if r.IntN(3) > 0 {
 					id, name = int64(7), "customer_1"
 				}
-				appendAny(rb.Field(0), id)
-				appendAny(rb.Field(1), name)
+				jointest.AppendValue(rb.Field(0), id)
+				jointest.AppendValue(rb.Field(1), name)
 			}
 			if r.IntN(20) == 0 {
 				rb.Field(2).AppendNull()
 			} else {
-				appendAny(rb.Field(2), r.Int64N(1_000_000))
+				jointest.AppendValue(rb.Field(2), r.Int64N(1_000_000))
 			}
 			// Each batch has a dictionary of its own, which differs by next to nothing.
 			require.NoError(t, rb.Field(3).(*array.Float64DictionaryBuilder).Append(1+float64(from)*1e-12))

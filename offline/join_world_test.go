@@ -255,36 +255,13 @@ func (w *world) records(r *rand.Rand) *batches {
 				default:
 					x = s.keys[f.Name]
 				}
-				appendAny(rb.Field(i), x)
+				jointest.AppendValue(rb.Field(i), x)
 			}
 		}
 		b.recs = append(b.recs, rb.NewRecordBatch())
 		from = to
 	}
 	return b
-}
-
-func appendAny(b array.Builder, x any) {
-	switch x := x.(type) {
-	case nil:
-		b.AppendNull()
-	case string:
-		b.(*array.StringBuilder).Append(x)
-	case []byte:
-		b.(*array.BinaryBuilder).Append(x)
-	case int32:
-		b.(*array.Int32Builder).Append(x)
-	case bool:
-		b.(*array.BooleanBuilder).Append(x)
-	case float64:
-		b.(*array.Float64Builder).Append(x)
-	case int64:
-		if t, ok := b.(*array.TimestampBuilder); ok {
-			t.Append(arrow.Timestamp(x))
-		} else {
-			b.(*array.Int64Builder).Append(x)
-		}
-	}
 }
 
 // batches is a spine in memory.

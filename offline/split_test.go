@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/offline"
+	"github.com/weir-ml/weir/offline/jointest"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -44,8 +45,8 @@ func (c *cut) Read() (arrow.RecordBatch, error) {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, c.schema)
 	defer b.Release()
 	for _, r := range c.rows[:n] {
-		appendAny(b.Field(0), r.customer)
-		appendAny(b.Field(1), r.shop)
+		jointest.AppendValue(b.Field(0), r.customer)
+		jointest.AppendValue(b.Field(1), r.shop)
 		if r.time < 0 {
 			b.Field(2).AppendNull()
 		} else {

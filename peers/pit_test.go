@@ -259,37 +259,10 @@ func writeFacts(path string, v *jointest.View) error {
 	for n, f := range v.Facts {
 		row := slices.Concat(f.Keys, f.Values, []any{f.Event, f.Known, f.Partition, f.Offset, f.Dead, int64(n)})
 		for i, x := range row {
-			appendAny(rb.Field(i), x)
+			jointest.AppendValue(rb.Field(i), x)
 		}
 	}
 	return writeParquet(path, schema, []arrow.RecordBatch{rb.NewRecordBatch()})
-}
-
-func appendAny(b array.Builder, x any) {
-	if x == nil {
-		b.AppendNull()
-		return
-	}
-	switch b := b.(type) {
-	case *array.BooleanBuilder:
-		b.Append(x.(bool))
-	case *array.Int32Builder:
-		b.Append(x.(int32))
-	case *array.Int64Builder:
-		b.Append(x.(int64))
-	case *array.Float32Builder:
-		b.Append(x.(float32))
-	case *array.Float64Builder:
-		b.Append(x.(float64))
-	case *array.StringBuilder:
-		b.Append(x.(string))
-	case *array.BinaryBuilder:
-		b.Append(x.([]byte))
-	case *array.TimestampBuilder:
-		b.Append(arrow.Timestamp(x.(int64)))
-	default:
-		panic(fmt.Sprintf("no values for %T", b))
-	}
 }
 
 func writeParquet(path string, schema *arrow.Schema, recs []arrow.RecordBatch) error {

@@ -185,9 +185,9 @@ func batch(v *View, as *feature.View, facts []Fact, first int64) *feature.Batch 
 	for i, f := range facts {
 		for ci, c := range as.Columns() {
 			if ci < len(v.Keys) {
-				appendValue(rb.Field(ci), f.Keys[ci])
+				AppendValue(rb.Field(ci), f.Keys[ci])
 			} else {
-				appendValue(rb.Field(ci), v.valueAs(&f, c))
+				AppendValue(rb.Field(ci), v.valueAs(&f, c))
 			}
 		}
 		b.Offsets, b.EventTime, b.KnownTime = append(b.Offsets, f.Offset), append(b.EventTime, f.Event), append(b.KnownTime, f.Known)
@@ -219,7 +219,8 @@ func (v *View) valueAs(f *Fact, c feature.Field) any {
 	return f.Values[at]
 }
 
-func appendValue(b array.Builder, x any) {
+// AppendValue appends x, a Go value of the builder's type, or null for nil.
+func AppendValue(b array.Builder, x any) {
 	if x == nil {
 		b.AppendNull()
 		return
@@ -258,7 +259,7 @@ func (w *World) SpineBatches() []arrow.RecordBatch {
 			cut = max(1, w.Way.Cuts[len(out)%len(w.Way.Cuts)])
 		}
 		for c, x := range w.cells(i) {
-			appendValue(rb.Field(c), x)
+			AppendValue(rb.Field(c), x)
 		}
 		if rb.Field(0).Len() >= cut || i == len(w.Spine)-1 {
 			out = append(out, rb.NewRecordBatch())
