@@ -432,6 +432,9 @@ func (g *fileMaker) view() *feature.View {
 	}
 	if rng.IntN(8) == 0 {
 		s.Created = &feature.TimeField{Field: pick(rng, g.names...), Format: pick(rng, feature.TimeFormats...)}
+		if s.Created.Field == s.EventTime.Field { // a source with two formats for one field is refused
+			s.Created.Format = s.EventTime.Format
+		}
 	}
 	if rng.IntN(3) > 0 {
 		s.Schema = g.schema()

@@ -1,6 +1,7 @@
 package feature
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -59,6 +60,9 @@ func (s *Source) Check() []Fault {
 	f = append(f, s.EventTime.check("spec.event_time")...)
 	if s.Created != nil {
 		f = append(f, s.Created.check("spec.created")...)
+		if s.Created.Field == s.EventTime.Field && cmp.Or(s.Created.Format, "rfc3339") != cmp.Or(s.EventTime.Format, "rfc3339") {
+			f = append(f, Fault{"spec.created.format", fmt.Sprintf("field %q is the event time too, as %s: one field has one format", s.Created.Field, cmp.Or(s.EventTime.Format, "rfc3339"))})
+		}
 	}
 	if s.MaxFuture < 0 {
 		f = append(f, Fault{"spec.max_future", "must not be negative"})
