@@ -72,12 +72,13 @@ func (d *disk) free(t *testing.T, ps []*process) {
 	}
 }
 
-// refused is what the workers' logs say of it.
-func (d *disk) refused() string {
+// refused is one of what the workers' logs say of it: the system's words, or
+// SQLite's, which a worker meets first that has no table yet.
+func (d *disk) refused() []string {
 	if d.mounted {
-		return syscall.ENOSPC.Error()
+		return []string{syscall.ENOSPC.Error()}
 	}
-	return syscall.EFBIG.Error()
+	return []string{syscall.EFBIG.Error(), "disk I/O error"}
 }
 
 func limitFiles(t *testing.T, pid int, soft uint64) {

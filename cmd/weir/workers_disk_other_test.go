@@ -17,4 +17,4 @@ func newDisk(t *testing.T, _ string, _ bool) *disk {
 
 func (d *disk) full(*testing.T, []*process) {}
 func (d *disk) free(*testing.T, []*process) {}
-func (d *disk) refused() string             { return "" }
+func (d *disk) refused() []string           { return nil }

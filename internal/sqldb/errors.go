@@ -74,7 +74,9 @@ func kindOfSQLite(code int) (feature.ErrorKind, string) {
 		return feature.Unavailable, "another process holds the database for long"
 	case sqlite3.SQLITE_FULL:
 		return feature.Unavailable, "the disk is full"
-	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT:
+	case sqlite3.SQLITE_IOERR: // also what a write is answered with that a limit on file sizes refuses
+		return feature.Unavailable, "look at the disk of the database's file: its space, and the limits on it"
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT:
 		return feature.Unavailable, ""
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
 		return feature.Invalid, "the file is not a SQLite database, or is damaged"
