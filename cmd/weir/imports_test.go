@@ -100,7 +100,7 @@ func adapter(rel string) string {
 // conformance suites and servers.
 func onlyForTests(rel string) bool {
 	for _, part := range strings.Split(rel, "/") {
-		if part == "testserver" || part == "testrun" || strings.HasSuffix(part, "test") {
+		if part == "testserver" || part == "testrun" || part == "testseed" || strings.HasSuffix(part, "test") {
 			return true
 		}
 	}
