@@ -309,7 +309,7 @@ func TestPlansPerRevision(t *testing.T) {
 	ps.catalog, _ = f.reg.Current(context.Background())
 	l := NewLookups(f.server, f.reg, func(s *feature.Service) (Plan, error) { return plan{f, s}, nil })
 	l.plans.Store(ps)
-	_, err := l.plan(ps.catalog, "default", refs("profile:f_bool"))
+	_, err := l.plan(ps.catalog, &Question{Project: "default", Features: []string{"profile:f_bool"}})
 	require.NoError(t, err)
 	n := 0
 	ps.byName.Range(func(any, any) bool { n++; return true })

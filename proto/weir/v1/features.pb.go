@@ -789,8 +789,11 @@ type LookupRequest struct {
 	Entities          []*EntityColumn      `protobuf:"bytes,4,rep,name=entities,proto3" json:"entities,omitempty"` // all of the same length
 	IncludeStatuses   bool                 `protobuf:"varint,5,opt,name=include_statuses,json=includeStatuses,proto3" json:"include_statuses,omitempty"`
 	IncludeEventTimes bool                 `protobuf:"varint,6,opt,name=include_event_times,json=includeEventTimes,proto3" json:"include_event_times,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// The caller's own name of the inference that the values are for; logged with
+	// a sampled answer, so that what a model saw can be joined with its outcome.
+	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LookupRequest) Reset() {
@@ -874,6 +877,13 @@ func (x *LookupRequest) GetIncludeEventTimes() bool {
 		return x.IncludeEventTimes
 	}
 	return false
+}
+
+func (x *LookupRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 type isLookupRequest_What interface {
@@ -1039,7 +1049,8 @@ type LookupResponse struct {
 	CatalogRevision int64                  `protobuf:"varint,4,opt,name=catalog_revision,json=catalogRevision,proto3" json:"catalog_revision,omitempty"`
 	// True when the store did not answer for some row; its values are not valid
 	// and its status is STATUS_STORE_ERROR, whether statuses were asked for or not.
-	Partial       bool `protobuf:"varint,5,opt,name=partial,proto3" json:"partial,omitempty"`
+	Partial       bool   `protobuf:"varint,5,opt,name=partial,proto3" json:"partial,omitempty"`
+	FirstRow      uint64 `protobuf:"varint,6,opt,name=first_row,json=firstRow,proto3" json:"first_row,omitempty"` // of the request's rows; 0 but in a stream
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1109,6 +1120,13 @@ func (x *LookupResponse) GetPartial() bool {
 	return false
 }
 
+func (x *LookupResponse) GetFirstRow() uint64 {
+	if x != nil {
+		return x.FirstRow
+	}
+	return 0
+}
+
 var File_weir_v1_features_proto protoreflect.FileDescriptor
 
 const file_weir_v1_features_proto_rawDesc = "" +
@@ -1147,14 +1165,16 @@ const file_weir_v1_features_proto_rawDesc = "" +
 	"\x04refs\x18\x01 \x03(\tR\x04refs\"K\n" +
 	"\fEntityColumn\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12'\n" +
-	"\x06values\x18\x02 \x01(\v2\x0f.weir.v1.ValuesR\x06values\"\x8f\x02\n" +
+	"\x06values\x18\x02 \x01(\v2\x0f.weir.v1.ValuesR\x06values\"\xae\x02\n" +
 	"\rLookupRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x1a\n" +
 	"\aservice\x18\x02 \x01(\tH\x00R\aservice\x122\n" +
 	"\bfeatures\x18\x03 \x01(\v2\x14.weir.v1.FeatureListH\x00R\bfeatures\x121\n" +
 	"\bentities\x18\x04 \x03(\v2\x15.weir.v1.EntityColumnR\bentities\x12)\n" +
 	"\x10include_statuses\x18\x05 \x01(\bR\x0fincludeStatuses\x12.\n" +
-	"\x13include_event_times\x18\x06 \x01(\bR\x11includeEventTimesB\x06\n" +
+	"\x13include_event_times\x18\x06 \x01(\bR\x11includeEventTimes\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\a \x01(\tR\trequestIdB\x06\n" +
 	"\x04what\"\x9f\x01\n" +
 	"\rFeatureColumn\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
@@ -1167,13 +1187,14 @@ const file_weir_v1_features_proto_rawDesc = "" +
 	"\x04view\x18\x01 \x01(\tR\x04view\x12+\n" +
 	"\bstatuses\x18\x02 \x03(\x0e2\x0f.weir.v1.StatusR\bstatuses\x12\x1f\n" +
 	"\vevent_times\x18\x03 \x03(\x10R\n" +
-	"eventTimes\"\xc6\x01\n" +
+	"eventTimes\"\xe3\x01\n" +
 	"\x0eLookupResponse\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\rR\x04rows\x120\n" +
 	"\acolumns\x18\x02 \x03(\v2\x16.weir.v1.FeatureColumnR\acolumns\x12)\n" +
 	"\x05views\x18\x03 \x03(\v2\x13.weir.v1.ViewResultR\x05views\x12)\n" +
 	"\x10catalog_revision\x18\x04 \x01(\x03R\x0fcatalogRevision\x12\x18\n" +
-	"\apartial\x18\x05 \x01(\bR\apartial*\xa4\x01\n" +
+	"\apartial\x18\x05 \x01(\bR\apartial\x12\x1b\n" +
+	"\tfirst_row\x18\x06 \x01(\x04R\bfirstRow*\xa4\x01\n" +
 	"\x04Type\x12\x14\n" +
 	"\x10TYPE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tTYPE_BOOL\x10\x01\x12\x0e\n" +
@@ -1193,9 +1214,10 @@ const file_weir_v1_features_proto_rawDesc = "" +
 	"\x11STATUS_NULL_VALUE\x10\x02\x12\x14\n" +
 	"\x10STATUS_NOT_FOUND\x10\x03\x12\x1a\n" +
 	"\x16STATUS_OUTSIDE_MAX_AGE\x10\x04\x12\x16\n" +
-	"\x12STATUS_STORE_ERROR\x10\x052K\n" +
+	"\x12STATUS_STORE_ERROR\x10\x052\x8e\x01\n" +
 	"\x0eFeatureService\x129\n" +
-	"\x06Lookup\x12\x16.weir.v1.LookupRequest\x1a\x17.weir.v1.LookupResponseB.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
+	"\x06Lookup\x12\x16.weir.v1.LookupRequest\x1a\x17.weir.v1.LookupResponse\x12A\n" +
+	"\fLookupStream\x12\x16.weir.v1.LookupRequest\x1a\x17.weir.v1.LookupResponse0\x01B.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
 
 var (
 	file_weir_v1_features_proto_rawDescOnce sync.Once
@@ -1248,9 +1270,11 @@ var file_weir_v1_features_proto_depIdxs = []int32{
 	14, // 14: weir.v1.LookupResponse.columns:type_name -> weir.v1.FeatureColumn
 	15, // 15: weir.v1.LookupResponse.views:type_name -> weir.v1.ViewResult
 	13, // 16: weir.v1.FeatureService.Lookup:input_type -> weir.v1.LookupRequest
-	16, // 17: weir.v1.FeatureService.Lookup:output_type -> weir.v1.LookupResponse
-	17, // [17:18] is the sub-list for method output_type
-	16, // [16:17] is the sub-list for method input_type
+	13, // 17: weir.v1.FeatureService.LookupStream:input_type -> weir.v1.LookupRequest
+	16, // 18: weir.v1.FeatureService.Lookup:output_type -> weir.v1.LookupResponse
+	16, // 19: weir.v1.FeatureService.LookupStream:output_type -> weir.v1.LookupResponse
+	18, // [18:20] is the sub-list for method output_type
+	16, // [16:18] is the sub-list for method input_type
 	16, // [16:16] is the sub-list for extension type_name
 	16, // [16:16] is the sub-list for extension extendee
 	0,  // [0:16] is the sub-list for field type_name

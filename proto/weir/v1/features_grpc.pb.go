@@ -19,7 +19,8 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	FeatureService_Lookup_FullMethodName = "/weir.v1.FeatureService/Lookup"
+	FeatureService_Lookup_FullMethodName       = "/weir.v1.FeatureService/Lookup"
+	FeatureService_LookupStream_FullMethodName = "/weir.v1.FeatureService/LookupStream"
 )
 
 // FeatureServiceClient is the client API for FeatureService service.
@@ -31,6 +32,9 @@ type FeatureServiceClient interface {
 	// Lookup returns the newest values of a service (or of a list of features)
 	// for each entity, as columns in request order.
 	Lookup(ctx context.Context, in *LookupRequest, opts ...grpc.CallOption) (*LookupResponse, error)
+	// LookupStream answers any number of entities in parts, in the order of the
+	// request; LookupResponse.first_row tells where a part begins.
+	LookupStream(ctx context.Context, in *LookupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LookupResponse], error)
 }
 
 type featureServiceClient struct {
@@ -51,6 +55,25 @@ func (c *featureServiceClient) Lookup(ctx context.Context, in *LookupRequest, op
 	return out, nil
 }
 
+func (c *featureServiceClient) LookupStream(ctx context.Context, in *LookupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LookupResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &FeatureService_ServiceDesc.Streams[0], FeatureService_LookupStream_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[LookupRequest, LookupResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type FeatureService_LookupStreamClient = grpc.ServerStreamingClient[LookupResponse]
+
 // FeatureServiceServer is the server API for FeatureService service.
 // All implementations must embed UnimplementedFeatureServiceServer
 // for forward compatibility.
@@ -60,6 +83,9 @@ type FeatureServiceServer interface {
 	// Lookup returns the newest values of a service (or of a list of features)
 	// for each entity, as columns in request order.
 	Lookup(context.Context, *LookupRequest) (*LookupResponse, error)
+	// LookupStream answers any number of entities in parts, in the order of the
+	// request; LookupResponse.first_row tells where a part begins.
+	LookupStream(*LookupRequest, grpc.ServerStreamingServer[LookupResponse]) error
 	mustEmbedUnimplementedFeatureServiceServer()
 }
 
@@ -72,6 +98,9 @@ type UnimplementedFeatureServiceServer struct{}
 
 func (UnimplementedFeatureServiceServer) Lookup(context.Context, *LookupRequest) (*LookupResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Lookup not implemented")
+}
+func (UnimplementedFeatureServiceServer) LookupStream(*LookupRequest, grpc.ServerStreamingServer[LookupResponse]) error {
+	return status.Error(codes.Unimplemented, "method LookupStream not implemented")
 }
 func (UnimplementedFeatureServiceServer) mustEmbedUnimplementedFeatureServiceServer() {}
 func (UnimplementedFeatureServiceServer) testEmbeddedByValue()                        {}
@@ -112,6 +141,17 @@ func _FeatureService_Lookup_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _FeatureService_LookupStream_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(LookupRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(FeatureServiceServer).LookupStream(m, &grpc.GenericServerStream[LookupRequest, LookupResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type FeatureService_LookupStreamServer = grpc.ServerStreamingServer[LookupResponse]
+
 // FeatureService_ServiceDesc is the grpc.ServiceDesc for FeatureService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -124,6 +164,12 @@ var FeatureService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _FeatureService_Lookup_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "LookupStream",
+			Handler:       _FeatureService_LookupStream_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "weir/v1/features.proto",
 }

@@ -1,0 +1,198 @@
+package serving
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
+	"github.com/weir-ml/weir/registry"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Catalogs gives the catalog in force.
+type Catalogs interface {
+	Current(ctx context.Context) (*registry.Catalog, error)
+}
+
+// Plan reads the features of a service from the online store. Keys are the join
+// keys, in the order in which Read takes their values. The texts in a block that Read has
+// filled are never written again, even when the block is.
+type Plan interface {
+	Keys() []feature.Field
+	Read(ctx context.Context, keys []feature.Vector, rows int, b *feature.Block) error
+}
+
+// Compiler makes a plan of a resolved service.
+type Compiler func(*feature.Service) (Plan, error)
+
+// Question is one lookup, whatever wire it came over.
+type Question struct {
+	Project  string   // registry.DefaultProject where it is empty
+	Service  string   // a service, or
+	Features []string // features as "view:feature"
+	// RequestID is the caller's own name of the inference that the values are for, as
+	// long as 128 bytes; empty where it has none. It is logged with a sampled answer.
+	RequestID string
+	// Entities gives a vector for each join key, of its type and in this order, and
+	// the number of rows, which all of them have.
+	Entities func(keys []feature.Field) ([]feature.Vector, int, error)
+}
+
+// Answer is what was found. Its block goes back to a pool at Release; only the texts in it may be kept.
+type Answer struct {
+	*feature.Block
+	Service  *feature.Service // what was asked for, resolved
+	Revision int64            // of the catalog
+	release  func()
+}
+
+// Release ends the use of the block.
+func (a *Answer) Release() { a.release() }
+
+// Lookups answers questions; it is weir.v1.FeatureService too. Plans are compiled once for each catalog
+// revision and shared by all calls; a new revision starts with none.
+type Lookups struct {
+	weirv1.UnimplementedFeatureServiceServer
+	catalogs Catalogs
+	compile  Compiler
+	cfg      Config
+	met      *metrics
+	plans    atomic.Pointer[plans]
+	blocks   sync.Pool // *feature.Block
+}
+
+// plans are the compiled plans of one revision.
+type plans struct {
+	catalog *registry.Catalog
+	byName  sync.Map // planKey -> *compiled
+	lists   atomic.Int64
+}
+
+// compiled is a plan and the service it reads.
+type compiled struct {
+	Plan
+	service *feature.Service
+}
+
+// mostLists is how many lists of features keep their plans: models ask for few,
+// but a list is the caller's invention, and inventions have no end.
+const mostLists = 1000
+
+const mostRequestID = 128
+
+type planKey struct{ project, service, features string }
+
+// NewLookups makes the lookups of a server.
+func NewLookups(s *Server, c Catalogs, compile Compiler) *Lookups {
+	return &Lookups{catalogs: c, compile: compile, cfg: s.cfg, met: s.met, blocks: sync.Pool{New: func() any { return &feature.Block{} }}}
+}
+
+// Ask answers a question. A failure of the store is no error but the status of the
+// rows it hit.
+func (l *Lookups) Ask(ctx context.Context, q *Question) (*Answer, error) {
+	start := time.Now()
+	if q.Project == "" {
+		q.Project = registry.DefaultProject
+	}
+	cat, err := l.catalogs.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(q.RequestID) > mostRequestID {
+		return nil, feature.Errorf(feature.Invalid, "lookup", "request_id", "%d bytes long; at most %d are taken", len(q.RequestID), mostRequestID)
+	}
+	plan, err := l.plan(cat, q)
+	if err != nil {
+		return nil, err
+	}
+	keys, rows, err := q.Entities(plan.Keys())
+	if err != nil {
+		return nil, err
+	}
+	if rows > l.cfg.MaxRows {
+		return nil, feature.Errorf(feature.Exhausted, "lookup", "", "%d rows in one call; at most %d are answered", rows, l.cfg.MaxRows).WithHint("split the call, or raise serving.max_rows")
+	}
+	if n := rows * len(plan.service.Columns); n > l.cfg.MaxValues {
+		return nil, feature.Errorf(feature.Exhausted, "lookup", "", "%d values in one call; at most %d are answered", n, l.cfg.MaxValues).WithHint("split the call, or raise serving.max_values")
+	}
+	b := l.blocks.Get().(*feature.Block)
+	if err := plan.Read(ctx, keys, rows, b); err != nil {
+		l.blocks.Put(b)
+		return nil, err
+	}
+	l.count(q.Project, b)
+	l.met.lookup.WithLabelValues(q.Project, q.Service).Observe(time.Since(start).Seconds())
+	return &Answer{Block: b, Service: plan.service, Revision: cat.Revision(), release: func() { l.blocks.Put(b) }}, nil
+}
+
+func (l *Lookups) count(project string, b *feature.Block) {
+	for i := range b.Views {
+		v := &b.Views[i]
+		var n [8]int
+		for _, s := range v.Status {
+			n[s&7]++
+		}
+		for s, k := range n {
+			if k > 0 {
+				l.met.rows.WithLabelValues(project, v.View.Meta.Name, feature.Status(s).String()).Add(float64(k))
+			}
+		}
+	}
+}
+
+// plan finds or compiles the plan of a question.
+func (l *Lookups) plan(cat *registry.Catalog, q *Question) (*compiled, error) {
+	ps := l.plans.Load()
+	if ps == nil || ps.catalog != cat {
+		ps = &plans{catalog: cat}
+		l.plans.Store(ps) // two at once: the loser's plans are compiled again
+	}
+	k := planKey{project: q.Project, service: q.Service}
+	if k.service == "" {
+		k.features = strings.Join(q.Features, "\n")
+	}
+	if k.service == "" && k.features == "" {
+		return nil, feature.Errorf(feature.Invalid, "lookup", "", "the request names neither a service nor features")
+	}
+	if p, ok := ps.byName.Load(k); ok {
+		return p.(*compiled), nil
+	}
+	s, err := service(cat, k)
+	if err != nil {
+		return nil, err
+	}
+	p, err := l.compile(s)
+	if err != nil {
+		return nil, err
+	}
+	c := &compiled{Plan: p, service: s}
+	if k.service != "" || ps.lists.Add(1) <= mostLists {
+		ps.byName.Store(k, c)
+	}
+	return c, nil
+}
+
+// service finds the service of a request, or makes one of its list of features.
+func service(cat *registry.Catalog, k planKey) (*feature.Service, error) {
+	if k.service != "" {
+		return cat.Service(k.project, k.service)
+	}
+	s := &feature.Service{Meta: feature.Meta{Project: k.project, Name: "request"}, Features: strings.Split(k.features, "\n")}
+	faults := s.Check()
+	if len(faults) == 0 {
+		faults = s.Resolve(func(name string) *feature.View {
+			v, err := cat.View(k.project, name)
+			if err != nil {
+				return nil
+			}
+			return v
+		})
+	}
+	if len(faults) > 0 {
+		return nil, feature.Errorf(feature.NotFound, "lookup", "features", "%s", faults[0].Msg)
+	}
+	return s, nil
+}
