@@ -5,5 +5,8 @@
 // The one rule: status.go is the only place that turns a feature.Error into a
 // gRPC status; what is not a feature.Error is Internal, and its text stays in the log.
 //
+// Answers in the request path write their own bytes (Encoded, in codec.go): weir.v1's
+// and Feast's ride the same codec, and everything else is protobuf as usual.
+//
 // Read Server, then Lookups.
 package serving

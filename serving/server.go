@@ -45,6 +45,7 @@ func NewServer(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Server
 	}
 	s := &Server{cfg: cfg, log: log, met: newMetrics(reg), health: health.NewServer(), ln: ln, stopped: make(chan struct{})}
 	s.grpc = grpc.NewServer(
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(cfg.MaxMessage), grpc.MaxSendMsgSize(cfg.MaxMessage),
 		// A stop waits for connections that have not said hello; a client whose machine is gone holds its calls until a ping finds out.
 		grpc.ConnectionTimeout(hello),
