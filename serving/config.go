@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Config holds the settings of the gRPC server.
+// Config holds the settings of the gRPC server, and of calls over HTTP.
 type Config struct {
 	Addr string `koanf:"addr"` // host:port; port 0 takes any free one
 	// MaxRows and MaxValues bound one lookup: rows, and rows times features.
@@ -16,6 +16,8 @@ type Config struct {
 	// MaxMessage is the largest message taken or sent, in bytes. pyarrow sends a table in
 	// one message unless it is told otherwise: 256 MiB are some ten million rows of a spine.
 	MaxMessage int `koanf:"max_message"`
+	// MaxBody is the largest request taken over HTTP, in bytes.
+	MaxBody int `koanf:"max_body"`
 	// MaxConnectionAge makes clients connect again, so that load balancers see new
 	// servers. ConnectionGrace is how long their calls under way may go on; 0 lets
 	// them end by themselves, as imports and snapshots need, which may take hours.
@@ -29,7 +31,7 @@ type Config struct {
 
 // DefaultConfig is what holds where nothing is configured.
 func DefaultConfig() Config {
-	return Config{Addr: "127.0.0.1:6567", MaxRows: 10_000, MaxValues: 1_000_000, MaxMessage: 256 << 20,
+	return Config{Addr: "127.0.0.1:6567", MaxRows: 10_000, MaxValues: 1_000_000, MaxMessage: 256 << 20, MaxBody: 16 << 20,
 		MaxConnectionAge: 30 * time.Minute, IdleTimeout: 15 * time.Minute, Drain: 10 * time.Second}
 }
 
@@ -42,7 +44,7 @@ func (c Config) Validate() error {
 	for _, x := range []struct {
 		field string
 		v     int
-	}{{"max_rows", c.MaxRows}, {"max_values", c.MaxValues}, {"max_message", c.MaxMessage}} {
+	}{{"max_rows", c.MaxRows}, {"max_values", c.MaxValues}, {"max_message", c.MaxMessage}, {"max_body", c.MaxBody}} {
 		if x.v < 1 {
 			errs = append(errs, fmt.Errorf("serving.%s: must be above zero (got %d)", x.field, x.v))
 		}

@@ -2,11 +2,11 @@ package serving
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics counts calls and what lookups find.
+// metrics counts calls and lookups.
 type metrics struct {
-	calls  *prometheus.HistogramVec
-	lookup *prometheus.HistogramVec
-	rows   *prometheus.CounterVec
+	calls *prometheus.HistogramVec
+	http  *prometheus.HistogramVec
+	seen  *observations
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -14,11 +14,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "weir_grpc_seconds", Help: "Duration of gRPC calls, by method and code.", Buckets: fine}, []string{"method", "code"}),
-		lookup: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "weir_lookup_seconds", Help: "Duration of lookups, by service; lookups of single features under the service \"\".", Buckets: fine}, []string{"project", "service"}),
-		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "weir_lookup_rows_total", Help: "Rows looked up, by view and what was found."}, []string{"project", "view", "status"}),
+		http: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "weir_http_seconds", Help: "Duration of calls over HTTP, by route and status.", Buckets: fine}, []string{"route", "code"}),
 	}
-	r.MustRegister(m.calls, m.lookup, m.rows)
+	m.seen = newObservations(r)
+	r.MustRegister(m.calls, m.http)
 	return m
 }

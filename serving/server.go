@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,7 @@ type Server struct {
 	log     *slog.Logger
 	met     *metrics
 	grpc    *grpc.Server
+	http    *httpCalls
 	health  *health.Server
 	ln      net.Listener
 	stopped chan struct{}
@@ -43,7 +45,7 @@ func NewServer(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Server
 	if err != nil {
 		return nil, feature.Errorf(feature.Invalid, "serving.listen", cfg.Addr, "%w", err).WithHint("choose another with serving.addr")
 	}
-	s := &Server{cfg: cfg, log: log, met: newMetrics(reg), health: health.NewServer(), ln: ln, stopped: make(chan struct{})}
+	s := &Server{cfg: cfg, log: log, met: newMetrics(reg), http: newHTTPCalls(), health: health.NewServer(), ln: ln, stopped: make(chan struct{})}
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(cfg.MaxMessage), grpc.MaxSendMsgSize(cfg.MaxMessage),
@@ -69,17 +71,26 @@ func (s *Server) Addr() string { return s.ln.Addr().String() }
 func (s *Server) Serve(ctx context.Context) error {
 	reflection.Register(s.grpc)
 	s.health.SetServingStatus("", healthv1.HealthCheckResponse_SERVING)
+	s.http.set(true)
 	done := make(chan error, 1)
 	go func() { done <- s.grpc.Serve(s.ln) }()
 	select {
 	case err := <-done:
+		s.http.halt()
+		s.http.drain()
 		return err
 	case <-ctx.Done():
 	}
 	s.health.Shutdown()
-	t := time.AfterFunc(s.cfg.Drain, s.grpc.Stop)
+	t := time.AfterFunc(s.cfg.Drain, func() {
+		s.http.halt()
+		s.grpc.Stop()
+	})
 	defer t.Stop()
+	var over sync.WaitGroup
+	over.Go(s.http.drain)
 	s.grpc.GracefulStop()
+	over.Wait()
 	<-done
 	return nil
 }

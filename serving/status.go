@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -40,4 +41,56 @@ func toStatus(ctx context.Context, log *slog.Logger, method string, err error) e
 	}
 	log.Error("call failed", "method", method, "err", err)
 	return status.Error(codes.Internal, "an internal fault; the server's log has the details")
+}
+
+// httpCodes are what the kinds are over HTTP: the status, and its name in the answer.
+var httpCodes = map[feature.ErrorKind]struct {
+	status int
+	name   string
+}{
+	feature.Internal:     {http.StatusInternalServerError, "internal"},
+	feature.Invalid:      {http.StatusBadRequest, "invalid"},
+	feature.NotFound:     {http.StatusNotFound, "not_found"},
+	feature.Conflict:     {http.StatusConflict, "conflict"},
+	feature.Unavailable:  {http.StatusServiceUnavailable, "unavailable"},
+	feature.Unsupported:  {http.StatusNotImplemented, "unsupported"},
+	feature.Exhausted:    {http.StatusTooManyRequests, "exhausted"},
+	feature.Unauthorized: {http.StatusForbidden, "unauthorized"},
+}
+
+// clientGone is the status of a call that nobody waits for any more; only metrics see it.
+const clientGone = 499
+
+// tooLarge is the cause of an Exhausted that asking again does not help: over HTTP it
+// is a status of its own, for 429 makes clients come back.
+type tooLarge string
+
+func (t tooLarge) Error() string { return string(t) }
+
+// httpFault is toStatus for HTTP.
+func httpFault(ctx context.Context, log *slog.Logger, route string, err error) (int, Fault) {
+	var fe *feature.Error
+	switch cause := context.Cause(ctx); {
+	case errors.As(cause, &fe): // a stop has ended it
+		err = cause
+	case errors.Is(cause, context.DeadlineExceeded):
+		return http.StatusGatewayTimeout, Fault{Code: "deadline_exceeded", Message: "the call did not end within its time"}
+	case cause != nil:
+		return clientGone, Fault{Code: "canceled", Message: "the call was given up"}
+	}
+	if !errors.As(err, &fe) || fe.Kind == feature.Internal {
+		if !errors.Is(err, errPanicked) { // that one is logged with its stack
+			log.Error("call failed", "method", route, "err", err)
+		}
+		return http.StatusInternalServerError, Fault{Code: "internal", Message: "an internal fault; the server's log has the details"}
+	}
+	told := *fe
+	told.Hint = ""
+	f := Fault{Code: httpCodes[fe.Kind].name, Message: told.Error(), Hint: fe.Hint}
+	var large tooLarge
+	if errors.As(err, &large) {
+		f.Code = "too_large"
+		return http.StatusRequestEntityTooLarge, f
+	}
+	return httpCodes[fe.Kind].status, f
 }

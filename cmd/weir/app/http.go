@@ -15,6 +15,7 @@ import (
 // httpServer answers /metrics, /healthz and /readyz.
 type httpServer struct {
 	srv *http.Server
+	mux *http.ServeMux // handlers may be added while it serves; the paths of those that are not there yet are not found
 	ln  net.Listener
 }
 
@@ -33,7 +34,7 @@ func (a *App) startHTTP() error {
 		}
 		_, _ = w.Write([]byte("ready\n"))
 	})
-	a.http = &httpServer{ln: ln, srv: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}
+	a.http = &httpServer{ln: ln, mux: mux, srv: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}
 	go func() {
 		if err := a.http.srv.Serve(ln); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			a.log.Error("http server", "err", err)

@@ -1,0 +1,206 @@
+package serving
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// HTTPCall is one call over HTTP.
+type HTTPCall struct {
+	Route string // names it in metrics and log: "POST /v1/lookup"
+	// Answer writes the answer, or returns an error before it has written any of it. The body
+	// is whole, and good until Answer returns. The context ends with the deadline of the
+	// request (header X-Timeout), and when the client hangs up.
+	Answer func(w http.ResponseWriter, r *http.Request, body []byte) error
+	// Fail writes an error's answer; nil writes {"error": {"code", "message", "hint"}}.
+	Fail func(w http.ResponseWriter, status int, f Fault)
+}
+
+// Fault is what a client is told about an error.
+type Fault struct {
+	Code    string // invalid, not_found, conflict, exhausted, too_large, unavailable, unsupported, unauthorized, deadline_exceeded, canceled, internal
+	Message string
+	Hint    string // may be empty
+}
+
+// timeoutHeader is how long the client waits, as a duration: 250ms, 1.5s.
+const timeoutHeader = "X-Timeout"
+
+// uploadTime is how long a body may take to come.
+const uploadTime = 30 * time.Second
+
+// httpCalls are the calls under way. They are taken while the server serves, and a stop waits for them.
+type httpCalls struct {
+	mu     sync.RWMutex
+	open   bool // guarded by mu
+	wg     sync.WaitGroup
+	halted context.Context // ends when a stop waits no longer
+	halt   context.CancelFunc
+	bodies buffers
+}
+
+func newHTTPCalls() *httpCalls {
+	c := &httpCalls{}
+	c.halted, c.halt = context.WithCancel(context.Background())
+	return c
+}
+
+func (c *httpCalls) begin() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.open {
+		c.wg.Add(1)
+	}
+	return c.open
+}
+
+func (c *httpCalls) set(open bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = open
+}
+
+// drain takes no new calls and waits for those under way, until halt ends them too.
+func (c *httpCalls) drain() {
+	c.set(false)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		c.wg.Wait()
+	}()
+	select {
+	case <-over:
+	case <-c.halted.Done():
+	}
+}
+
+// HTTP makes the handler of a call: with the limits, the metrics, the mapping of errors
+// and the drain that calls over gRPC have. A panic costs its call, not the process.
+func (s *Server) HTTP(c HTTPCall) http.Handler {
+	if c.Fail == nil {
+		c.Fail = writeFault
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		out := &answered{ResponseWriter: w}
+		fail := func(ctx context.Context, err error) {
+			code, f := httpFault(ctx, s.log, c.Route, err)
+			if out.status != 0 {
+				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+			}
+			c.Fail(out, code, f)
+		}
+		defer func() {
+			s.met.http.WithLabelValues(c.Route, strconv.Itoa(max(out.status, http.StatusOK))).Observe(time.Since(start).Seconds())
+		}()
+		if !s.http.begin() {
+			w.Header().Set("Connection", "close")
+			fail(r.Context(), notNow("starting or stopping"))
+			return
+		}
+		defer s.http.wg.Done()
+		ctx, end := context.WithCancelCause(r.Context())
+		defer end(nil)
+		defer context.AfterFunc(s.http.halted, func() { end(notNow("stopping")) })()
+		body := s.http.bodies.Get(int(max(min(r.ContentLength, 1<<20), 0)))
+		defer s.http.bodies.Put(body)
+		err := func() (err error) {
+			defer func() {
+				if p := recover(); p != nil {
+					s.log.Error("call panicked", "method", c.Route, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+					err = errPanicked
+				}
+			}()
+			if h := r.Header.Get(timeoutHeader); h != "" {
+				d, err := time.ParseDuration(h)
+				if err != nil || d <= 0 {
+					return feature.Errorf(feature.Invalid, "serving", "header "+timeoutHeader, "%q is no duration above zero", h).WithHint("write it as 250ms or 1.5s")
+				}
+				var late context.CancelFunc
+				ctx, late = context.WithTimeout(ctx, d)
+				defer late()
+			}
+			if err := s.http.read(w, r, body, s.cfg.MaxBody); err != nil {
+				return err
+			}
+			return c.Answer(out, r.WithContext(ctx), *body)
+		}()
+		if err != nil {
+			fail(ctx, err)
+		}
+	})
+}
+
+func notNow(what string) error {
+	return feature.Errorf(feature.Unavailable, "serving", "", "the server is %s", what).WithHint("ask another, or again")
+}
+
+var errPanicked = errors.New("the handler panicked")
+
+// answered remembers what was answered.
+type answered struct {
+	http.ResponseWriter
+	status int // 0 before the answer has begun
+}
+
+func (a *answered) WriteHeader(code int) {
+	if a.status == 0 {
+		a.status = code
+	}
+	a.ResponseWriter.WriteHeader(code)
+}
+
+func (a *answered) Write(b []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// read reads the whole body into b.
+func (c *httpCalls) read(w http.ResponseWriter, r *http.Request, b *[]byte, limit int) error {
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(uploadTime)) // not of every connection; then the client's patience is the end
+	buf := bytes.NewBuffer((*b)[:0])
+	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, int64(limit)))
+	*b = buf.Bytes()
+	var most *http.MaxBytesError
+	var late net.Error
+	switch {
+	case errors.As(err, &most):
+		return feature.Errorf(feature.Exhausted, "serving", "", "%w", tooLarge(fmt.Sprintf("the body has more than %d bytes", limit))).WithHint("split the call, or raise serving.max_body")
+	case errors.As(err, &late) && late.Timeout():
+		return feature.Errorf(feature.Invalid, "serving", "", "the body did not come within %s", uploadTime)
+	case err != nil && !errors.Is(err, io.EOF):
+		return feature.Errorf(feature.Invalid, "serving", "", "the body breaks off: %w", err)
+	}
+	_ = rc.SetReadDeadline(time.Time{})
+	return nil
+}
+
+// writeFault answers with {"error": {"code": ..., "message": ..., "hint": ...}}.
+func writeFault(w http.ResponseWriter, status int, f Fault) {
+	b := append([]byte(nil), `{"error":{"code":`...)
+	b = appendText(b, f.Code)
+	b = appendText(append(b, `,"message":`...), f.Message)
+	if f.Hint != "" {
+		b = appendText(append(b, `,"hint":`...), f.Hint)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, "}}\n"...))
+}

@@ -1,0 +1,177 @@
+package serving
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// asked sends a request to a handler over a real connection.
+func asked(t *testing.T, h http.Handler, body string, header ...string) (int, string) {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	r, err := http.NewRequest("POST", srv.URL, strings.NewReader(body))
+	require.NoError(t, err)
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := srv.Client().Do(r)
+	require.NoError(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(b)
+}
+
+func TestHTTPFaults(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.MaxBody = 100 })
+	call := func(answer func(w http.ResponseWriter, r *http.Request, body []byte) error) http.Handler {
+		return f.server.HTTP(HTTPCall{Route: "POST /x", Answer: answer})
+	}
+	ready(t, f)
+	for kind, want := range httpCodes {
+		status, body := asked(t, call(func(http.ResponseWriter, *http.Request, []byte) error {
+			return fmt.Errorf("wrapped: %w", feature.Errorf(kind, "op", "what", "secret-%d", kind).WithHint("the way out"))
+		}), "")
+		require.Equal(t, want.status, status)
+		if kind == feature.Internal {
+			require.NotContains(t, body, "secret")
+		} else {
+			require.Equal(t, fmt.Sprintf(`{"error":{"code":"%s","message":"op: what: secret-%d","hint":"the way out"}}`+"\n", want.name, kind), body)
+		}
+	}
+	status, body := asked(t, call(func(http.ResponseWriter, *http.Request, []byte) error { return errors.New("plain-secret") }), "")
+	require.Equal(t, 500, status)
+	require.NotContains(t, body, "secret")
+	require.Contains(t, f.log.String(), "plain-secret")
+	status, _ = asked(t, call(func(http.ResponseWriter, *http.Request, []byte) error { panic("deep-secret") }), "")
+	require.Equal(t, 500, status)
+	require.Contains(t, f.log.String(), "deep-secret")
+
+	echo := call(func(w http.ResponseWriter, _ *http.Request, body []byte) error {
+		_, err := w.Write(body)
+		return err
+	})
+	for range 3 { // the second gets the first one's buffer
+		status, body = asked(t, echo, strings.Repeat("a", 100))
+		require.Equal(t, 200, status)
+		require.Equal(t, strings.Repeat("a", 100), body)
+	}
+	status, body = asked(t, echo, strings.Repeat("a", 101))
+	require.Equal(t, 413, status)
+	require.Contains(t, body, "too_large")
+	require.Contains(t, body, "serving.max_body")
+
+	wait := call(func(_ http.ResponseWriter, r *http.Request, _ []byte) error {
+		<-r.Context().Done()
+		return r.Context().Err()
+	})
+	status, body = asked(t, wait, "", "X-Timeout", "5ms")
+	require.Equal(t, 504, status)
+	require.Contains(t, body, "deadline_exceeded")
+	for _, bad := range []string{"5", "-1s", "0s", "soon"} {
+		status, body = asked(t, wait, "", "X-Timeout", bad)
+		require.Equal(t, 400, status)
+		require.Contains(t, body, "X-Timeout")
+	}
+	own := f.server.HTTP(HTTPCall{Route: "own", Fail: func(w http.ResponseWriter, status int, f Fault) { w.WriteHeader(status + 1) },
+		Answer: func(http.ResponseWriter, *http.Request, []byte) error {
+			return feature.Errorf(feature.Invalid, "", "", "")
+		}})
+	status, _ = asked(t, own, "")
+	require.Equal(t, 401, status)
+	require.Contains(t, gathered(t, f.metrics), "weir_http_seconds code=413 route=POST /x 1\n")
+	require.Contains(t, gathered(t, f.metrics), "weir_http_seconds code=200 route=POST /x 3\n")
+}
+
+// ready waits until the server serves.
+func ready(t *testing.T, f *fixture) {
+	t.Helper()
+	_, err := f.lookup(churn(ints("id", 1)))
+	require.NoError(t, err)
+}
+
+// Half an answer is broken off, so that nobody takes it for a whole one.
+func TestHTTPHalfAnAnswer(t *testing.T) {
+	f := newFixture(t, nil)
+	ready(t, f)
+	srv := httptest.NewServer(f.server.HTTP(HTTPCall{Route: "x", Answer: func(w http.ResponseWriter, _ *http.Request, _ []byte) error {
+		_, _ = w.Write([]byte("half"))
+		return errors.New("oh")
+	}}))
+	defer srv.Close()
+	resp, err := http.Post(srv.URL, "", nil)
+	if err == nil {
+		_, err = io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+	}
+	require.Error(t, err)
+}
+
+// A stop waits for calls under way, refuses new ones, and ends what takes too long.
+func TestHTTPDrain(t *testing.T) {
+	for _, patient := range []bool{true, false} {
+		t.Run(fmt.Sprint(patient), func(t *testing.T) {
+			f := newFixture(t, func(c *Config) {
+				if !patient {
+					c.Drain = time.Millisecond
+				}
+			})
+			ready(t, f)
+			entered, leave := make(chan struct{}), make(chan struct{})
+			h := f.server.HTTP(HTTPCall{Route: "x", Answer: func(w http.ResponseWriter, r *http.Request, _ []byte) error {
+				close(entered)
+				select {
+				case <-leave:
+					_, err := w.Write([]byte("done"))
+					return err
+				case <-r.Context().Done():
+					return context.Cause(r.Context())
+				}
+			}})
+			type answer struct {
+				status int
+				body   string
+			}
+			got := make(chan answer, 1)
+			go func() {
+				status, body := asked(t, h, "")
+				got <- answer{status, body}
+			}()
+			<-entered
+			stopped := make(chan error, 1)
+			go func() { stopped <- f.stop() }()
+			require.Eventually(t, func() bool {
+				f.server.http.mu.RLock()
+				defer f.server.http.mu.RUnlock()
+				return !f.server.http.open
+			}, 10*time.Second, time.Millisecond)
+			status, body := asked(t, h, "")
+			require.Equal(t, 503, status)
+			require.Contains(t, body, "unavailable")
+			if patient {
+				select {
+				case <-stopped:
+					t.Fatal("stopped with a call under way")
+				default:
+				}
+				close(leave)
+				require.Equal(t, answer{200, "done"}, <-got)
+			} else {
+				require.Equal(t, 503, (<-got).status)
+			}
+			require.NoError(t, <-stopped)
+		})
+	}
+}
