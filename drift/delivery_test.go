@@ -19,6 +19,7 @@ import (
 	"github.com/weir-ml/weir/drift/drifttest"
 	"github.com/weir-ml/weir/drift/memory"
 	"github.com/weir-ml/weir/internal/outbox"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -48,8 +49,7 @@ func (r *receiver) Deliver(_ context.Context, e *outbox.Entry) error {
 // Whatever fails, dies and overlaps: every entry arrives, in order of its key,
 // but for repetitions of what had arrived already.
 func TestDispatchersDeliverInOrder(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	s := memory.New()
 	const keys, each = 5, 20

@@ -8,13 +8,14 @@ import (
 
 	"github.com/apache/datasketches-go/kll"
 	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/internal/testseed"
 )
 
 // A condensed block is some of its values in order, standing for all of them, and
 // no rank is off on average.
 func TestCondense(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for rounds := 1; rounds <= blockRounds; rounds++ {
 		var block [blockValues]float64
@@ -62,22 +63,24 @@ func upTo(a, v float64) int {
 // Ranks are within the error that a sketch tells, in whatever order the values come;
 // merged sketches too, and for the library that others read them with.
 func TestQuantilesKeepTheirPromise(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	const n, tries = 60_000, 3
-	for name, value := range map[string]func(i int) float64{
-		"random":  func(int) float64 { return r.NormFloat64() },
-		"rising":  func(i int) float64 { return float64(i) },
-		"falling": func(i int) float64 { return float64(-i) },
-		"eights":  func(i int) float64 { return float64(i%8)*1e9 + float64(i) },
-		"few":     func(int) float64 { return float64(r.IntN(5)) },
+	for _, c := range []struct {
+		name  string
+		value func(i int) float64
+	}{
+		{"random", func(int) float64 { return r.NormFloat64() }},
+		{"rising", func(i int) float64 { return float64(i) }},
+		{"falling", func(i int) float64 { return float64(-i) }},
+		{"eights", func(i int) float64 { return float64(i%8)*1e9 + float64(i) }},
+		{"few", func(int) float64 { return float64(r.IntN(5)) }},
 	} {
 		beyond := 0
 		for range tries {
 			v := make([]float64, n)
 			for i := range v {
-				v[i] = value(i)
+				v[i] = c.value(i)
 			}
 			one, merged := NewSketch(Numbers), NewSketch(Numbers)
 			one.num.add(v, 0)
@@ -97,7 +100,7 @@ func TestQuantilesKeepTheirPromise(t *testing.T) {
 				d := s.num.distribution()
 				require.Equal(t, float64(n), d.cum[len(d.cum)-1])
 				e := ks(exact(v...), d)
-				require.Less(t, e, 1.5*s.RankError(), name)
+				require.Less(t, e, 1.5*s.RankError(), c.name)
 				if e > s.RankError() {
 					beyond++
 				}
@@ -116,7 +119,7 @@ func TestQuantilesKeepTheirPromise(t *testing.T) {
 			}
 		}
 		// Told with 99 % confidence; more than two of six come about once in 50,000 runs.
-		require.LessOrEqual(t, beyond, 2, name)
+		require.LessOrEqual(t, beyond, 2, c.name)
 	}
 }
 
@@ -148,8 +151,7 @@ func TestQuantilesForOthers(t *testing.T) {
 // Nulls and values that are no numbers are told apart from numbers wherever they
 // stand, in columns longer than what is folded at a time and in slices of them.
 func TestGatherLongColumns(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	const n = 3*foldRows + 77
 	v, valid := make([]float64, n), make([]bool, n)

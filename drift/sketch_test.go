@@ -16,6 +16,8 @@ import (
 	"github.com/apache/datasketches-go/kll"
 	"github.com/stretchr/testify/require"
 	"gonum.org/v1/gonum/stat"
+
+	"github.com/weir-ml/weir/internal/testseed"
 )
 
 // The library that others read our sketches with.
@@ -49,8 +51,7 @@ func round(t testing.TB, s *Sketch) *Sketch {
 }
 
 func TestNumbersAgainstExact(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for _, n := range []int{1, 2, 200, 256, 257, 511, 513, 5000, 40000} {
 		v, valid := make([]float64, n), make([]bool, n)

@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/weir-ml/weir/internal/testseed"
 )
 
 // The literals of this file were printed with %.17g by scipy 1.17.1 (numpy
@@ -64,8 +66,7 @@ func TestKS(t *testing.T) {
 }
 
 func TestKSAgainstGonum(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for range 300 {
 		a, b := make([]float64, 1+r.IntN(60)), make([]float64, 1+r.IntN(60))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/offlinetest"
 	"github.com/weir-ml/weir/registry/feature"
@@ -58,7 +59,7 @@ func (r brokenReader) ReadAt(p []byte, off int64) (int, error) {
 // Every call to the table fails once, before or after it has happened; the rows
 // are the same all the while, and a compaction after that ends well.
 func TestCompactSurvivesFaults(t *testing.T) {
-	seed := compactSeed(t)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	h := newHistory(t, r)
 	for range 12 {
@@ -101,7 +102,7 @@ func TestCompactSurvivesFaults(t *testing.T) {
 
 // Cancelled at any moment, nothing is committed that is not whole.
 func TestCompactCancelled(t *testing.T) {
-	seed := compactSeed(t)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 2))
 	for stop := int64(0); stop < 12; stop += int64(12 / offline.Fewer(12)) {
 		h := newHistory(t, r)
@@ -160,7 +161,7 @@ func (h *hooked) Replace(ctx context.Context, r *offline.Rewrite) error {
 // Workers append while two processes compact; what one of them has replaced the
 // other finds gone, and plans anew.
 func TestCompactBesideCommitsAndRivals(t *testing.T) {
-	seed := compactSeed(t)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 3))
 	h := newHistory(t, r)
 	for range 20 {
@@ -199,7 +200,7 @@ func TestCompactBesideCommitsAndRivals(t *testing.T) {
 
 // One damaged file does not keep the other days from being merged.
 func TestCompactGoesRoundDamage(t *testing.T) {
-	r := rand.New(rand.NewPCG(compactSeed(t), 4))
+	r := rand.New(rand.NewPCG(testseed.For(t), 4))
 	h := newHistory(t, r)
 	for range 6 {
 		h.commit(400, 0, 3)

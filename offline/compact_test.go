@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -17,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/jointest"
 	memstore "github.com/weir-ml/weir/offline/memory"
@@ -36,17 +35,6 @@ type history struct {
 	keys   [][]any // of some rows
 	next   int64
 	at     feature.Position
-}
-
-func compactSeed(t *testing.T) uint64 {
-	seed := rand.Uint64()
-	if s := os.Getenv("WEIR_TEST_SEED"); s != "" {
-		var err error
-		seed, err = strconv.ParseUint(s, 10, 64)
-		require.NoError(t, err)
-	}
-	t.Logf("WEIR_TEST_SEED=%d", seed)
-	return seed
 }
 
 // newHistory makes a table with random join keys.
@@ -310,7 +298,7 @@ func small(r *rand.Rand) offline.Config {
 // The rows of a table are the same before and after, whoever wrote its files and
 // whatever they lack; read by another reader, which checks order and bounds too.
 func TestCompactKeepsEveryRow(t *testing.T) {
-	seed := compactSeed(t)
+	seed := testseed.For(t)
 	for round := range offline.Fewer(4) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, uint64(round)))
@@ -350,7 +338,7 @@ func TestCompactKeepsEveryRow(t *testing.T) {
 // not, and files without rows go.
 func TestCompactTrustsNoClaim(t *testing.T) {
 	for memory := range int64(2) {
-		r := rand.New(rand.NewPCG(compactSeed(t), 5))
+		r := rand.New(rand.NewPCG(testseed.For(t), 5))
 		h := newHistory(t, r)
 		for range 25 {
 			h.commit(100, 0, 1)
@@ -374,7 +362,7 @@ func TestCompactTrustsNoClaim(t *testing.T) {
 
 // Rows of which a file has fewer than the table says are not replaced.
 func TestCompactRefusesOtherRows(t *testing.T) {
-	h := newHistory(t, rand.New(rand.NewPCG(compactSeed(t), 6)))
+	h := newHistory(t, rand.New(rand.NewPCG(testseed.For(t), 6)))
 	f := h.foreignFile(50, true)
 	f.Rows++
 	appendFiles(t, h.tables[0], []offline.File{f})

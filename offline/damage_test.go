@@ -15,6 +15,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/memory"
 	"github.com/weir-ml/weir/offline/offlinetest"
@@ -46,7 +47,7 @@ func (m *merged) Replace(_ context.Context, r *offline.Rewrite) error {
 // TestDamageEverywhere flips bytes of files that Weir has written and merged, and cuts
 // them: whatever reads them must end, with an error or with rows, and never panic.
 func TestDamageEverywhere(t *testing.T) {
-	r := rand.New(rand.NewPCG(newSeed(t), 9))
+	r := rand.New(rand.NewPCG(testseed.For(t), 9))
 	v := offlinetest.View("stats")
 	tb, err := memory.Open().Table(t.Context(), v)
 	require.NoError(t, err)

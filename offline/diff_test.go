@@ -16,6 +16,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
 	memtable "github.com/weir-ml/weir/offline/memory"
@@ -135,7 +136,7 @@ func copyValue(to array.Builder, from arrow.Array, i int) {
 
 // TestDiff compares versions with plain maps of their rows, in one pass and in many.
 func TestDiff(t *testing.T) {
-	seed := newSeed(t)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 9))
 	v := offlinetest.View("stats")
 	g := &offlinetest.Gen{R: r, View: v}

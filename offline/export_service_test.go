@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/jointest"
 	memstore "github.com/weir-ml/weir/offline/memory"
@@ -111,7 +112,7 @@ func living(w *jointest.World, at int64) (out []jointest.Row, keys []feature.Fie
 // An export has a row for each living entity, with what a naive search finds for
 // it at that moment, whatever the tables' layout and however many parts.
 func TestExportAgainstOracle(t *testing.T) {
-	seed := newSeed(t)
+	seed := testseed.For(t)
 	refused, empty, compared := 0, 0, 0
 	for n := range offline.Fewer(120) {
 		r := rand.New(rand.NewPCG(seed, uint64(n)))

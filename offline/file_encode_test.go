@@ -19,13 +19,14 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
 // TestFileEncoder: random files hold, for three readers, the very bits that were
 // written, and say of themselves what is so.
 func TestFileEncoder(t *testing.T) {
-	seed := rand.Uint64()
+	seed := testseed.For(t)
 	views, files := Fewer(16), 4
 	if testing.Short() {
 		views = 6

@@ -14,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -21,7 +22,7 @@ import (
 // then of their stamps, whatever the keys are like; a sorter is as good after
 // other rows as when it was new.
 func TestSorter(t *testing.T) {
-	seed := rand.Uint64()
+	seed := testseed.For(t)
 	var s sorter
 	for i := range Fewer(60) {
 		t.Run(fmt.Sprintf("seed %d of %d", i, seed), func(t *testing.T) {

@@ -7,10 +7,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/memory"
 	"github.com/weir-ml/weir/offline/offlinetest"
@@ -43,14 +43,8 @@ func filled(t testing.TB, seed uint64, keys, commits, rows int) (offline.Table, 
 	return tb, all
 }
 
-func newSeed(t testing.TB) uint64 {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	return seed
-}
-
 func TestScan(t *testing.T) {
-	tb, all := filled(t, newSeed(t), 20, 6, 900)
+	tb, all := filled(t, testseed.For(t), 20, 6, 900)
 	var want []string
 	for _, b := range all {
 		want = append(want, offlinetest.Lines(b)...)
@@ -148,7 +142,7 @@ func (r tornReader) ReadAt(p []byte, off int64) (int, error) {
 
 // TestScanLost: files that cannot be read are named, and all others are read.
 func TestScanLost(t *testing.T) {
-	tb, all := filled(t, newSeed(t), 20, 3, 900)
+	tb, all := filled(t, testseed.For(t), 20, 3, 900)
 	st, err := tb.Load(t.Context(), offline.Version{})
 	require.NoError(t, err)
 	require.Greater(t, len(st.Files), 3)
@@ -176,7 +170,7 @@ func TestScanLost(t *testing.T) {
 }
 
 func TestNewest(t *testing.T) {
-	seed := newSeed(t)
+	seed := testseed.For(t)
 	for _, keys := range []int{1, 5, 3000} {
 		tb, all := filled(t, seed, keys, 5, 700)
 		type row struct {
@@ -217,7 +211,7 @@ func TestNewest(t *testing.T) {
 // whatever has been committed since.
 func TestNewestInParts(t *testing.T) {
 	ctx := context.Background()
-	tb, _ := filled(t, newSeed(t), 3000, 4, 700)
+	tb, _ := filled(t, testseed.For(t), 3000, 4, 700)
 	st, err := tb.Load(ctx, offline.Version{})
 	require.NoError(t, err)
 	read := func(o offline.NewestOptions, most int) (lines []string) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline/jointest"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -13,7 +14,7 @@ import (
 // TestJoinAwkwardKeys: keys of texts and bytes that begin alike, far beyond what is compared
 // at once, with the bytes that the order of keys escapes.
 func TestJoinAwkwardKeys(t *testing.T) {
-	seed := newSeed(t)
+	seed := testseed.For(t)
 	for n := range 20 {
 		r := rand.New(rand.NewPCG(seed, uint64(n)))
 		alphabet := [][]byte{{0}, {0, 1}, {0, 0xff}, {0xff}, {1}, []byte("a"), bytes.Repeat([]byte{0}, 8), bytes.Repeat([]byte("x"), 9), []byte("customer_0000")}

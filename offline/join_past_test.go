@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline/jointest"
 	memstore "github.com/weir-ml/weir/offline/memory"
 )
@@ -16,7 +17,7 @@ import (
 // TestJoinOfPastVersion: under today's view, whose features have been renamed, widened
 // and added since, a table as it was before is read as what it had then.
 func TestJoinOfPastVersion(t *testing.T) {
-	seed := newSeed(t)
+	seed := testseed.For(t)
 	tried := 0
 	for n := range 60 {
 		w := jointest.Random(rand.New(rand.NewPCG(seed, uint64(n))), jointest.Usual())

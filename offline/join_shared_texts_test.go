@@ -19,9 +19,9 @@ import (
 // join needs one look at the table, with far less memory than all of its output.
 func TestJoinSharesTexts(t *testing.T) {
 	const width, rows = 100_000, 4000
-	r := rand.New(rand.NewPCG(41, 42))
 	for name, c := range map[string]struct{ keys, texts int64 }{"one row": {1, 1}, "three texts": {50, 3}} {
 		t.Run(name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(41, 42))
 			v := makeView("v", 0, []feature.Field{field("id", feature.Int64)}, field("page", feature.String))
 			table := openTable(t, v)
 			var facts []fact

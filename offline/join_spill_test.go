@@ -59,7 +59,7 @@ func spillFiles(t testing.TB, dir string) []string {
 }
 
 // TestJoinEveryWay: random worlds with little memory, each way against the oracle.
-// WEIR_SEED repeats a world, WEIR_CASES sets how many.
+// WEIR_TEST_SEED=N repeats a world, WEIR_CASES sets how many.
 func TestJoinEveryWay(t *testing.T) {
 	joins, dir, _ := makeJoins(t, nil)
 	sizes := rand.New(rand.NewPCG(3, 3))

@@ -14,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
 	"github.com/weir-ml/weir/offline/jointest"
@@ -25,7 +26,7 @@ var eof = io.EOF
 // random worlds (jointest): many overlapping files laid out in every way, or written by the
 // Writer and compacted; ties, ttl ends, nulls, tombstones, late and future rows, composite
 // keys, several views, changed definitions, times a microsecond apart. What fails is shrunk and
-// printed as Go. WEIR_SEED repeats one, WEIR_CASES sets how many.
+// printed as Go. WEIR_TEST_SEED=N repeats one, WEIR_CASES sets how many.
 func TestJoinAgainstOracle(t *testing.T) {
 	worlds(t, 500, jointest.Usual(), jointest.Options{}, nil)
 }
@@ -67,19 +68,13 @@ func worlds(t *testing.T, cases int, l jointest.Limits, o jointest.Options, chan
 	if s := os.Getenv("WEIR_CASES"); s != "" {
 		cases, _ = strconv.Atoi(s)
 	}
-	first := rand.Uint64()
-	if s := os.Getenv("WEIR_SEED"); s != "" {
-		first, _ = strconv.ParseUint(s, 10, 64)
-		cases = 1
-	}
-	for i := range cases {
-		seed := first + uint64(i)
+	for seed := range testseed.Each(t, cases) {
 		w := jointest.Random(rand.New(rand.NewPCG(seed, 1)), l)
 		if change != nil {
 			change(w)
 		}
 		if try(t, w, o) {
-			t.Fatalf("seed %d: again with WEIR_SEED=%d", seed, seed)
+			return
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/jointest"
 	memstore "github.com/weir-ml/weir/offline/memory"
@@ -33,7 +34,7 @@ func everyWay(t *testing.T, w *jointest.World, memory int64) {
 // TestJoinManyTies: more rows of one key and time than are kept undecided, in many
 // files, so that ties are decided while other files are still being matched.
 func TestJoinManyTies(t *testing.T) {
-	seed := newSeed(t)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for _, clock := range []feature.Clock{feature.KnownClock, feature.EventClock} {
 		w := &jointest.World{Clock: clock, Way: jointest.Way{Workers: 4}}

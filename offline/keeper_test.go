@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/memory"
 	"github.com/weir-ml/weir/offline/offlinetest"
@@ -33,7 +34,7 @@ type keeping struct {
 }
 
 func newKeeping(t *testing.T, commits int, names ...string) *keeping {
-	seed := newSeed(t)
+	seed := testseed.For(t)
 	k := &keeping{store: memory.Open(), rows: map[string][]string{}, reg: prometheus.NewRegistry(), cfg: offline.DefaultConfig(), now: time.Now()}
 	for n, name := range names {
 		v := offlinetest.View(name)

@@ -11,13 +11,14 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 )
 
 // TestRows: the newest rows of a version are those that sorting all of them gives,
 // with the coordinates and values that they were written with.
 func TestRows(t *testing.T) {
-	seed := newSeed(t)
+	seed := testseed.For(t)
 	tb, all := filled(t, seed, 30, 8, 300)
 	st, err := tb.Load(t.Context(), offline.Version{})
 	require.NoError(t, err)

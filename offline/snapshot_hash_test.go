@@ -14,14 +14,14 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
 // TestHashFormat: columns are hashed by the very bytes that rowHash promises, whatever
 // their slices, nulls and lengths: recorded snapshots are compared with them.
 func TestHashFormat(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for _, typ := range sheetTypes {
 		for range 6 {

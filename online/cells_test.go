@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -113,8 +114,7 @@ func TestSchemaIDNeverChanges(t *testing.T) {
 }
 
 func TestOrderIsStampOrder(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	edge := []int64{math.MinInt64, feature.MinTime, -256, -1, 0, 1, 255, 256, 65535, 65536, feature.MaxTime, math.MaxInt64}
 	pick := func() int64 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/online/memory"
 	"github.com/weir-ml/weir/online/onlinetest"
@@ -50,7 +51,7 @@ type commit struct {
 
 var topic = [16]byte{7}
 
-// WEIR_SIM_SEEDS=3000 runs more of it, WEIR_TEST_SEED one of them.
+// WEIR_SIM_SEEDS=3000 runs more of it, WEIR_TEST_SEED=N one of them.
 func TestSimulation(t *testing.T) {
 	runs := 60
 	if testing.Short() {
@@ -59,17 +60,8 @@ func TestSimulation(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("WEIR_SIM_SEEDS")); err == nil {
 		runs = n
 	}
-	for range runs {
-		seed := rand.Uint64()
-		if n, err := strconv.ParseUint(os.Getenv("WEIR_TEST_SEED"), 10, 64); err == nil {
-			seed = n
-		}
-		if !t.Run("seed", func(t *testing.T) {
-			t.Logf("seed %d", seed)
-			simulate(t, rand.New(rand.NewPCG(seed, 1)))
-		}) {
-			return
-		}
+	for seed := range testseed.Each(t, runs) {
+		t.Run("seed", func(t *testing.T) { simulate(t, rand.New(rand.NewPCG(seed, 1))) })
 	}
 }
 
@@ -81,7 +73,7 @@ func simulate(t *testing.T, r *rand.Rand) {
 	now := int64(1_700_000_000_000_000)
 	clock := func() time.Time { return feature.Time(now) }
 	s := &sim{t: t, r: r, view: onlinetest.View("p", "v", ttl), store: memory.New(clock), table: &onlinetest.Table{}, base: now - 20*60_000_000}
-	s.oracle, s.clock = &onlinetest.Oracle{View: s.view}, clock
+	s.oracle, s.clock = &onlinetest.Oracle{View: s.view, Drops: true}, clock
 	sole := r.IntN(2) == 0
 	starting := false
 	s.faulty = &onlinetest.Faulty{Store: s.store, Fail: func(string, int) onlinetest.Fault {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-ml/weir/internal/testseed"
 )
 
 const ridesManifest = `apiVersion: weir/v1
@@ -197,8 +199,7 @@ func plain[T any](p *T) any {
 // TestFeast: Feast's own SDK, pointed at Weir, gets exactly one row for each of
 // its entities, in their order, with the values of the definition.
 func TestFeast(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	p := start(t)
 	file := filepath.Join(t.TempDir(), "rides.yaml")

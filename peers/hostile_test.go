@@ -25,6 +25,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/weir-ml/weir/internal/testseed"
 )
 
 // messages keeps what a writer sends.
@@ -38,8 +40,7 @@ func (m *messages) Send(d *arrowflight.FlightData) error {
 // TestHostileClient: a client that sends what is no spine, or a spine with wrong numbers in it, over many streams at
 // once, then garbage in place of gRPC. The process lives, holds no memory for it, and answers others.
 func TestHostileClient(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	p := start(t)
 	readme, dir := blocks(t, "../README.md"), t.TempDir()
 	for _, name := range []string{"weather.yaml", "monday.jsonl"} {

@@ -25,6 +25,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
 	"github.com/weir-ml/weir/offline/jointest"
@@ -34,22 +35,17 @@ import (
 // TestPointInTime compares the join with DuckDB, value for value, in random worlds
 // (offline/jointest). DuckDB is asked by SQL that was written from the definition, in
 // two ways, over raw facts that this test writes itself; our side joins tables of
-// many small files, on every fifth world of Iceberg. WEIR_SEED repeats one, WEIR_CASES sets how many.
+// many small files, on every fifth world of Iceberg. WEIR_TEST_SEED=N repeats one, WEIR_CASES sets how many.
 func TestPointInTime(t *testing.T) {
-	first, cases := rand.Uint64(), 200
+	cases, tried := 200, 0
 	if s := os.Getenv("WEIR_CASES"); s != "" {
 		cases, _ = strconv.Atoi(s)
 	}
-	if s := os.Getenv("WEIR_SEED"); s != "" {
-		first, _ = strconv.ParseUint(s, 10, 64)
-		cases = 1
-	}
-	t.Logf("%d cases from seed %d", cases, first)
 	d := &pit{e: startPIT(t), dir: t.TempDir()}
-	for i := range cases {
-		seed := first + uint64(i)
+	for seed := range testseed.Each(t, cases) {
+		tried++
 		w := jointest.Random(rand.New(rand.NewPCG(seed, 1)), jointest.Usual())
-		d.iceberg = i%5 == 0
+		d.iceberg = seed%5 == 0
 		if d.iceberg {
 			for v := range w.Views {
 				for f := range w.Views[v].Files {
@@ -62,10 +58,10 @@ func TestPointInTime(t *testing.T) {
 			continue
 		}
 		small := jointest.Shrink(w, func(w *jointest.World) bool { return d.check(w) != nil })
-		t.Fatalf("seed %d (again with WEIR_SEED=%d): %v\n\nThe smallest world that fails:\n%v\n%v", seed, seed, err, small, d.check(small))
+		t.Fatalf("%v\n\nThe smallest world that fails:\n%v\n%v", err, small, d.check(small))
 	}
 	t.Logf("%d values, %d of them null", d.values, d.nulls)
-	if cases >= 200 {
+	if tried >= 200 {
 		require.Greater(t, d.values-d.nulls, 5_000, "hardly any row finds a value")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/internal/objects/objectstest"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/internal/testserver"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
@@ -43,8 +44,7 @@ func newLab(t *testing.T, where warehouse, options []iceberg.Option, engines ...
 	store, err := iceberg.Open(ctx, l.where.url(), l.where.dir, slog.New(slog.DiscardHandler), options...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	l.store, l.gen = store, &offlinetest.Gen{R: rand.New(rand.NewPCG(seed, 1)), View: l.view, Days: 2}
 	l.open(l.view)
 	for _, e := range engines {

@@ -17,10 +17,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/internal/testserver"
 )
 
-// killsAndSeed are WEIR_TEST_KILLS and WEIR_TEST_SEED.
+// killsAndSeed are WEIR_TEST_KILLS, or so many, and the test's seed.
 func killsAndSeed(t *testing.T, kills int) (int, uint64) {
 	t.Helper()
 	if s := os.Getenv("WEIR_TEST_KILLS"); s != "" {
@@ -28,14 +29,7 @@ func killsAndSeed(t *testing.T, kills int) (int, uint64) {
 		require.NoError(t, err)
 		kills = n
 	}
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("WEIR_TEST_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		require.NoError(t, err)
-		seed = n
-	}
-	t.Logf("seed: WEIR_TEST_SEED=%d", seed)
-	return kills, seed
+	return kills, testseed.For(t)
 }
 
 // TestWorkersKilled runs three workers on a real Kafka, Redis and PostgreSQL and

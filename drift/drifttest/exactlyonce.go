@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/drift"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -106,9 +107,8 @@ func (f *flaky) Assign(ctx context.Context, v string, at []feature.Position, now
 // they lost their partitions leaves every window with exactly the log's rows. Before
 // a rollback, workers that live settle what has landed.
 func ExactlyOnce(t *testing.T, runs, steps int, open func() drift.Store) {
-	seed := rand.Uint64()
-	for i := range runs {
-		exactlyOnce(t, seed+uint64(i), open(), steps)
+	for seed := range testseed.Each(t, runs) {
+		exactlyOnce(t, seed, open(), steps)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/jointest"
 	memtables "github.com/weir-ml/weir/offline/memory"
@@ -34,7 +35,7 @@ const keep = time.Second
 // comes out both into tables and, in the order in which it was known, into an online
 // store. At every moment at which an answer may change, a microsecond before and after,
 // every key's lookup must be what the join gives for that moment under the known clock, and
-// what the oracle says. WEIR_SEED repeats a stream, WEIR_CASES sets how many.
+// what the oracle says. WEIR_TEST_SEED=N repeats a stream, WEIR_CASES sets how many.
 func TestTrainingAndServingAgree(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -59,28 +60,24 @@ func TestTrainingAndServingAgree(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			first, cases := rand.Uint64(), c.cases
+			cases, tried := c.cases, 0
 			if s := os.Getenv("WEIR_CASES"); s != "" {
 				cases, _ = strconv.Atoi(s)
 			}
-			if s := os.Getenv("WEIR_SEED"); s != "" {
-				first, _ = strconv.ParseUint(s, 10, 64)
-				cases = 1
-			}
 			s := c.side(t)
 			s.seen = map[string]int{}
-			for i := range cases {
-				seed := first + uint64(i)
+			for seed := range testseed.Each(t, cases) {
+				tried++
 				w := jointest.Random(rand.New(rand.NewPCG(seed, 7)), jointest.Limits{Views: 2, Facts: 30, Spine: 1})
 				err := s.agree(w)
 				if err == nil {
 					continue
 				}
 				small := jointest.Shrink(w, func(w *jointest.World) bool { return s.agree(w) != nil })
-				t.Fatalf("seed %d (again with WEIR_SEED=%d): %v\n\nThe smallest stream that fails:\n%v\n%v", seed, seed, err, small, s.agree(small))
+				t.Fatalf("%v\n\nThe smallest stream that fails:\n%v\n%v", err, small, s.agree(small))
 			}
 			t.Logf("answers: %v", s.seen)
-			if cases >= c.cases {
+			if tried >= c.cases {
 				for _, what := range []string{"value", "null value", "unknown", "deleted", "outside max age", "gone"} {
 					require.Greater(t, s.seen[what], 100, "%s is hardly ever tried: %v", what, s.seen)
 				}

@@ -3,27 +3,17 @@ package audit_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"strconv"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/audit"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
 )
-
-// newSeed is WEIR_TEST_SEED, or one that is new each time.
-func newSeed() uint64 {
-	if n, err := strconv.ParseUint(os.Getenv("WEIR_TEST_SEED"), 10, 64); err == nil {
-		return n
-	}
-	return uint64(time.Now().UnixNano())
-}
 
 // TestClean: a stream with everything that is normal in one audits clean, in a
 // real table and in memory: events held back, tombstones, several partitions and
@@ -32,7 +22,7 @@ func TestClean(t *testing.T) {
 	for _, store := range []string{"iceberg", "memory"} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, newSeed(), 3)
+			w := newWorld(t, testseed.For(t), 3)
 			if store == "memory" {
 				w.inMemory()
 			}
@@ -90,7 +80,7 @@ func TestClean(t *testing.T) {
 
 // TestEmpty: nothing to compare is nothing that differs.
 func TestEmpty(t *testing.T) {
-	w := newWorld(t, newSeed(), 2)
+	w := newWorld(t, testseed.For(t), 2)
 	r := w.clean()
 	require.Zero(t, r.Snapshot)
 	w.ingested(0)
@@ -104,7 +94,7 @@ func TestEmpty(t *testing.T) {
 // field, a schema and a suite that changed between.
 func TestDefinitionsChange(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(), 2)
+	w := newWorld(t, testseed.For(t), 2)
 	stop := w.worker()
 	step := func() {
 		t.Helper()
@@ -167,7 +157,7 @@ func (b behindCatalogs) Current(ctx context.Context) (*registry.Catalog, error) 
 // heard of yet are right all the same.
 func TestCatalogBehind(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(), 1)
+	w := newWorld(t, testseed.For(t), 1)
 	w.ingested(50)
 	old := w.view()
 	v := view()
@@ -183,7 +173,7 @@ func TestCatalogBehind(t *testing.T) {
 // TestLive: an audit of a system at work finds nothing, again and again.
 func TestLive(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(), 3)
+	w := newWorld(t, testseed.For(t), 3)
 	w.cfg.BatchRows = 7
 	stop := w.worker()
 	w.produce(10)
@@ -211,7 +201,7 @@ func TestLive(t *testing.T) {
 // TestLogLost: what the log no longer has is said and not compared; all else is.
 func TestLogLost(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(), 2)
+	w := newWorld(t, testseed.For(t), 2)
 	w.ingested(300)
 	require.NoError(t, w.cluster.DeleteRecords(topic, 0, 120))
 	r := w.clean()
@@ -253,7 +243,7 @@ func TestLogLost(t *testing.T) {
 // TestCompactedLog: of a compacted topic the audit compares what is left.
 func TestCompactedLog(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(), 1)
+	w := newWorld(t, testseed.For(t), 1)
 	require.NoError(t, w.cluster.DeleteTopic(topic))
 	require.NoError(t, w.cluster.CreateTopic(topic, 1, map[string]string{"cleanup.policy": "compact", "segment.bytes": "2000"}))
 	w.cl = w.client()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/audit"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
@@ -19,7 +20,7 @@ import (
 // whatever the feature is called and however wide it is now.
 func TestDefinitionsEvolve(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(), 2)
+	w := newWorld(t, testseed.For(t), 2)
 	features := func(f ...feature.Field) *feature.View {
 		v := view()
 		v.Features = f
@@ -90,7 +91,7 @@ func (l *lateCatalogs) tell(c *registry.Catalog) {
 // wrote are one column's.
 func TestLateWorker(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(), 4)
+	w := newWorld(t, testseed.For(t), 4)
 	features := func(f ...feature.Field) *feature.View {
 		v := view()
 		v.Features = f

@@ -21,6 +21,7 @@ import (
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/audit"
 	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/internal/testserver"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/registry/feature"
@@ -200,7 +201,7 @@ func TestFaults(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, newSeed(), 2)
+			w := newWorld(t, testseed.For(t), 2)
 			w.gap()
 			w.ingested(120)
 			w.planted(f)
@@ -225,19 +226,16 @@ func (w *world) planted(f fault) {
 
 // TestRandomFaults plants one fault in random streams, with several commits,
 // imports and definitions that changed. WEIR_AUDIT_SEEDS sets how many,
-// WEIR_TEST_SEED repeats one.
+// WEIR_TEST_SEED=N repeats one.
 func TestRandomFaults(t *testing.T) {
-	seeds, first := 12, newSeed()
+	seeds := 12
 	if s := os.Getenv("WEIR_AUDIT_SEEDS"); s != "" {
 		seeds, _ = strconv.Atoi(s)
 	}
-	if os.Getenv("WEIR_TEST_SEED") != "" {
-		seeds = 1
-	}
-	for i := range seeds {
-		seed := first + uint64(i)
+	for seed := range testseed.Each(t, seeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
+			t.Logf("seed: WEIR_TEST_SEED=%d", seed) // it ends after the last case has begun
 			w := newWorld(t, seed, 2+int32(seed%3))
 			w.gap()
 			w.cfg.BatchRows = 1 + w.rng.IntN(60)
@@ -266,7 +264,7 @@ func TestRandomFaults(t *testing.T) {
 // listed than asked for.
 func TestRuns(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(), 2)
+	w := newWorld(t, testseed.For(t), 2)
 	w.ingested(200)
 	gone := map[string]bool{}
 	es := map[string]bool{}
@@ -325,7 +323,7 @@ func TestRuns(t *testing.T) {
 // TestLostFiles: files that are gone or damaged are named, and their rows too.
 func TestLostFiles(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(), 2)
+	w := newWorld(t, testseed.For(t), 2)
 	w.ingested(150)
 	w.ingested(150)
 	w.imported(100)
@@ -364,7 +362,7 @@ func TestLostFiles(t *testing.T) {
 // TestImportIncomplete: a row of a file that is nowhere is missing, by its number.
 func TestImportIncomplete(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(), 1)
+	w := newWorld(t, testseed.For(t), 1)
 	w.ingested(0)
 	w.imported(50)
 	w.clean()
@@ -388,7 +386,7 @@ func TestRolledBack(t *testing.T) {
 	for _, how := range []string{"pointer", "copy", "branch"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, newSeed(), 2)
+			w := newWorld(t, testseed.For(t), 2)
 			w.rollBack(how)
 			if how != "branch" { // ingestion that goes on from there mends it
 				w.ingested(10)
@@ -407,7 +405,7 @@ func TestRealKafka(t *testing.T) {
 	defer cl.Close()
 	_, err = kadm.NewClient(cl).CreateTopic(t.Context(), 2, 1, nil, topic)
 	require.NoError(t, err)
-	w := worldOn(t, newSeed(), []string{k.Addr})
+	w := worldOn(t, testseed.For(t), []string{k.Addr})
 	w.protocol = ingest.ProtocolConsumer
 	w.dir = t.TempDir()
 	w.openStore()
@@ -478,7 +476,7 @@ func setBranch(t testing.TB, path string, snapshot int64) {
 // that finds is in the report.
 func TestOnline(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(), 1)
+	w := newWorld(t, testseed.For(t), 1)
 	w.ingested(30)
 	on := true
 	v := view()
@@ -530,7 +528,7 @@ func (t expiringTable) Load(ctx context.Context, v offline.Version) (*offline.St
 // begins anew, and gives up when that happens for ever.
 func TestExpired(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(), 1)
+	w := newWorld(t, testseed.For(t), 1)
 	w.ingested(30)
 	s := &expiring{Store: w.store, times: 2}
 	a := audit.New(audit.Config{Kafka: w.opts, Catalogs: w.reg, Tables: s})

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/ingest/audit"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/memory"
 	"github.com/weir-ml/weir/offline/offlinetest"
@@ -30,8 +31,7 @@ func sum(v *feature.View, bs ...*feature.Batch) (s uint64) {
 // rows are ordered, also after it has been written to a file and read back; and
 // whatever is changed about it gives another.
 func TestHashes(t *testing.T) {
-	seed := newSeed()
-	t.Logf("seed: WEIR_TEST_SEED=%d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	v := offlinetest.View("stats")
 	g := &offlinetest.Gen{R: r, View: v}

@@ -14,6 +14,7 @@ import (
 	"github.com/weir-ml/weir/ingest/audit"
 	"github.com/weir-ml/weir/ingest/decode/decodetest"
 	"github.com/weir-ml/weir/internal/offsets"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -69,7 +70,7 @@ func TestLarge(t *testing.T) {
 		t.Skip("SKIP(race): seventy thousand events; the other tests have it watch the same steps")
 	}
 	t.Parallel()
-	w := newWorld(t, newSeed(), 1)
+	w := newWorld(t, testseed.For(t), 1)
 	const events = offsets.Bucket + 10_000
 	w.payments(events, 1, 8_000)
 	r := w.clean()

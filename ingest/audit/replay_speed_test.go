@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/internal/testserver"
 	onmemory "github.com/weir-ml/weir/online/memory"
 )
@@ -31,7 +32,7 @@ func TestReplayOnKafka(t *testing.T) {
 	defer cl.Close()
 	_, err = kadm.NewClient(cl).CreateTopic(t.Context(), 2, 1, nil, topic)
 	require.NoError(t, err)
-	w := &replays{world: worldOn(t, replaySeed(t), []string{k.Addr}), served: onmemory.New(nil)}
+	w := &replays{world: worldOn(t, testseed.For(t), []string{k.Addr}), served: onmemory.New(nil)}
 	w.inMemory()
 	w.cfg.BatchRows, w.cfg.FlushInterval = ingest.DefaultConfig().BatchRows, 500*time.Millisecond
 	w.rules(1000, 10)

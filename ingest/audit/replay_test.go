@@ -19,6 +19,7 @@ import (
 	"github.com/weir-ml/weir/ingest/audit"
 	"github.com/weir-ml/weir/ingest/quarantine"
 	"github.com/weir-ml/weir/internal/kafkalog"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/online"
 	onmemory "github.com/weir-ml/weir/online/memory"
@@ -276,18 +277,11 @@ func (w *replays) rollBack(rng *rand.Rand) {
 	w.back = true
 }
 
-func replaySeed(t *testing.T) uint64 {
-	if n, err := strconv.ParseUint(os.Getenv("WEIR_TEST_SEED"), 10, 64); err == nil {
-		return n
-	}
-	return uint64(time.Now().UnixNano())
-}
-
 // TestReplay: what was held back by a rule that was too strict comes into the
 // table once the rule is mended, as if it had been there, but for when it is known.
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	w := newReplays(t, replaySeed(t), 2)
+	w := newReplays(t, testseed.For(t), 2)
 	w.rules(1000, 50)
 	stop := w.stream()
 	w.produce(300)
@@ -342,9 +336,7 @@ func TestReplayRandom(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("WEIR_TEST_REPLAYS")); err == nil {
 		runs = n
 	}
-	first := replaySeed(t)
-	for i := range runs {
-		seed := first + uint64(i)
+	for seed := range testseed.Each(t, runs) {
 		// Two of three with rollbacks, one of three on Iceberg; the seed tells which.
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { randomReplays(t, seed, seed%3 > 0, seed%3 == 1) })
 	}
@@ -471,7 +463,7 @@ func TestReplayAndRollback(t *testing.T) {
 	t.Parallel()
 	for _, files := range []bool{false, true} {
 		t.Run(map[bool]string{false: "memory", true: "iceberg"}[files], func(t *testing.T) {
-			w := newReplays(t, replaySeed(t), 2)
+			w := newReplays(t, testseed.For(t), 2)
 			if files {
 				w.onDisk()
 			}

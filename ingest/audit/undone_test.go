@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 )
 
@@ -16,7 +17,7 @@ func TestUndone(t *testing.T) {
 	for _, how := range []string{"while nobody ingests", "under a quiet worker", "to no rows"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, newSeed(), 2)
+			w := newWorld(t, testseed.For(t), 2)
 			judged := view()
 			judged.Suite = "ages"
 			w.apply(suite(50), judged)

@@ -74,7 +74,6 @@ func bareWorld(t testing.TB, seed uint64, partitions int32) *world {
 // worldOn is a world on a broker that has the topic already; its tables are still to be opened.
 func worldOn(t testing.TB, seed uint64, brokers []string) *world {
 	t.Helper()
-	t.Logf("seed: WEIR_TEST_SEED=%d", seed)
 	w := &world{t: t, cfg: ingest.DefaultConfig(), met: ingest.NewMetrics(prometheus.NewRegistry()),
 		log: slog.New(slog.NewTextHandler(io.Discard, nil)), rng: rand.New(rand.NewPCG(seed, 3)), name: "person"}
 	if os.Getenv("WEIR_TEST_LOG") != "" {

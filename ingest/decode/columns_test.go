@@ -23,6 +23,7 @@ import (
 
 	"github.com/weir-ml/weir/ingest/decode"
 	"github.com/weir-ml/weir/internal/tabular"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -140,8 +141,7 @@ func TestColumnsAgree(t *testing.T) {
 	if decode.RaceOn {
 		t.Skip("SKIP(race): one goroutine, which takes ten times as long under the race detector")
 	}
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	dir := t.TempDir()
 	files, certain, rejected, accepted := 0, 0, 0, 0
 	count := 300

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/weir-ml/weir/ingest/decode/decodetest"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -430,8 +431,7 @@ func TestTombstones(t *testing.T) {
 }
 
 func TestTimeFormats(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for range 50_000 {
 		x := time.UnixMicro(feature.MinTime + rng.Int64N(feature.MaxTime-feature.MinTime)).UTC()

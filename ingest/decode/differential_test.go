@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weir-ml/weir/ingest/decode/decodetest"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -125,8 +126,7 @@ func TestAgainstEncodingJSON(t *testing.T) {
 	if RaceOn {
 		t.Skip("SKIP(race): one goroutine, which takes ten times as long under the race detector")
 	}
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	s, v := mixed()
 	d := decoder(t, s, Options{}, v)

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -15,16 +13,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/internal/testseed"
 )
 
 // TestEach compares what is read with a map, while entries are written twice,
 // deleted, written again, and compacted away, also the last records of the topic.
 func TestEach(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if n, err := strconv.ParseUint(os.Getenv("WEIR_TEST_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("seed: WEIR_TEST_SEED=%d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	c, err := kfake.NewCluster(kfake.NumBrokers(1))
 	require.NoError(t, err)

@@ -19,6 +19,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-ml/weir/internal/testseed"
 )
 
 // TestSimulation is the proof that nothing is lost and nothing comes twice. Each
@@ -32,7 +34,7 @@ import (
 //
 // WEIR_SIM_SEED=n runs one seed and prints what happened in it; WEIR_SIM_SEEDS=n
 // runs so many (1000 when it is not set, 50 under the race detector), WEIR_SIM_FIRST is
-// the first of them. Everything that the simulation
+// the first of them, as WEIR_TEST_SEED is. Everything that the simulation
 // decides comes from the seed, and messages take times drawn from it; what stays
 // with Go are the order of goroutines that run at the very same moment, the
 // choice of a select and of a map's first key, and the jitter of retries. So a
@@ -41,7 +43,7 @@ func TestSimulation(t *testing.T) {
 	if !tagged(t) {
 		return
 	}
-	first, seeds := uint64(1), 1000
+	first, seeds := testseed.Or(t, 1), 1000
 	switch {
 	case testing.Short():
 		seeds = 100
@@ -117,17 +119,17 @@ func TestSimulationOfIceberg(t *testing.T) {
 	if !tagged(t) {
 		return
 	}
-	seeds := 20
+	first, seeds := testseed.Or(t, 1), 20
 	if testing.Short() || raceOn {
 		seeds = 5
 	}
 	for i := range seeds {
-		seed := uint64(i) + 1
+		seed := first + uint64(i)
 		rng := rand.New(rand.NewPCG(seed, 99))
 		p := newPlan(rng)
 		p.iceberg = t.TempDir()
 		if w := live(t, seed, p, rng, life); len(w.faults) > 0 {
-			t.Fatalf("seed %d:\n%s", seed, w.report())
+			t.Fatalf("seed %d (the first with WEIR_TEST_SEED=%d):\n%s", seed, seed, w.report())
 		}
 	}
 }

@@ -8,13 +8,12 @@ import (
 
 // random lets workers come, go, lose their partitions with and without knowing it,
 // and stop at any step, while the store fails now and then; then one reads the log to its end.
-func random(w *world, seed uint64) {
+func random(w *world) {
 	w.t.Helper()
-	w.log.seed = seed
 	w.log.length = 200
-	r := rand.New(rand.NewPCG(seed, 2))
+	r := rand.New(rand.NewPCG(w.log.seed, 2))
 	if w.store.Break != nil {
-		f := rand.New(rand.NewPCG(seed, 3))
+		f := rand.New(rand.NewPCG(w.log.seed, 3))
 		var mu sync.Mutex // a sink may write several files at once
 		w.store.Break(func() Fault {
 			mu.Lock()

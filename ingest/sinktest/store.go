@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/weir-ml/weir/ingest"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -72,12 +73,11 @@ func Run(t *testing.T, runs int, fresh func(t *testing.T) *Store) {
 		{"a cancelled context", cancelled},
 		{"faults of the store", faults},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.fn(newWorld(t, fresh(t))) })
+		t.Run(c.name, func(t *testing.T) { c.fn(newWorld(t, fresh(t), testseed.For(t))) })
 	}
 	t.Run("random interleavings", func(t *testing.T) {
-		seed := newSeed()
-		for i := range runs {
-			random(newWorld(t, fresh(t)), seed+uint64(i))
+		for seed := range testseed.Each(t, runs) {
+			random(newWorld(t, fresh(t), seed))
 		}
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
@@ -17,8 +16,6 @@ import (
 )
 
 var ctx = context.Background()
-
-func newSeed() uint64 { return uint64(time.Now().UnixNano()) }
 
 const partitions = 3
 
@@ -48,8 +45,8 @@ type landed struct {
 	settled bool
 }
 
-func newWorld(t testing.TB, s *Store) *world {
-	return &world{t: t, store: s, view: View("things"), log: stream{seed: newSeed(), length: 300},
+func newWorld(t testing.TB, s *Store, seed uint64) *world {
+	return &world{t: t, store: s, view: View("things"), log: stream{seed: seed, length: 300},
 		mem: memory.NewCheckedAllocator(poison{memory.NewGoAllocator()}), tables: map[string]*Table{}, model: map[string]*model{}}
 }
 

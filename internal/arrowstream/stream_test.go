@@ -12,6 +12,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/internal/testseed"
 )
 
 var schema = arrow.NewSchema([]arrow.Field{{Name: "n", Type: arrow.PrimitiveTypes.Int64}, {Name: "x", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
@@ -35,8 +37,7 @@ func batch(r *rand.Rand, rows int) arrow.RecordBatch {
 // What is written comes out, batch by batch, from batches without rows up to columns
 // of more than a message; each is sent before Write returns, and in few messages.
 func TestRoundTrip(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for range 5 {
 		var sent [][]byte

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/weir-ml/weir/internal/testseed"
 )
 
 func (a Decimal) rat() *big.Rat {
@@ -40,8 +42,7 @@ func randomDecimal(rng *rand.Rand) Decimal {
 }
 
 func TestDecimalAgainstRationals(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for range 40_000 {
 		a, b := randomDecimal(rng), randomDecimal(rng)
@@ -81,8 +82,7 @@ func TestDecimalAgainstRationals(t *testing.T) {
 }
 
 func TestFloats(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	s, d := NewScanner(nil, Limits{}), &Doc{}
 	check := func(text string) {

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/weir-ml/weir/internal/testseed"
 )
 
 // tree rebuilds what encoding/json with UseNumber makes of the text.
@@ -124,8 +126,7 @@ func TestScanAgreesWithEncodingJSON(t *testing.T) {
 
 // Random objects with few key names, so that predictions hit, miss and collide.
 func TestScanRandomObjects(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	syms := NewSymbols()
 	for i := range 90 { // more than the 64 bits of a frame's mask

@@ -17,6 +17,7 @@ import (
 
 	"github.com/weir-ml/weir/internal/objects"
 	"github.com/weir-ml/weir/internal/objects/objectstest"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/internal/testserver"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -33,8 +34,7 @@ func behind(t *testing.T) (*objectstest.Proxy, objects.Bucket, *testserver.S3Ser
 
 // Every request of everything fails once, in each way that passes: nobody notices.
 func TestFaultsThatPass(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	p, b, s := behind(t)
 	big := content(20 << 20)

@@ -2,24 +2,18 @@ package offsets_test
 
 import (
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/internal/offsets"
+	"github.com/weir-ml/weir/internal/testseed"
 )
 
 // TestSet compares sets, sparse and dense and in any order, with a map.
 func TestSet(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if n, err := strconv.ParseUint(os.Getenv("WEIR_TEST_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("seed: WEIR_TEST_SEED=%d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	fill := func(n int, upto int64) (*offsets.Set, map[int64]bool) {
 		s, m := &offsets.Set{}, map[int64]bool{}

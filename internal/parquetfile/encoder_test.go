@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -38,8 +39,7 @@ func someColumns(r *rand.Rand, rows int) (cols []Column, data []*Data) {
 // Columns encoded at once make the very file that columns encoded one by one do,
 // and so does an encoder that has made other files before.
 func TestTogetherIsGroup(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for _, compression := range []string{"zstd", "snappy", "none"} {
 		cols, _ := someColumns(r, 0)

@@ -13,6 +13,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/internal/testseed"
 )
 
 func everyTypeSchema() *arrow.Schema {
@@ -51,8 +53,7 @@ func parquetCells(t *testing.T, raw []byte) (names []string, rows [][]any, group
 // everywhere (then there may be no memory at all), come back from another reader.
 func TestParquetForOthers(t *testing.T) {
 	schema := everyTypeSchema()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	for range 8 {
 		var out bytes.Buffer

@@ -20,6 +20,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -134,7 +135,7 @@ func TestRoundTrip(t *testing.T) {
 		types[name] = everyType[i]
 	}
 	schema := arrow.NewSchema(fields, nil)
-	seed := rand.Uint64()
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	for _, name := range []string{"f.csv", "f.tsv", "f.jsonl", "f.parquet", "f.arrow"} {
 		t.Run(name, func(t *testing.T) {
@@ -313,7 +314,7 @@ func TestConvert(t *testing.T) {
 }
 
 func TestParseTimeAgainstStandard(t *testing.T) {
-	seed := rand.Uint64()
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	for range 20000 {
 		want := feature.MinTime + int64(r.Uint64N(uint64(feature.MaxTime-feature.MinTime)))

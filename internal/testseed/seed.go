@@ -20,7 +20,13 @@ const variable = "WEIR_TEST_SEED"
 // number, a new one each time where it is "new", else one that belongs to the test's name and never changes.
 func For(t testing.TB) uint64 {
 	t.Helper()
-	seed, _ := choose(t)
+	return Or(t, named(t))
+}
+
+// Or is For with a seed that the test has long had in place of its name's.
+func Or(t testing.TB, fixed uint64) uint64 {
+	t.Helper()
+	seed, _ := choose(t, fixed)
 	say(t, seed)
 	return seed
 }
@@ -30,8 +36,8 @@ func For(t testing.TB) uint64 {
 // is the last one; its seed is printed as For prints it.
 func Each(t testing.TB, cases int) iter.Seq[uint64] {
 	t.Helper()
-	first, named := choose(t)
-	if named {
+	first, one := choose(t, named(t))
+	if one {
 		cases = 1
 	}
 	return func(yield func(uint64) bool) {
@@ -52,16 +58,18 @@ func Each(t testing.TB, cases int) iter.Seq[uint64] {
 	}
 }
 
-// Fresh reports whether new cases are asked for. Tests that have had their own fixed seeds ask.
-func Fresh() bool { return os.Getenv(variable) == "new" }
+// named is the seed that belongs to the test's name.
+func named(t testing.TB) uint64 {
+	sum := sha256.Sum256([]byte(t.Name()))
+	return binary.BigEndian.Uint64(sum[:])
+}
 
-// choose says also whether the environment named this one seed.
-func choose(t testing.TB) (seed uint64, named bool) {
+// choose says also whether the environment asks for this one seed.
+func choose(t testing.TB, fixed uint64) (seed uint64, one bool) {
 	t.Helper()
 	switch s := os.Getenv(variable); s {
 	case "":
-		sum := sha256.Sum256([]byte(t.Name()))
-		return binary.BigEndian.Uint64(sum[:]), false
+		return fixed, false
 	case "new":
 		return rand.Uint64(), false
 	default:

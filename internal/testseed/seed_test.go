@@ -37,17 +37,17 @@ func TestFor(t *testing.T) {
 	require.Equal(t, uint64(0xa754af53525a0fc4), testseed.For(one), "the cases of every random test have changed")
 	require.Equal(t, testseed.For(one), testseed.For(&told{name: one.name}))
 	require.NotEqual(t, testseed.For(one), testseed.For(&told{name: "TestOne/redis"}))
-	require.False(t, testseed.Fresh())
+	require.Equal(t, uint64(1), testseed.Or(one, 1))
 
 	t.Setenv("WEIR_TEST_SEED", "new")
 	drawn := testseed.For(one)
 	require.NotEqual(t, drawn, testseed.For(one))
 	require.Contains(t, one.lines, fmt.Sprintf("seed: WEIR_TEST_SEED=%d", drawn))
-	require.True(t, testseed.Fresh())
+	require.NotEqual(t, testseed.Or(one, 1), testseed.Or(one, 1))
 
 	t.Setenv("WEIR_TEST_SEED", "18446744073709551615")
 	require.Equal(t, uint64(18446744073709551615), testseed.For(one))
-	require.False(t, testseed.Fresh())
+	require.Equal(t, uint64(18446744073709551615), testseed.Or(one, 1))
 
 	t.Setenv("WEIR_TEST_SEED", "-1")
 	require.PanicsWithValue(t, `WEIR_TEST_SEED=-1 is neither a number nor "new"`, func() { testseed.For(one) })

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -43,8 +44,7 @@ func TestOf(t *testing.T) {
 
 // Every time lies in exactly one window, and windows meet without a gap.
 func TestOfTiles(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for _, size := range []string{"1s", "90s", "1h", "1d", "7d", "10d", "28d", "month"} {
 		s, err := Parse(size)

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -299,8 +300,7 @@ func damage(rng *rand.Rand, w written) written {
 
 // TestDamagedSpines: whatever comes is read or refused. Nothing panics, or asks for memory that nobody sent.
 func TestDamagedSpines(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	schema, rec := everyKind(40)
 	var good []written

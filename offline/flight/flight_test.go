@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
@@ -440,8 +441,7 @@ func TestSlowReader(t *testing.T) {
 // TestCancelled: twenty clients at once, some of which go away in the middle; no join
 // and no goroutine stays behind.
 func TestCancelled(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	b := serve(t)
 	b.trainer.rows, b.trainer.text = 50, 2000
 	schema, recs := spineOf(5000, 500)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/internal/sqldb/sqldbtest"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
 	"github.com/weir-ml/weir/offline/offlinetest"
@@ -28,23 +29,25 @@ const (
 	envDir     = "WEIR_TEST_CRASH_DIR"
 	envCatalog = "WEIR_TEST_CRASH_CATALOG"
 	envPart    = "WEIR_TEST_CRASH_PARTITION"
+	envSeed    = "WEIR_TEST_CRASH_SEED"
 )
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(envDir); dir != "" {
 		part, _ := strconv.Atoi(os.Getenv(envPart))
+		seed, _ := strconv.ParseUint(os.Getenv(envSeed), 10, 64)
 		if part < 0 {
-			fmt.Println("fault:", keepForever(os.Getenv(envCatalog), dir))
+			fmt.Println("fault:", keepForever(os.Getenv(envCatalog), dir, seed))
 			os.Exit(1)
 		}
-		fmt.Println("fault:", commitForever(os.Getenv(envCatalog), dir, int32(part)))
+		fmt.Println("fault:", commitForever(os.Getenv(envCatalog), dir, int32(part), seed))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
 // commitForever goes on where the table stands, as fast as it can, until it is killed.
-func commitForever(catalog, dir string, part int32) error {
+func commitForever(catalog, dir string, part int32, seed uint64) error {
 	s, err := openCrashed(catalog, dir)
 	if err != nil {
 		return err
@@ -60,7 +63,7 @@ func commitForever(catalog, dir string, part int32) error {
 	if err != nil {
 		return err
 	}
-	g := &offlinetest.Gen{R: rand.New(rand.NewPCG(rand.Uint64(), 1)), View: v, Days: 2}
+	g := &offlinetest.Gen{R: rand.New(rand.NewPCG(seed, 1)), View: v, Days: 2}
 	for going := false; ; {
 		all, err := w.Positions(ctx)
 		if err != nil {
@@ -85,7 +88,7 @@ func commitForever(catalog, dir string, part int32) error {
 }
 
 // keepForever replaces, forgets and sweeps, as fast as it can, until it is killed.
-func keepForever(catalog, dir string) error {
+func keepForever(catalog, dir string, seed uint64) error {
 	s, err := iceberg.Open(ctx, catalog, filepath.Join(dir, "ware house"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -97,7 +100,7 @@ func keepForever(catalog, dir string) error {
 	// As if the storage's clock were behind by all of the margin, so that whatever was
 	// written before the cutoff goes, if nothing names it.
 	tb.(*iceberg.Table).Age(time.Duration(offline.SweepMargin) * time.Microsecond)
-	r := rand.New(rand.NewPCG(rand.Uint64(), 1))
+	r := rand.New(rand.NewPCG(seed, 1))
 	for i := 0; ; i++ {
 		st, err := tb.Load(ctx, offline.Version{})
 		if err != nil {
@@ -142,7 +145,7 @@ func TestKilled(t *testing.T) {
 }
 
 func killed(t *testing.T, catalog string, kills int) {
-	seed := uint64(time.Now().UnixNano())
+	seed := testseed.For(t)
 	t.Logf("seed %d, %d kills", seed, kills)
 	dir := t.TempDir()
 	open := openerOn(t, catalog, dir)
@@ -154,7 +157,7 @@ func killed(t *testing.T, catalog string, kills int) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(seed, uint64(part)))
 			for range kills / 2 {
-				if err := killOne(catalog, dir, part, time.Duration(r.IntN(60_000))*time.Microsecond); err != nil {
+				if err := killOne(catalog, dir, part, r.Uint64(), time.Duration(r.IntN(60_000))*time.Microsecond); err != nil {
 					t.Error(err)
 				}
 			}
@@ -163,7 +166,7 @@ func killed(t *testing.T, catalog string, kills int) {
 	wg.Go(func() {
 		r := rand.New(rand.NewPCG(seed, 7))
 		for range kills / 2 {
-			if err := killOne(catalog, dir, -1, time.Duration(r.IntN(100_000))*time.Microsecond); err != nil {
+			if err := killOne(catalog, dir, -1, r.Uint64(), time.Duration(r.IntN(100_000))*time.Microsecond); err != nil {
 				t.Error(err)
 			}
 		}
@@ -194,13 +197,13 @@ func killed(t *testing.T, catalog string, kills int) {
 	require.Len(t, rows(t, tb, offline.Version{}), len(want))
 }
 
-func killOne(catalog, dir string, part int, after time.Duration) error {
+func killOne(catalog, dir string, part int, seed uint64, after time.Duration) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), envDir+"="+dir, envCatalog+"="+catalog, envPart+"="+strconv.Itoa(part))
+	cmd.Env = append(os.Environ(), envDir+"="+dir, envCatalog+"="+catalog, envPart+"="+strconv.Itoa(part), envSeed+"="+strconv.FormatUint(seed, 10))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

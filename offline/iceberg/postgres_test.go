@@ -10,10 +10,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/internal/testserver"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
@@ -38,8 +38,7 @@ func TestCatalogGoesAway(t *testing.T) {
 		require.NoError(t, err)
 		return tb
 	}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	const cuts, kills = 60, 2
 	var begun, failed atomic.Int64
 	over, turn := make(chan struct{}), make(chan struct{})

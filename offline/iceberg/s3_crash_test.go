@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-ml/weir/internal/objects"
 	"github.com/weir-ml/weir/internal/objects/objectstest"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/internal/testserver"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
@@ -40,8 +41,7 @@ func openCrashed(catalog, dir string) (*iceberg.Store, error) {
 // cover is in the table once, and every file that the table names is there, whole.
 func TestKilledOnS3(t *testing.T) {
 	s := testserver.S3(t)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	dir := t.TempDir()
 	t.Setenv(envBucket, s.URL()+"/ware-house/x")
 	t.Setenv(envEndpoint, s.Endpoint)
@@ -55,7 +55,7 @@ func TestKilledOnS3(t *testing.T) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(seed, uint64(part)))
 			for range 4 {
-				if err := killOne("sqlite:"+filepath.Join(dir, "tables.db"), dir, part, time.Duration(r.IntN(100_000))*time.Microsecond); err != nil {
+				if err := killOne("sqlite:"+filepath.Join(dir, "tables.db"), dir, part, r.Uint64(), time.Duration(r.IntN(100_000))*time.Microsecond); err != nil {
 					t.Error(err)
 				}
 			}

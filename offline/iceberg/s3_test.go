@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/internal/objects"
 	"github.com/weir-ml/weir/internal/objects/objectstest"
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/internal/testserver"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
@@ -59,8 +59,7 @@ func dataKeys(t testing.TB, s *testserver.S3Server) (out []string) {
 // call gives up: commits come through all the same, with each row once.
 func TestFaultsOfS3(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	s := testserver.S3(t)
 	p := objectstest.NewProxy(t, s.Endpoint)
 	cfg := objectstest.Config(s)

@@ -4,17 +4,15 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -247,11 +245,7 @@ func widening(t *testing.T, open Open) {
 // evolutions runs random chains of changes, writes through handles of any
 // age, and compares what each view shows with a plain model.
 func evolutions(t *testing.T, open Open, versions int) {
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("WEIR_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	t.Logf("WEIR_SEED=%d", seed)
+	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 5))
 	e := &evolving{t: t, open: open}
 	types := []feature.Type{feature.Int32, feature.Int64, feature.Float32, feature.Float64, feature.String}

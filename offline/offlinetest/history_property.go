@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -23,25 +24,17 @@ type Ager interface{ Age(by time.Duration) }
 
 // History does steps random things to a table that is kept twice: once by the
 // store, and once as plain lists of rows. After each step both must say the same
-// of the newest state, of old versions and of tags. WEIR_SEED repeats one run,
+// of the newest state, of old versions and of tags. WEIR_TEST_SEED=N repeats one run,
 // WEIR_TABLE_SEEDS makes so many.
 func History(t *testing.T, steps int, fresh func(t *testing.T) Open) {
-	seeds := []uint64{uint64(time.Now().UnixNano())}
-	if s := os.Getenv("WEIR_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		require.NoError(t, err)
-		seeds = []uint64{n}
-	}
+	runs := 1
 	if s := os.Getenv("WEIR_TABLE_SEEDS"); s != "" {
 		n, err := strconv.Atoi(s)
 		require.NoError(t, err)
-		for len(seeds) < n {
-			seeds = append(seeds, seeds[0]+uint64(len(seeds)))
-		}
+		runs = n
 	}
-	for _, seed := range seeds {
+	for seed := range testseed.Each(t, runs) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Logf("WEIR_SEED=%d", seed)
 			open := fresh(t)
 			w := &chronicle{T: t, r: rand.New(rand.NewPCG(seed, 3)), open: open, tags: map[string]int64{}, view: View("stats"), did: map[string]int{}, read: map[string][]string{}}
 			w.view.Version = 1

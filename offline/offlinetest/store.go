@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -224,8 +225,7 @@ func recognised(t *testing.T, open Open) {
 
 // uncertain: every call fails now and then, before it took effect or after.
 func uncertain(t *testing.T, open Open) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	v, r := View("stats"), rand.New(rand.NewPCG(seed, 2))
 	tb := table(t, open(), v)
 	faulty := &Faulty{Table: tb, Fail: func() (bool, bool) { n := r.IntN(8); return n == 0, n == 1 }}
@@ -487,8 +487,7 @@ func manyDays(t *testing.T, open Open) {
 // rivals lets workers take partitions from each other at random, some of them
 // with positions that are out of date, and wants every offset in the table once.
 func rivals(t *testing.T, open Open, rounds int) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	const workers, parts = 4, 3
 	v := View("stats")
 	table(t, open(), v) // made by one, so that the start is not a race of evolutions

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -162,8 +163,7 @@ func replaceStale(t *testing.T, open Open) {
 // busyTable has workers commit while others replace, expire and sweep, all by
 // handles of their own. Every row that was committed is there once.
 func busyTable(t *testing.T, open Open) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	v := View("stats")
 	first := table(t, open(), v)
 	const workers, rounds = 2, 15

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -53,8 +54,7 @@ func Project(t testing.TB) string {
 
 // Seed returns a random source whose seed a failing test prints.
 func Seed(t testing.TB) *rand.Rand {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.For(t)
 	return rand.New(rand.NewPCG(seed, 0))
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -177,11 +177,7 @@ func (m *model) clone() *model {
 }
 
 func randomHistory(t *testing.T, open func(t testing.TB) registry.Store) {
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("WEIR_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	t.Logf("WEIR_SEED=%d", seed)
+	seed := testseed.For(t)
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	regs := []*registry.Registry{Open(t, open(t), registry.Checks{}), Open(t, open(t), registry.Checks{})}
 	m := &model{map[feature.Ref]feature.Definition{}, map[feature.Ref]int{}, "rnd"}

@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/weir-ml/weir/internal/testseed"
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/validate"
 )
@@ -33,11 +33,7 @@ var propertySchema = []struct {
 }
 
 func TestAgainstRowByRow(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("WEIR_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	t.Logf("WEIR_SEED=%d", seed)
+	seed := testseed.For(t)
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	rounds, judged, failed := 2000, 0, 0
 	if testing.Short() {

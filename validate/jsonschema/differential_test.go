@@ -4,24 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
 	full "github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/xeipuuv/gojsonschema"
-)
 
-func seedOf(t *testing.T) uint64 {
-	seed := rand.Uint64()
-	if s := os.Getenv("WEIR_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	t.Logf("WEIR_SEED=%d", seed)
-	return seed
-}
+	"github.com/weir-ml/weir/internal/testseed"
+)
 
 // writtenInteger finds what draft 4 and the full engine see differently: there
 // an integer is one by how it is written.
@@ -43,7 +34,7 @@ func TestCompiledAgreesWithFullEngine(t *testing.T) {
 	if raceOn {
 		t.Skip("SKIP(race): one goroutine, which takes ten times as long under the race detector")
 	}
-	seed := seedOf(t)
+	seed := testseed.For(t)
 	rounds := 1500
 	if testing.Short() {
 		rounds = 200
@@ -103,7 +94,7 @@ func TestCompiledAgreesWithFullEngine(t *testing.T) {
 // it dies on some references, ignores keywords of drafts after 7, and compares
 // numbers of enums by how they are written.
 func TestSecondOpinion(t *testing.T) {
-	seed := seedOf(t)
+	seed := testseed.For(t)
 	rounds := 800
 	if testing.Short() {
 		rounds = 100
