@@ -46,11 +46,24 @@ type Answer struct {
 	*feature.Block
 	Service  *feature.Service // what was asked for, resolved
 	Revision int64            // of the catalog
-	release  func()
+	lookups  *Lookups
+	counts   *watched
+	clock    clock
 }
 
-// Release ends the use of the block.
-func (a *Answer) Release() { a.release() }
+// Release ends the use of the block. Call it once the answer is encoded and before it
+// is sent: it ends the time that the lookup is said to have taken.
+func (a *Answer) Release() {
+	if a.lookups == nil {
+		return
+	}
+	l := a.lookups
+	a.clock.end(stageEncode)
+	a.counts.answered(&a.clock, a.Block, len(a.Service.Columns))
+	l.met.seen.inFlight.Dec()
+	l.blocks.Put(a.Block)
+	a.lookups, a.Block = nil, nil
+}
 
 // Lookups answers questions; it is weir.v1.FeatureService too. Plans are compiled once for each catalog
 // revision and shared by all calls; a new revision starts with none.
@@ -75,6 +88,7 @@ type plans struct {
 type compiled struct {
 	Plan
 	service *feature.Service
+	counts  *watched
 }
 
 // mostLists is how many lists of features keep their plans: models ask for few,
@@ -92,8 +106,18 @@ func NewLookups(s *Server, c Catalogs, compile Compiler) *Lookups {
 
 // Ask answers a question. A failure of the store is no error but the status of the
 // rows it hit.
-func (l *Lookups) Ask(ctx context.Context, q *Question) (*Answer, error) {
-	start := time.Now()
+func (l *Lookups) Ask(ctx context.Context, q *Question) (a *Answer, err error) {
+	l.met.seen.inFlight.Inc()
+	defer func() {
+		if a == nil { // also where the call panics
+			l.met.seen.refuse(err)
+		}
+	}()
+	return l.ask(ctx, q)
+}
+
+func (l *Lookups) ask(ctx context.Context, q *Question) (*Answer, error) {
+	t := clock{began: time.Now()}
 	if q.Project == "" {
 		q.Project = registry.DefaultProject
 	}
@@ -108,10 +132,12 @@ func (l *Lookups) Ask(ctx context.Context, q *Question) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.end(stagePlan)
 	keys, rows, err := q.Entities(plan.Keys())
 	if err != nil {
 		return nil, err
 	}
+	t.end(stageEntities)
 	if rows > l.cfg.MaxRows {
 		return nil, feature.Errorf(feature.Exhausted, "lookup", "", "%d rows in one call; at most %d are answered", rows, l.cfg.MaxRows).WithHint("split the call, or raise serving.max_rows")
 	}
@@ -123,24 +149,8 @@ func (l *Lookups) Ask(ctx context.Context, q *Question) (*Answer, error) {
 		l.blocks.Put(b)
 		return nil, err
 	}
-	l.count(q.Project, b)
-	l.met.lookup.WithLabelValues(q.Project, q.Service).Observe(time.Since(start).Seconds())
-	return &Answer{Block: b, Service: plan.service, Revision: cat.Revision(), release: func() { l.blocks.Put(b) }}, nil
-}
-
-func (l *Lookups) count(project string, b *feature.Block) {
-	for i := range b.Views {
-		v := &b.Views[i]
-		var n [8]int
-		for _, s := range v.Status {
-			n[s&7]++
-		}
-		for s, k := range n {
-			if k > 0 {
-				l.met.rows.WithLabelValues(project, v.View.Meta.Name, feature.Status(s).String()).Add(float64(k))
-			}
-		}
-	}
+	t.end(stageStore)
+	return &Answer{Block: b, Service: plan.service, Revision: cat.Revision(), lookups: l, counts: plan.counts, clock: t}, nil
 }
 
 // plan finds or compiles the plan of a question.
@@ -149,6 +159,7 @@ func (l *Lookups) plan(cat *registry.Catalog, q *Question) (*compiled, error) {
 	if ps == nil || ps.catalog != cat {
 		ps = &plans{catalog: cat}
 		l.plans.Store(ps) // two at once: the loser's plans are compiled again
+		l.met.seen.sweep(cat)
 	}
 	k := planKey{project: q.Project, service: q.Service}
 	if k.service == "" {
@@ -168,7 +179,7 @@ func (l *Lookups) plan(cat *registry.Catalog, q *Question) (*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &compiled{Plan: p, service: s}
+	c := &compiled{Plan: p, service: s, counts: l.met.seen.watch(k.project, k.service, s)}
 	if k.service != "" || ps.lists.Add(1) <= mostLists {
 		ps.byName.Store(k, c)
 	}

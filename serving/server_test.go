@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -121,12 +120,12 @@ func newFixture(t *testing.T, change func(*Config)) *fixture {
 	s, err := NewServer(cfg, log, f.metrics)
 	require.NoError(t, err)
 	f.server = s
-	weirv1.RegisterFeatureServiceServer(s.Registrar(), NewLookups(s, reg, func(svc *feature.Service) (Plan, error) {
+	NewFeatures(NewLookups(s, reg, func(svc *feature.Service) (Plan, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.compiled++
 		return plan{f, svc}, nil
-	}))
+	})).Register(s.Registrar())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
@@ -231,8 +230,8 @@ func TestLookup(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[weirv1.Type]any{1: true, 2: int32(-1), 3: int64(1 << 50), 4: float32(0.5), 5: -0.25, 6: "äx", 7: "äx", 8: int64(1 << 50)}, got)
-	require.Equal(t, 2.0, testutil.ToFloat64(f.server.met.rows.WithLabelValues("default", "profile", "PRESENT")))
-	require.Equal(t, 1.0, testutil.ToFloat64(f.server.met.rows.WithLabelValues("default", "profile", "NOT_FOUND")))
+	require.Equal(t, 2.0, f.metric(`weir_lookup_rows_total{project="default",status="PRESENT",view="profile"}`))
+	require.Equal(t, 1.0, f.metric(`weir_lookup_rows_total{project="default",status="NOT_FOUND",view="profile"}`))
 }
 
 // Without asking there are no statuses, but a failure is never left out.
