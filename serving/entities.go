@@ -12,55 +12,101 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// entities turns the columns of a request into the vectors that a plan reads:
-// in its order, of its types. Integers of another width are taken where they
-// fit, and text where it reads as the key's type.
-func entities(keys []feature.Field, cols []*weirv1.EntityColumn) ([]feature.Vector, int, error) {
-	out := make([]feature.Vector, len(keys))
-	rows := -1
-	for i, k := range keys {
-		var col *weirv1.EntityColumn
-		for _, c := range cols {
-			if c.Name == k.Name {
-				if col != nil {
-					return nil, 0, feature.Errorf(feature.Invalid, "lookup", "entity "+k.Name, "it is there twice")
-				}
-				col = c
+// sameKeys says what is wrong with the names of the columns of a request: each join
+// key stands there once, and nothing else does.
+func sameKeys(keys []feature.Field, columns int, name func(int) string) error {
+	for _, k := range keys {
+		n := 0
+		for i := range columns {
+			if name(i) == k.Name {
+				n++
 			}
 		}
-		if col == nil {
+		if n > 1 {
+			return feature.Errorf(feature.Invalid, "lookup", "entity "+k.Name, "it is there twice")
+		}
+		if n == 0 {
 			var names []string
 			for _, k := range keys {
 				names = append(names, k.Name)
 			}
-			return nil, 0, feature.Errorf(feature.Invalid, "lookup", "entity "+k.Name, "the join key is missing").WithHint("give %s", strings.Join(names, ", "))
+			return feature.Errorf(feature.Invalid, "lookup", "entity "+k.Name, "the join key is missing").WithHint("give %s", strings.Join(names, ", "))
+		}
+	}
+	for i := range columns {
+		known := false
+		for _, k := range keys {
+			known = known || k.Name == name(i)
+		}
+		if !known {
+			return feature.Errorf(feature.Invalid, "lookup", "entity "+strings.Clone(name(i)), "it is no join key of what is asked for")
+		}
+	}
+	return nil
+}
+
+func noValues(k feature.Field) error {
+	return feature.Errorf(feature.Invalid, "lookup", "entity "+k.Name, "it has no values")
+}
+
+func unequal(keys []feature.Field, i, n, rows int) error {
+	return feature.Errorf(feature.Invalid, "lookup", "entity "+keys[i].Name, "%d values where %s has %d", n, keys[0].Name, rows)
+}
+
+// notOf says that a value is not of the key's type.
+func notOf(k feature.Field, i int, got any) error {
+	if s, ok := got.(string); ok {
+		return feature.Errorf(feature.Invalid, "lookup", "entity "+k.Name, "value %d, %q, is not a %s", i, s, k.Type)
+	}
+	return feature.Errorf(feature.Invalid, "lookup", "entity "+k.Name, "value %d, %v, is not a %s", i, got, k.Type)
+}
+
+// putWhole puts a whole number where it fits.
+func putWhole(v *feature.Vector, i int, x int64) bool {
+	switch v.Type {
+	case feature.Int64, feature.Timestamp:
+		v.Int64s[i] = x
+	case feature.Int32:
+		v.Int32s[i] = int32(x)
+		return x >= math.MinInt32 && x <= math.MaxInt32
+	default:
+		return false
+	}
+	return true
+}
+
+// entities turns the columns of a request into the vectors that a plan reads:
+// in its order, of its types. Integers of another width are taken where they
+// fit, and text where it reads as the key's type.
+func entities(keys []feature.Field, cols []*weirv1.EntityColumn) ([]feature.Vector, int, error) {
+	if err := sameKeys(keys, len(cols), func(i int) string { return cols[i].Name }); err != nil {
+		return nil, 0, err
+	}
+	out := make([]feature.Vector, len(keys))
+	rows := 0
+	for i, k := range keys {
+		var col *weirv1.EntityColumn
+		for _, c := range cols {
+			if c.Name == k.Name {
+				col = c
+			}
 		}
 		n, err := fillKey(&out[i], k, col.Values)
 		if err != nil {
 			return nil, 0, err
 		}
-		if rows >= 0 && n != rows {
-			return nil, 0, feature.Errorf(feature.Invalid, "lookup", "entity "+k.Name, "%d values where %s has %d", n, keys[0].Name, rows)
+		if i == 0 {
+			rows = n
 		}
-		rows = n
-	}
-	for _, c := range cols {
-		known := false
-		for _, k := range keys {
-			known = known || k.Name == c.Name
-		}
-		if !known {
-			return nil, 0, feature.Errorf(feature.Invalid, "lookup", "entity "+c.Name, "it is no join key of what is asked for")
+		if n != rows {
+			return nil, 0, unequal(keys, i, n, rows)
 		}
 	}
-	return out, max(rows, 0), nil
+	return out, rows, nil
 }
 
 // fillKey fills v with the values of one join key.
 func fillKey(v *feature.Vector, k feature.Field, vals *weirv1.Values) (int, error) {
-	bad := func(i int, got any) error {
-		return feature.Errorf(feature.Invalid, "lookup", "entity "+k.Name, "value %d, %v, is not a %s", i, got, k.Type)
-	}
 	reset := func(n int) {
 		v.Reset(k.Type, n)
 		for i := range v.Valid {
@@ -70,17 +116,8 @@ func fillKey(v *feature.Vector, k feature.Field, vals *weirv1.Values) (int, erro
 	whole := func(n int, at func(int) int64) (int, error) {
 		reset(n)
 		for i := range n {
-			x := at(i)
-			switch k.Type {
-			case feature.Int64, feature.Timestamp:
-				v.Int64s[i] = x
-			case feature.Int32:
-				if x < math.MinInt32 || x > math.MaxInt32 {
-					return 0, bad(i, x)
-				}
-				v.Int32s[i] = int32(x)
-			default:
-				return 0, bad(i, x)
+			if x := at(i); !putWhole(v, i, x) {
+				return 0, notOf(k, i, x)
 			}
 		}
 		return n, nil
@@ -94,14 +131,14 @@ func fillKey(v *feature.Vector, k feature.Field, vals *weirv1.Values) (int, erro
 		return whole(len(x.Timestamps.Micros), func(i int) int64 { return x.Timestamps.Micros[i] })
 	case *weirv1.Values_Bools:
 		if k.Type != feature.Bool {
-			return 0, bad(0, "a bool")
+			return 0, notOf(k, 0, "a bool")
 		}
 		reset(len(x.Bools.Values))
 		copy(v.Bools, x.Bools.Values)
 		return len(x.Bools.Values), nil
 	case *weirv1.Values_Bytes:
 		if k.Type != feature.Bytes && k.Type != feature.String {
-			return 0, bad(0, "bytes")
+			return 0, notOf(k, 0, "bytes")
 		}
 		reset(len(x.Bytes.Values))
 		copy(v.Bytes, x.Bytes.Values)
@@ -110,16 +147,15 @@ func fillKey(v *feature.Vector, k feature.Field, vals *weirv1.Values) (int, erro
 		reset(len(x.Strings.Values))
 		for i, s := range x.Strings.Values {
 			if err := parseKey(v, k.Type, i, s); err != nil {
-				return 0, bad(i, strconv.Quote(s))
+				return 0, notOf(k, i, s)
 			}
 		}
 		return len(x.Strings.Values), nil
 	case nil:
-		return 0, feature.Errorf(feature.Invalid, "lookup", "entity "+k.Name, "it has no values")
+		return 0, noValues(k)
 	}
-	return 0, bad(0, fmt.Sprintf("%T", vals.GetKind()))
+	return 0, notOf(k, 0, fmt.Sprintf("%T", vals.GetKind()))
 }
-
 func parseKey(v *feature.Vector, t feature.Type, i int, s string) (err error) {
 	switch t {
 	case feature.String:

@@ -3,20 +3,63 @@ package serving
 import (
 	"context"
 
+	"google.golang.org/grpc"
+
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
-	"github.com/weir-ml/weir/registry/feature"
 )
 
-// Lookup answers one call of weir.v1.FeatureService.
-func (l *Lookups) Lookup(ctx context.Context, req *weirv1.LookupRequest) (*weirv1.LookupResponse, error) {
-	q := &Question{Project: req.Project, Service: req.GetService(), Features: req.GetFeatures().GetRefs(), RequestID: req.RequestId,
-		Entities: func(keys []feature.Field) ([]feature.Vector, int, error) { return entities(keys, req.Entities) }}
-	a, err := l.Ask(ctx, q)
-	if err != nil {
+// Features is weir.v1.FeatureService: questions read from the bytes of requests, answers
+// written as the bytes of theirs. Only clients use the generated types.
+type Features struct {
+	lookups  *Lookups
+	requests requests
+	replies  replies
+}
+
+// NewFeatures makes the service.
+func NewFeatures(l *Lookups) *Features { return &Features{lookups: l} }
+
+// Register adds the service to a Server.
+func (f *Features) Register(r grpc.ServiceRegistrar) { r.RegisterService(&featuresDesc, f) }
+
+// featuresDesc is what weirv1.FeatureService_ServiceDesc is, with the types of this package in the handlers.
+var featuresDesc = grpc.ServiceDesc{
+	ServiceName: "weir.v1.FeatureService",
+	HandlerType: (*any)(nil),
+	Methods:     []grpc.MethodDesc{{MethodName: "Lookup", Handler: lookupHandler}},
+	Metadata:    "weir/v1/features.proto",
+}
+
+func lookupHandler(srv any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+	f := srv.(*Features)
+	req := f.requests.get()
+	if err := decode(req); err != nil {
+		req.free()
 		return nil, err
 	}
-	defer a.Release()
-	resp := encode(a.Block, req)
-	resp.CatalogRevision = a.Revision
-	return resp, nil
+	if intercept == nil {
+		return f.answer(ctx, req)
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: weirv1.FeatureService_Lookup_FullMethodName}
+	return intercept(ctx, req, info, func(ctx context.Context, req any) (any, error) { return f.answer(ctx, req.(*request)) })
+}
+
+// Lookup answers an encoded weir.v1.LookupRequest with an encoded LookupResponse.
+func (f *Features) Lookup(ctx context.Context, message []byte) (Encoded, error) {
+	req := f.requests.get()
+	if err := req.Decode(message); err != nil {
+		req.free()
+		return nil, err
+	}
+	return f.answer(ctx, req)
+}
+
+// answer owns the request; who sends the answer frees it.
+func (f *Features) answer(ctx context.Context, req *request) (Encoded, error) {
+	a, err := f.lookups.Ask(ctx, &req.Question)
+	if err != nil {
+		req.free()
+		return nil, err
+	}
+	return f.replies.of(a, req, req.statuses, req.times, 0), nil
 }

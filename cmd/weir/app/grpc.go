@@ -31,7 +31,8 @@ func (a *App) startServers() (service, error) {
 	a.grpcAddr = s.Addr()
 	reader := online.NewReader(a.store, nil, a.log, a.onlineMetrics)
 	g := s.Registrar()
-	weirv1.RegisterFeatureServiceServer(g, serving.NewLookups(s, a.registry, func(svc *feature.Service) (serving.Plan, error) { return reader.Compile(svc) }))
+	lookups := serving.NewLookups(s, a.registry, func(svc *feature.Service) (serving.Plan, error) { return reader.Compile(svc) })
+	serving.NewFeatures(lookups).Register(g)
 	weirv1.RegisterRegistryServiceServer(g, &api.Definitions{Registry: a.registry})
 	training := &api.Training{Registry: a.registry, Tables: a.tables, Maker: offline.NewSnapshots(a.definition, a.log, nil).In(a.joins), Joins: a.joins}
 	weirv1.RegisterSnapshotServiceServer(g, &api.Snapshots{Records: a.definition, Log: a.log, Training: training})
