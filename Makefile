@@ -6,6 +6,7 @@ GO ?= go
 REQUIRE := $(if $(or $(CI),$(wildcard ../shared)),-require)
 TEST_FLAGS ?= -race -timeout 20m
 PACKAGES ?= ./...
+SOAK ?= 30m
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -28,6 +29,10 @@ test: setup ## everything, with -race, on a real Kafka, Redis and PostgreSQL (PA
 .PHONY: test-short
 test-short: ## quick: no -race, no servers, no long tests
 	@$(GO) run ./internal/testrun -- -short -timeout 5m $(PACKAGES)
+
+.PHONY: soak
+soak: setup ## random tests with new seeds, for SOAK=30m (0: until Ctrl-C), PACKAGES=./online/... for some
+	@$(GO) run ./internal/testrun -servers $(REQUIRE) -soak -time $(SOAK) -- -timeout=20m $(PACKAGES)
 
 .PHONY: test-peers
 test-peers: ## other projects' programs against ours

@@ -13,6 +13,11 @@
 //
 //	go run ./internal/testrun [-servers] [-require] -- -race ./...
 //
+// With -soak it is not a change that is judged: the tests that draw seeds (internal/testseed) run with new ones,
+// again and again, for -time or until an interrupt, and each failure comes with the command that repeats it.
+//
+//	go run ./internal/testrun [-servers] [-require] -soak -time 30m -- -timeout=20m ./...
+//
 // Of ./... it has the longest packages start first, and one more at a time than
 // the machine has processors.
 //

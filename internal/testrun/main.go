@@ -10,16 +10,20 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/weir-ml/weir/internal/testserver/native"
 )
 
 func main() {
-	servers := flag.Bool("servers", false, "start a Kafka, a PostgreSQL and an S3 server for all packages")
-	require := flag.Bool("require", false, "a skip for an absent server or ../shared is a failure")
+	var o options
+	flag.BoolVar(&o.servers, "servers", false, "start a Kafka, a PostgreSQL and an S3 server for all packages")
+	flag.BoolVar(&o.require, "require", false, "a skip for an absent server or ../shared is a failure")
+	flag.BoolVar(&o.soak, "soak", false, "run the tests that draw seeds, with new ones, again and again")
+	flag.DurationVar(&o.time, "time", 0, "how long to soak; 0 is until it is interrupted")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	ok, err := run(ctx, *servers, *require, flag.Args())
+	ok, err := run(ctx, o, flag.Args())
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testrun:", err)
@@ -29,13 +33,18 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, servers, require bool, args []string) (bool, error) {
+type options struct {
+	servers, require, soak bool
+	time                   time.Duration
+}
+
+func run(ctx context.Context, o options, args []string) (bool, error) {
 	module, err := exec.CommandContext(ctx, "go", "list", "-m").Output()
 	if err != nil {
 		return false, fmt.Errorf("go list -m: %w", err)
 	}
 	env := append(os.Environ(), raceEnv()...)
-	if servers {
+	if o.servers {
 		dir, err := os.MkdirTemp("", "weir-testrun-")
 		if err != nil {
 			return false, err
@@ -45,10 +54,13 @@ func run(ctx context.Context, servers, require bool, args []string) (bool, error
 		defer end()
 		env = append(env, extra...)
 	}
-	if require {
+	if o.require {
 		env = append(env, "WEIR_TEST_REQUIRE=1", "WEIR_SHARED_REQUIRE=1")
 	}
-	r := newReport(os.Stdout, strings.TrimSpace(string(module)), require)
+	r := newReport(os.Stdout, strings.TrimSpace(string(module)), o.require)
+	if o.soak {
+		return soak(ctx, r, env, o.time, args)
+	}
 	if err := r.test(ctx, env, ordered(args)); err != nil {
 		return false, err
 	}

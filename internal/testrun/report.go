@@ -33,6 +33,7 @@ type report struct {
 	failed   []string
 	passes   int
 	builds   map[string]*strings.Builder
+	ended    func(at id, action, output string) // where it is set, told of each test
 }
 
 type id struct{ pkg, test string }
@@ -132,6 +133,9 @@ func (r *report) endTest(e event) {
 	default:
 		return // run, pause, cont, bench
 	}
+	if r.ended != nil {
+		r.ended(at, e.Action, builder(r.printed, at).String())
+	}
 	delete(r.printed, at)
 }
 
@@ -153,6 +157,9 @@ func (r *report) endPackage(e event) {
 			for k, b := range r.printed {
 				if k.pkg == e.Package && k.test != "" {
 					fmt.Fprintf(r.out, "---- %s had not ended\n%s\n", k.test, trimmed(b.String()))
+					if r.ended != nil {
+						r.ended(k, "fail", b.String())
+					}
 				}
 			}
 			fmt.Fprintln(r.out, strings.TrimSpace(builder(r.printed, at).String()))
