@@ -60,7 +60,7 @@ type CheckFault struct {
 type CheckResult struct {
 	Keys    int64 // of the table
 	Equal   int64 // the store has the table's newest row
-	Expired int64 // past their ttl, and gone from the store
+	Expired int64 // past their ttl, and gone from the store, or there in an older row
 	Ahead   int64 // the store has a newer row that the table will have
 	Faults  int64 // calls of found
 	// Sums over the keys that were compared, Equal and those that differ, of a

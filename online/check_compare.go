@@ -139,6 +139,10 @@ func (c *checker) judge(ctx context.Context, s *suspect) (verdict, error) {
 		return fault(Stranger, "the store has %s, the table nothing", place(store.Stamp))
 	}
 	switch order := store.Stamp.Compare(table.Stamp); {
+	case order < 0 && table.Stamp.Expired(c.View.TTL, now):
+		// The store had dropped the newest row when an older one came again, which is
+		// as expired: a lookup answers the same for both (see Config.expiry).
+		return isExpired, nil
 	case order < 0:
 		return fault(Stale, "the table has %s, the store only %s", place(table.Stamp), place(store.Stamp))
 	case order > 0 && c.ahead(store.Stamp):

@@ -264,10 +264,12 @@ func testCheckMany(t *testing.T, s online.Store, p string) {
 	w.take("old1") // gone, as it may be
 	w.plant("old2", w.value(w.row("old2", 2001, -8000), 0))
 	w.plant("old3", w.value(w.row("old3", 0, -8000), 0)) // expired in the store, and not in the table any more
+	w.plant("young", w.value(w.row("young", 2002, -3400), 0))
 	r, found := w.check(w.config())
-	require.Equal(t, map[string]online.CheckKind{"old2": online.Stale}, found)
-	require.EqualValues(t, 1, r.Expired)
+	require.Equal(t, map[string]online.CheckKind{"young": online.Stale}, found)
+	require.EqualValues(t, 2, r.Expired, "old2 came again in an older row when the newest was gone: expired is expired")
 	w.plant("old2", w.value(rows[1], 0))
+	w.plant("young", w.value(rows[2], 0))
 	w.clean()
 
 	w.take("k7")
