@@ -47,7 +47,12 @@ func setup(t *testing.T, partitions int32) *fixture {
 func setupOn(t *testing.T, addr, topic string) *fixture {
 	t.Helper()
 	opts := []kgo.Opt{kgo.SeedBrokers(addr), kgo.FetchMaxWait(50 * time.Millisecond)}
-	cl, err := kgo.NewClient(append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(16<<20))...)
+	cl, err := kgo.NewClient(append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(16<<20),
+		// Kafka reckons a producer's age by its records, and these are old: when it starts it
+		// has forgotten who made them, and takes whatever batch comes first. Were a second under
+		// way when the connection turns out to be gone, it would be taken before the first, and
+		// then both again.
+		kgo.MaxProduceRequestsInflightPerBroker(1))...)
 	require.NoError(t, err)
 	t.Cleanup(cl.Close)
 	src := &feature.Source{Meta: feature.Meta{Project: "p", Name: "people"}, Topic: topic,
