@@ -52,7 +52,7 @@ func TestTrainingAndServingAgree(t *testing.T) {
 			server := miniredis.RunT(t)
 			cfg := redis.DefaultConfig()
 			cfg.Addrs = []string{server.Addr()}
-			cfg.ReadTimeout, cfg.WriteTimeout = time.Minute, time.Minute
+			cfg.DialTimeout, cfg.ReadTimeout, cfg.WriteTimeout = time.Minute, time.Minute, time.Minute
 			store, err := redis.Open(cfg, slog.New(slog.DiscardHandler))
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = store.Close() })
