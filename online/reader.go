@@ -56,8 +56,9 @@ type asked struct {
 // entries each. A null join key is answered NOT_FOUND.
 //
 // What the store did not answer has the status StoreError, and the rest of the
-// block is good. The error tells of a request that is wrong; a store that
-// answers nothing at all is no error here, only a block full of StoreError.
+// block is good. The error tells of a request that is wrong, or that the store turned away for
+// having too many (feature.Exhausted); a store that answers nothing at all is no error
+// here, only a block full of StoreError.
 func (p *Plan) Read(ctx context.Context, keys []feature.Vector, rows int, b *feature.Block) error {
 	if err := p.check(keys, rows); err != nil {
 		return err
@@ -77,6 +78,9 @@ func (p *Plan) Read(ctx context.Context, keys []feature.Vector, rows int, b *fea
 	err := r.store.Get(ctx, a.keys, a.vals, a.failed)
 	r.seconds.Observe(time.Since(start).Seconds())
 	if err != nil {
+		if feature.KindOf(err) == feature.Exhausted { // nothing was asked
+			return err
+		}
 		r.warn("the online store did not answer a lookup", "err", err)
 	}
 	now := r.clock().UnixMicro()

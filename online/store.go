@@ -15,7 +15,8 @@ import (
 type Store interface {
 	// Get fills vals[i] with the value of keys[i], nil where there is none. Where
 	// it could not find out it sets failed[i] instead, and returns the (first)
-	// error: part of the answer may be good all the same. Values must not be changed.
+	// error: part of the answer may be good all the same. An error of kind Exhausted means that it
+	// was not asked at all, for it has too much to do. Values must not be changed.
 	// vals and failed have the length of keys and come zeroed.
 	Get(ctx context.Context, keys []string, vals [][]byte, failed []bool) error
 	// Put stores each row unless the store holds a newer one for its key, by the

@@ -31,6 +31,13 @@ type Config struct {
 	// deadline; WriteTimeout the wait for a pipeline of writes.
 	ReadTimeout  time.Duration `koanf:"read_timeout"`
 	WriteTimeout time.Duration `koanf:"write_timeout"`
+	// MaxInFlight bounds the lookups that are under way on a server, PoolSize of them on a
+	// connection; what comes beyond is turned away at once.
+	MaxInFlight int `koanf:"max_in_flight"`
+	// BreakerFailures in a row, with no answer in between, and a server's lookups fail at
+	// once, until it has answered one of the questions it is asked every ProbeInterval.
+	BreakerFailures int           `koanf:"breaker_failures"`
+	ProbeInterval   time.Duration `koanf:"probe_interval"`
 	// KeysPerRead is how many keys one MGET asks for, RowsPerWrite how many rows
 	// one script call takes: both bound how long Redis serves nobody else.
 	KeysPerRead  int `koanf:"keys_per_read"`
@@ -49,12 +56,15 @@ type TLS struct {
 // DefaultConfig is what holds where nothing is configured. It has no address.
 func DefaultConfig() Config {
 	return Config{
-		PoolSize:     32,
-		DialTimeout:  time.Second,
-		ReadTimeout:  250 * time.Millisecond,
-		WriteTimeout: 5 * time.Second,
-		KeysPerRead:  100,
-		RowsPerWrite: 256,
+		PoolSize:        32,
+		DialTimeout:     time.Second,
+		ReadTimeout:     250 * time.Millisecond,
+		WriteTimeout:    5 * time.Second,
+		MaxInFlight:     512,
+		BreakerFailures: 10,
+		ProbeInterval:   100 * time.Millisecond,
+		KeysPerRead:     100,
+		RowsPerWrite:    256,
 	}
 }
 
@@ -79,10 +89,19 @@ func (c Config) Validate() error {
 	if c.PoolSize <= 0 {
 		fault("pool_size", "above zero", c.PoolSize)
 	}
-	for field, d := range map[string]time.Duration{"dial_timeout": c.DialTimeout, "read_timeout": c.ReadTimeout, "write_timeout": c.WriteTimeout} {
+	for field, d := range map[string]time.Duration{"dial_timeout": c.DialTimeout, "read_timeout": c.ReadTimeout, "write_timeout": c.WriteTimeout, "probe_interval": c.ProbeInterval} {
 		if d <= 0 {
 			fault(field, "above zero", d)
 		}
+	}
+	if c.MaxInFlight < 1 {
+		fault("max_in_flight", "above zero", c.MaxInFlight)
+	}
+	if c.BreakerFailures < 1 {
+		fault("breaker_failures", "above zero", c.BreakerFailures)
+	}
+	if c.Master != "" && c.Cluster {
+		fault("master", "empty on a cluster, which has no sentinels", c.Master)
 	}
 	if c.KeysPerRead < 1 || c.KeysPerRead > 10_000 {
 		fault("keys_per_read", "between 1 and 10000", c.KeysPerRead)

@@ -2,8 +2,11 @@ package redis
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"unsafe"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -38,7 +41,7 @@ func (s *Store) Scan(ctx context.Context, span online.Span, fn func(keys []strin
 			for len(keys) > 0 {
 				n := min(perScan, len(keys))
 				vals, failed := make([][]byte, n), make([]bool, n)
-				if err := s.getGroups(ctx, s.writes, keys[:n], s.group(keys[:n]), vals, failed); err != nil {
+				if err := s.getGroups(ctx, keys[:n], s.group(keys[:n]), vals, failed); err != nil {
 					return s.classify("scan", err)
 				}
 				if err := fn(keys[:n:n], vals); err != nil {
@@ -84,4 +87,97 @@ func (s *Store) Remove(ctx context.Context, rows []online.Row) (int, error) {
 		rows = rows[n:]
 	}
 	return removed, nil
+}
+
+// group splits the positions of keys into those that one MGET may ask for.
+func (s *Store) group(keys []string) [][]int {
+	order := make([]int, len(keys))
+	for i := range order {
+		order[i] = i
+	}
+	var of []uint16
+	if s.cluster() {
+		of = make([]uint16, len(keys))
+		for i, k := range keys {
+			of[i] = slot(k)
+		}
+		slices.SortStableFunc(order, func(a, b int) int { return int(of[a]) - int(of[b]) })
+	}
+	var groups [][]int
+	for len(order) > 0 {
+		n := 1
+		for n < len(order) && n < s.cfg.KeysPerRead && (of == nil || of[order[n]] == of[order[0]]) {
+			n++
+		}
+		groups = append(groups, order[:n:n])
+		order = order[n:]
+	}
+	return groups
+}
+
+func (s *Store) getGroups(ctx context.Context, keys []string, groups [][]int, vals [][]byte, failed []bool) (first error) {
+	pipe := s.writes.Pipeline()
+	cmds := make([]*goredis.StringSliceCmd, len(groups))
+	for i, g := range groups {
+		args := make([]any, 1, 1+len(g))
+		args[0] = "mget"
+		for _, k := range g {
+			args = append(args, keys[k])
+		}
+		cmds[i] = goredis.NewStringSliceCmd(ctx, args...)
+		_ = pipe.Process(ctx, cmds[i])
+	}
+	_, all := pipe.Exec(ctx)
+	for i, g := range groups {
+		for _, k := range g {
+			failed[k] = false
+		}
+		err := cmds[i].Err()
+		if err == nil && cmds[i].Val() == nil {
+			err = all // never sent: no connection could be set up
+		}
+		if err == nil {
+			err = take(cmds[i], g, vals, failed)
+		} else {
+			for _, k := range g {
+				failed[k] = true
+			}
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// take moves an answer into vals at the positions that at names (nil: all). The
+// client gives "" for an absent key; no value of ours is empty. The bytes alias
+// the strings, which nobody else has: Store.Get forbids changing them.
+func take(cmd *goredis.StringSliceCmd, at []int, vals [][]byte, failed []bool) error {
+	got := cmd.Val()
+	want := len(at)
+	if at == nil {
+		want = len(vals)
+	}
+	if len(got) != want {
+		for i := range want {
+			if at != nil {
+				failed[at[i]] = true
+			} else {
+				failed[i] = true
+			}
+		}
+		return fmt.Errorf("mget of %d keys gave %d values", want, len(got))
+	}
+	for i, v := range got {
+		if v == "" {
+			continue
+		}
+		k := i
+		if at != nil {
+			k = at[i]
+		}
+		vals[k] = unsafe.Slice(unsafe.StringData(v), len(v))
+	}
+	return nil
 }

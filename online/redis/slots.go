@@ -22,7 +22,15 @@ func slot(key string) uint16 {
 	}
 	var crc uint16
 	for i := range len(key) {
-		crc ^= uint16(key[i]) << 8
+		crc = crc<<8 ^ crcOf[byte(crc>>8)^key[i]]
+	}
+	return crc % slots
+}
+
+// crcOf is the CRC of each byte.
+var crcOf = func() (t [256]uint16) {
+	for i := range t {
+		crc := uint16(i) << 8
 		for range 8 {
 			if crc&0x8000 != 0 {
 				crc = crc<<1 ^ 0x1021
@@ -30,9 +38,10 @@ func slot(key string) uint16 {
 				crc <<= 1
 			}
 		}
+		t[i] = crc
 	}
-	return crc % slots
-}
+	return t
+}()
 
 // shards finds the names of a view's marks, one for each server of a cluster:
 // each shard loses and keeps its writes by itself, so each needs a mark of its own.

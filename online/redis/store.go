@@ -8,12 +8,13 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
-	"unsafe"
+	"sync/atomic"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -24,15 +25,20 @@ import (
 
 // Store is an online.Store; parallel use is fine.
 //
-// It has two connection pools. Lookups wait briefly and would be held up by
-// pipelines of writes on the same connections; the client's own defaults (a hung
-// server returns after 5 s whatever the context says, failed dials are tried five
-// times) are turned off for both.
+// Lookups go over connections of their own (lane, wire), which keep to each request's time
+// whatever the servers do, and cost less; all else goes through a client, whose
+// defaults (a hung server returns after 5 s whatever the context says, failed dials are
+// tried five times) are turned off.
 type Store struct {
 	cfg    Config
-	reads  goredis.UniversalClient
+	lanes  *lanes
+	top    *topology
 	writes goredis.UniversalClient
 	shards shards
+
+	tab       atomic.Pointer[table]
+	redirects atomic.Uint64
+	lookups   sync.Pool // *lookup
 
 	stop func()        // ends what runs in the background
 	done chan struct{} // closed when it has ended
@@ -56,29 +62,27 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, &feature.Error{Kind: feature.Invalid, Op: "redis.open", Err: err}
 	}
-	tls, err := cfg.TLS.load()
+	secure, err := cfg.TLS.load()
 	if err != nil {
 		return nil, &feature.Error{Kind: feature.Invalid, Op: "redis.open", What: "redis.tls", Err: err}
 	}
 	quiet()
 	o := goredis.UniversalOptions{
 		Addrs: cfg.Addrs, IsClusterMode: cfg.Cluster, MasterName: cfg.Master, DB: cfg.DB,
-		Username: cfg.Username, Password: string(cfg.Password), TLSConfig: tls,
+		Username: cfg.Username, Password: string(cfg.Password), TLSConfig: secure,
 		ClientName: "weir", DisableIdentity: true, Protocol: 2,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		MaxRetries:               -1, ContextTimeoutEnabled: true,
 		DialTimeout: cfg.DialTimeout, DialerRetries: 1,
-		PoolSize: cfg.PoolSize, PoolTimeout: cfg.ReadTimeout,
-		ReadTimeout: cfg.ReadTimeout, WriteTimeout: cfg.ReadTimeout,
+		PoolSize: cfg.PoolSize, PoolTimeout: cfg.WriteTimeout,
+		ReadTimeout: cfg.WriteTimeout, WriteTimeout: cfg.WriteTimeout,
 	}
-	s := &Store{cfg: cfg, reads: goredis.NewUniversalClient(&o)}
-	w := o
-	w.ReadTimeout, w.WriteTimeout, w.PoolTimeout = cfg.WriteTimeout, cfg.WriteTimeout, cfg.WriteTimeout
-	s.writes = goredis.NewUniversalClient(&w)
+	s := &Store{cfg: cfg, writes: goredis.NewUniversalClient(&o), lookups: sync.Pool{New: func() any { return &lookup{} }}}
 	s.shards.client, _ = s.writes.(*goredis.ClusterClient)
 	log.Info("online store", "redis", cfg.Addrs, "cluster", s.shards.client != nil, "user", cfg.Username)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop, s.done = cancel, make(chan struct{})
+	s.route(ctx, log, secure)
 	go func() {
 		defer close(s.done)
 		s.warnOfEviction(ctx, log)
@@ -86,141 +90,41 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
+// route begins to find out where lookups go.
+func (s *Store) route(ctx context.Context, log *slog.Logger, secure *tls.Config) {
+	s.lanes = &lanes{cfg: &s.cfg, log: log,
+		login: &login{username: s.cfg.Username, password: string(s.cfg.Password), db: s.cfg.DB, tls: secure, master: s.cfg.Master != ""}}
+	s.top = &topology{lanes: s.lanes, current: s.tab.Load, publish: s.tab.Store, ctx: ctx,
+		known: make(chan struct{}), byAddr: map[string]*lane{}, kick: make(chan struct{}, 1)}
+	s.lanes.moved = s.top.stale
+	switch {
+	case s.cluster():
+		s.lanes.bg.Go(func() { s.top.watch(s.top.cluster, clusterEvery) })
+	case s.cfg.Master != "":
+		s.lanes.bg.Go(func() { s.top.watch(s.top.sentinel, sentinelEvery) })
+	default:
+		s.top.adopt(s.top.single(s.cfg.Addrs[0]))
+	}
+	s.lanes.bg.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(refreshEvery):
+			}
+			if tab := s.tab.Load(); tab != nil {
+				for _, l := range tab.lanes {
+					l.refresh(ctx, tab)
+				}
+			}
+		}
+	})
+}
+
+// refreshEvery is how old what is remembered of marks may be.
+const refreshEvery = time.Second
+
 func (s *Store) cluster() bool { return s.shards.client != nil }
-
-// Get asks with MGET, at most KeysPerRead keys each; on a cluster the keys of
-// one slot at a time (it refuses others), all in one pipeline.
-func (s *Store) Get(ctx context.Context, keys []string, vals [][]byte, failed []bool) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	if !s.cluster() && len(keys) <= s.cfg.KeysPerRead {
-		cmd := mget(ctx, keys)
-		err := s.reads.Process(ctx, cmd)
-		if err != nil && broken(err) && ctx.Err() == nil {
-			cmd = mget(ctx, keys)
-			err = s.reads.Process(ctx, cmd)
-		}
-		if err != nil {
-			for i := range failed {
-				failed[i] = true
-			}
-			return s.classify("get", err)
-		}
-		return s.classify("get", take(cmd, nil, vals, failed))
-	}
-	groups := s.group(keys)
-	err := s.getGroups(ctx, s.reads, keys, groups, vals, failed)
-	if err != nil && broken(err) && ctx.Err() == nil {
-		again := slices.DeleteFunc(groups, func(g []int) bool { return !failed[g[0]] })
-		err = s.getGroups(ctx, s.reads, keys, again, vals, failed)
-	}
-	return s.classify("get", err)
-}
-
-// group splits the positions of keys into those that one MGET may ask for.
-func (s *Store) group(keys []string) [][]int {
-	order := make([]int, len(keys))
-	for i := range order {
-		order[i] = i
-	}
-	var of []uint16
-	if s.cluster() {
-		of = make([]uint16, len(keys))
-		for i, k := range keys {
-			of[i] = slot(k)
-		}
-		slices.SortStableFunc(order, func(a, b int) int { return int(of[a]) - int(of[b]) })
-	}
-	var groups [][]int
-	for len(order) > 0 {
-		n := 1
-		for n < len(order) && n < s.cfg.KeysPerRead && (of == nil || of[order[n]] == of[order[0]]) {
-			n++
-		}
-		groups = append(groups, order[:n:n])
-		order = order[n:]
-	}
-	return groups
-}
-
-func (s *Store) getGroups(ctx context.Context, from goredis.UniversalClient, keys []string, groups [][]int, vals [][]byte, failed []bool) (first error) {
-	pipe := from.Pipeline()
-	cmds := make([]*goredis.StringSliceCmd, len(groups))
-	for i, g := range groups {
-		args := make([]any, 1, 1+len(g))
-		args[0] = "mget"
-		for _, k := range g {
-			args = append(args, keys[k])
-		}
-		cmds[i] = goredis.NewStringSliceCmd(ctx, args...)
-		_ = pipe.Process(ctx, cmds[i])
-	}
-	_, all := pipe.Exec(ctx)
-	for i, g := range groups {
-		for _, k := range g {
-			failed[k] = false
-		}
-		err := cmds[i].Err()
-		if err == nil && cmds[i].Val() == nil {
-			err = all // never sent: no connection could be set up
-		}
-		if err == nil {
-			err = take(cmds[i], g, vals, failed)
-		} else {
-			for _, k := range g {
-				failed[k] = true
-			}
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return first
-}
-
-// mget asks one server. Pointers to the keys go into the interfaces, so that
-// asking allocates one slice whatever the number of keys.
-func mget(ctx context.Context, keys []string) *goredis.StringSliceCmd {
-	args := make([]any, 1+len(keys))
-	args[0] = "mget"
-	for i := range keys {
-		args[i+1] = &keys[i]
-	}
-	return goredis.NewStringSliceCmd(ctx, args...)
-}
-
-// take moves an answer into vals at the positions that at names (nil: all). The
-// client gives "" for an absent key; no value of ours is empty. The bytes alias
-// the strings, which nobody else has: Store.Get forbids changing them.
-func take(cmd *goredis.StringSliceCmd, at []int, vals [][]byte, failed []bool) error {
-	got := cmd.Val()
-	want := len(at)
-	if at == nil {
-		want = len(vals)
-	}
-	if len(got) != want {
-		for i := range want {
-			if at != nil {
-				failed[at[i]] = true
-			} else {
-				failed[i] = true
-			}
-		}
-		return fmt.Errorf("mget of %d keys gave %d values", want, len(got))
-	}
-	for i, v := range got {
-		if v == "" {
-			continue
-		}
-		k := i
-		if at != nil {
-			k = at[i]
-		}
-		vals[k] = unsafe.Slice(unsafe.StringData(v), len(v))
-	}
-	return nil
-}
 
 // rowsPerTrip bounds one pipeline of writes, bytesPerTrip what it sends.
 const (
@@ -355,11 +259,9 @@ func (s *Store) Fill(ctx context.Context, rows []online.Row) error {
 func schemaKey(view string, id uint32) string { return fmt.Sprintf("w:{%s}:schema:%08x", view, id) }
 
 func (s *Store) Schema(ctx context.Context, view string, id uint32) (string, error) {
-	text, err := s.reads.Get(ctx, schemaKey(view, id)).Result()
-	if errors.Is(err, goredis.Nil) {
-		return "", nil
-	}
-	return text, s.classify("schema", err)
+	vals, failed := make([][]byte, 1), make([]bool, 1)
+	err := s.Get(ctx, []string{schemaKey(view, id)}, vals, failed)
+	return string(vals[0]), err
 }
 
 func (s *Store) PutSchema(ctx context.Context, view string, id uint32, text string) error {
@@ -377,12 +279,13 @@ func (s *Store) PutSchema(ctx context.Context, view string, id uint32, text stri
 	return nil
 }
 
-func (s *Store) Ping(ctx context.Context) error {
-	return s.classify("ping", s.reads.Ping(ctx).Err())
-}
-
+// Close ends what runs in the background and closes the connections.
 func (s *Store) Close() error {
 	s.stop()
 	<-s.done
-	return errors.Join(s.reads.Close(), s.writes.Close())
+	s.lanes.bg.Wait()
+	for _, l := range s.top.all() {
+		l.close()
+	}
+	return s.writes.Close()
 }

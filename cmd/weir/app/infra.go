@@ -100,6 +100,7 @@ func (a *App) openRedis(ctx context.Context) error {
 		return err
 	}
 	a.onClose("redis client", s.Close)
+	a.metrics.MustRegister(s)
 	a.store = s
 	return nil
 }
