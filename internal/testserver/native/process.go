@@ -36,7 +36,7 @@ type Process struct {
 // belongs to the child from here on.
 func start(cmd *exec.Cmd, log string, term syscall.Signal) (*Process, error) {
 	closeInherited()
-	f, err := os.Create(log)
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644) // what it said before it was killed stays
 	if err != nil {
 		return nil, err
 	}
@@ -126,15 +126,42 @@ func (p *Process) await(ctx context.Context, ready func(context.Context) error) 
 	}
 }
 
-// Tail is the end of what the child printed.
+// Tail is the end of what the child printed, in all its runs. Of lines that repeat
+// what the one before says the first stands for all: a broker that waits for
+// another says so twenty times a second.
 func (p *Process) Tail() string {
 	b, _ := os.ReadFile(p.log)
-	b = bytes.TrimSpace(b)
-	const most = 3000
+	b = onceEach(bytes.TrimSpace(b))
+	const most = 6000
 	if len(b) > most {
 		b = append([]byte("... "), b[len(b)-most:]...)
 	}
 	return string(b)
+}
+
+// onceEach puts a number in place of lines that are like the one before but for
+// their first word, which is the time.
+func onceEach(text []byte) []byte {
+	var out, last []byte
+	again := 0
+	told := func() {
+		if again > 0 {
+			out = fmt.Appendf(out, "(and %d more times)\n", again)
+		}
+		again = 0
+	}
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimRight(line, "\r\n")
+		_, said, timed := bytes.Cut(line, []byte(" "))
+		if timed && bytes.Equal(said, last) {
+			again++
+			continue
+		}
+		told()
+		out, last = append(append(out, line...), '\n'), said
+	}
+	told()
+	return bytes.TrimSpace(out)
 }
 
 // freePorts returns n ports of 127.0.0.1 that nothing listens on at the moment,
