@@ -36,6 +36,7 @@ type Question struct {
 	// RequestID is the caller's own name of the inference that the values are for, as
 	// long as 128 bytes; empty where it has none. It is logged with a sampled answer.
 	RequestID string
+	FirstRow  int // of the part of a request that this question is; for the log
 	// Entities gives a vector for each join key, of its type and in this order, and
 	// the number of rows, which all of them have.
 	Entities func(keys []feature.Field) ([]feature.Vector, int, error)
@@ -48,6 +49,7 @@ type Answer struct {
 	Revision int64            // of the catalog
 	lookups  *Lookups
 	counts   *watched
+	sampled  *sampled // nil where the answer is not logged
 	clock    clock
 }
 
@@ -61,8 +63,20 @@ func (a *Answer) Release() {
 	a.clock.end(stageEncode)
 	a.counts.answered(&a.clock, a.Block, len(a.Service.Columns))
 	l.met.seen.inFlight.Dec()
-	l.blocks.Put(a.Block)
+	if !l.logged(a) {
+		l.blocks.Put(a.Block)
+	}
 	a.lookups, a.Block = nil, nil
+}
+
+// logged hands the answer over to the log, where it is for it and has room.
+func (l *Lookups) logged(a *Answer) bool {
+	s := a.sampled
+	if s == nil {
+		return false
+	}
+	s.resolved, s.revision, s.block, s.blocks = a.Service, a.Revision, a.Block, &l.blocks
+	return l.log.take(s)
 }
 
 // Lookups answers questions; it is weir.v1.FeatureService too. Plans are compiled once for each catalog
@@ -73,6 +87,7 @@ type Lookups struct {
 	compile  Compiler
 	cfg      Config
 	met      *metrics
+	log      *Log // nil where nothing is logged
 	plans    atomic.Pointer[plans]
 	blocks   sync.Pool // *feature.Block
 }
@@ -89,6 +104,7 @@ type compiled struct {
 	Plan
 	service *feature.Service
 	counts  *watched
+	logged  bool
 }
 
 // mostLists is how many lists of features keep their plans: models ask for few,
@@ -103,6 +119,9 @@ type planKey struct{ project, service, features string }
 func NewLookups(s *Server, c Catalogs, compile Compiler) *Lookups {
 	return &Lookups{catalogs: c, compile: compile, cfg: s.cfg, met: s.met, blocks: sync.Pool{New: func() any { return &feature.Block{} }}}
 }
+
+// LogTo has answers logged. Call it before the first question.
+func (l *Lookups) LogTo(g *Log) { l.log = g }
 
 // Ask answers a question. A failure of the store is no error but the status of the
 // rows it hit.
@@ -144,13 +163,20 @@ func (l *Lookups) ask(ctx context.Context, q *Question) (*Answer, error) {
 	if n := rows * len(plan.service.Columns); n > l.cfg.MaxValues {
 		return nil, feature.Errorf(feature.Exhausted, "lookup", "", "%d values in one call; at most %d are answered", n, l.cfg.MaxValues).WithHint("split the call, or raise serving.max_values")
 	}
+	var s *sampled
+	if plan.logged && l.log.chosen(q.RequestID) {
+		s = l.log.begin(q, plan.Keys(), keys)
+	}
 	b := l.blocks.Get().(*feature.Block)
 	if err := plan.Read(ctx, keys, rows, b); err != nil {
 		l.blocks.Put(b)
 		return nil, err
 	}
 	t.end(stageStore)
-	return &Answer{Block: b, Service: plan.service, Revision: cat.Revision(), lookups: l, counts: plan.counts, clock: t}, nil
+	if s != nil {
+		s.at = t.began.Add(t.last)
+	}
+	return &Answer{Block: b, Service: plan.service, Revision: cat.Revision(), lookups: l, counts: plan.counts, sampled: s, clock: t}, nil
 }
 
 // plan finds or compiles the plan of a question.
@@ -180,6 +206,7 @@ func (l *Lookups) plan(cat *registry.Catalog, q *Question) (*compiled, error) {
 		return nil, err
 	}
 	c := &compiled{Plan: p, service: s, counts: l.met.seen.watch(k.project, k.service, s)}
+	c.logged = l.log != nil && l.log.covers(k.project, k.service)
 	if k.service != "" || ps.lists.Add(1) <= mostLists {
 		ps.byName.Store(k, c)
 	}

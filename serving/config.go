@@ -27,12 +27,14 @@ type Config struct {
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
 	// Drain is how long a stop waits for calls under way.
 	Drain time.Duration `koanf:"drain"`
+	Log   LogConfig     `koanf:"log"`
 }
 
 // DefaultConfig is what holds where nothing is configured.
 func DefaultConfig() Config {
 	return Config{Addr: "127.0.0.1:6567", MaxRows: 10_000, MaxValues: 1_000_000, MaxMessage: 256 << 20, MaxBody: 16 << 20,
-		MaxConnectionAge: 30 * time.Minute, IdleTimeout: 15 * time.Minute, Drain: 10 * time.Second}
+		MaxConnectionAge: 30 * time.Minute, IdleTimeout: 15 * time.Minute, Drain: 10 * time.Second,
+		Log: LogConfig{Buffer: 1_000_000}}
 }
 
 // Validate reports every fault at once.
@@ -60,5 +62,5 @@ func (c Config) Validate() error {
 	if c.ConnectionGrace < 0 {
 		errs = append(errs, fmt.Errorf("serving.connection_grace: must not be negative (got %s)", c.ConnectionGrace))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Log.validate()...)...)
 }

@@ -33,6 +33,7 @@ type fixture struct {
 	reg      *registry.Registry
 	metrics  *prometheus.Registry
 	server   *Server
+	lookups  *Lookups
 	conn     *grpc.ClientConn
 	features weirv1.FeatureServiceClient
 	log      *logs
@@ -120,12 +121,13 @@ func newFixture(t *testing.T, change func(*Config)) *fixture {
 	s, err := NewServer(cfg, log, f.metrics)
 	require.NoError(t, err)
 	f.server = s
-	NewFeatures(NewLookups(s, reg, func(svc *feature.Service) (Plan, error) {
+	f.lookups = NewLookups(s, reg, func(svc *feature.Service) (Plan, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.compiled++
 		return plan{f, svc}, nil
-	})).Register(s.Registrar())
+	})
+	NewFeatures(f.lookups).Register(s.Registrar())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
