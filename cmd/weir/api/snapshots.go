@@ -55,7 +55,7 @@ func (s *Snapshots) Create(stream weirv1.SnapshotService_CreateServer) error {
 		return out.one(&weirv1.CreateSnapshotResponse{Part: &weirv1.CreateSnapshotResponse_Progress{Progress: p}})
 	}}
 	made, err := s.Training.Train(stream.Context(), offline.TrainingRequest{
-		Project: h.Project, Service: h.Service, Clock: clockOf(h.Clock), Versions: h.Versions, Split: splitOf(h.Split),
+		Project: h.Project, Service: h.Service, Features: h.Features, Clock: clockOf(h.Clock), Versions: h.Versions, Split: splitOf(h.Split),
 		Spine:    offline.Spine{Rows: ipcRows{spine}, Time: h.TimeColumn, Unit: h.TimeUnit, Count: h.SpineRows},
 		Progress: told.progress,
 		Stage:    told.at,

@@ -79,9 +79,12 @@ type SnapshotHeader struct {
 	SpineRows  int64                  `protobuf:"varint,5,opt,name=spine_rows,json=spineRows,proto3" json:"spine_rows,omitempty"`   // for the progress; 0 when unknown
 	// Versions of the tables, the newest where nothing is said: a snapshot's id, a tag
 	// or a time (RFC 3339) for all views, or VIEW=VERSION for one.
-	Versions      []string       `protobuf:"bytes,6,rep,name=versions,proto3" json:"versions,omitempty"`
-	TimeUnit      string         `protobuf:"bytes,7,opt,name=time_unit,json=timeUnit,proto3" json:"time_unit,omitempty"` // of a time column of integers: s, ms, us or ns since 1970
-	Split         *SnapshotSplit `protobuf:"bytes,8,opt,name=split,proto3" json:"split,omitempty"`                       // in parts; absent: whole
+	Versions []string       `protobuf:"bytes,6,rep,name=versions,proto3" json:"versions,omitempty"`
+	TimeUnit string         `protobuf:"bytes,7,opt,name=time_unit,json=timeUnit,proto3" json:"time_unit,omitempty"` // of a time column of integers: s, ms, us or ns since 1970
+	Split    *SnapshotSplit `protobuf:"bytes,8,opt,name=split,proto3" json:"split,omitempty"`                       // in parts; absent: whole
+	// Features, as "view:feature", in the place of a service. Such a set is not
+	// recorded: the snapshot that comes last is empty.
+	Features      []string `protobuf:"bytes,9,rep,name=features,proto3" json:"features,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -168,6 +171,13 @@ func (x *SnapshotHeader) GetTimeUnit() string {
 func (x *SnapshotHeader) GetSplit() *SnapshotSplit {
 	if x != nil {
 		return x.Split
+	}
+	return nil
+}
+
+func (x *SnapshotHeader) GetFeatures() []string {
+	if x != nil {
+		return x.Features
 	}
 	return nil
 }
@@ -1611,7 +1621,7 @@ var File_weir_v1_snapshots_proto protoreflect.FileDescriptor
 
 const file_weir_v1_snapshots_proto_rawDesc = "" +
 	"\n" +
-	"\x17weir/v1/snapshots.proto\x12\aweir.v1\x1a\x16weir/v1/features.proto\"\x91\x02\n" +
+	"\x17weir/v1/snapshots.proto\x12\aweir.v1\x1a\x16weir/v1/features.proto\"\xad\x02\n" +
 	"\x0eSnapshotHeader\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12$\n" +
@@ -1622,7 +1632,8 @@ const file_weir_v1_snapshots_proto_rawDesc = "" +
 	"spine_rows\x18\x05 \x01(\x03R\tspineRows\x12\x1a\n" +
 	"\bversions\x18\x06 \x03(\tR\bversions\x12\x1b\n" +
 	"\ttime_unit\x18\a \x01(\tR\btimeUnit\x12,\n" +
-	"\x05split\x18\b \x01(\v2\x16.weir.v1.SnapshotSplitR\x05split\"\x8d\x01\n" +
+	"\x05split\x18\b \x01(\v2\x16.weir.v1.SnapshotSplitR\x05split\x12\x1a\n" +
+	"\bfeatures\x18\t \x03(\tR\bfeatures\"\x8d\x01\n" +
 	"\rSnapshotSplit\x12+\n" +
 	"\x05parts\x18\x01 \x03(\v2\x15.weir.v1.SnapshotPartR\x05parts\x12\x0e\n" +
 	"\x02by\x18\x02 \x03(\tR\x02by\x12\x12\n" +
