@@ -2,12 +2,12 @@ package serving
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -40,6 +40,13 @@ type Question struct {
 	// Entities gives a vector for each join key, of its type and in this order, and
 	// the number of rows, which all of them have.
 	Entities func(keys []feature.Field) ([]feature.Vector, int, error)
+	found    *found // the plan of a request whose parts this question is one of; nil: find one
+}
+
+// found is a plan, and the catalog's revision that it is of.
+type found struct {
+	*compiled
+	revision int64
 }
 
 // Answer is what was found. Its block goes back to a pool at Release; only the texts in it may be kept.
@@ -79,10 +86,9 @@ func (l *Lookups) logged(a *Answer) bool {
 	return l.log.take(s)
 }
 
-// Lookups answers questions; it is weir.v1.FeatureService too. Plans are compiled once for each catalog
+// Lookups answers questions. Plans are compiled once for each catalog
 // revision and shared by all calls; a new revision starts with none.
 type Lookups struct {
-	weirv1.UnimplementedFeatureServiceServer
 	catalogs Catalogs
 	compile  Compiler
 	cfg      Config
@@ -137,17 +143,7 @@ func (l *Lookups) Ask(ctx context.Context, q *Question) (a *Answer, err error) {
 
 func (l *Lookups) ask(ctx context.Context, q *Question) (*Answer, error) {
 	t := clock{began: time.Now()}
-	if q.Project == "" {
-		q.Project = registry.DefaultProject
-	}
-	cat, err := l.catalogs.Current(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(q.RequestID) > mostRequestID {
-		return nil, feature.Errorf(feature.Invalid, "lookup", "request_id", "%d bytes long; at most %d are taken", len(q.RequestID), mostRequestID)
-	}
-	plan, err := l.plan(cat, q)
+	plan, err := l.find(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -158,10 +154,12 @@ func (l *Lookups) ask(ctx context.Context, q *Question) (*Answer, error) {
 	}
 	t.end(stageEntities)
 	if rows > l.cfg.MaxRows {
-		return nil, feature.Errorf(feature.Exhausted, "lookup", "", "%d rows in one call; at most %d are answered", rows, l.cfg.MaxRows).WithHint("split the call, or raise serving.max_rows")
+		return nil, feature.Errorf(feature.Exhausted, "lookup", "", "%w", tooLarge(fmt.Sprintf("%d rows in one call; at most %d are answered", rows, l.cfg.MaxRows))).
+			WithHint("split the call, use LookupStream, or raise serving.max_rows")
 	}
 	if n := rows * len(plan.service.Columns); n > l.cfg.MaxValues {
-		return nil, feature.Errorf(feature.Exhausted, "lookup", "", "%d values in one call; at most %d are answered", n, l.cfg.MaxValues).WithHint("split the call, or raise serving.max_values")
+		return nil, feature.Errorf(feature.Exhausted, "lookup", "", "%w", tooLarge(fmt.Sprintf("%d values in one call; at most %d are answered", n, l.cfg.MaxValues))).
+			WithHint("split the call, use LookupStream, or raise serving.max_values")
 	}
 	var s *sampled
 	if plan.logged && l.log.chosen(q.RequestID) {
@@ -176,7 +174,26 @@ func (l *Lookups) ask(ctx context.Context, q *Question) (*Answer, error) {
 	if s != nil {
 		s.at = t.began.Add(t.last)
 	}
-	return &Answer{Block: b, Service: plan.service, Revision: cat.Revision(), lookups: l, counts: plan.counts, sampled: s, clock: t}, nil
+	return &Answer{Block: b, Service: plan.service, Revision: plan.revision, lookups: l, counts: plan.counts, sampled: s, clock: t}, nil
+}
+
+// find is the plan of a question, by the catalog of now.
+func (l *Lookups) find(ctx context.Context, q *Question) (found, error) {
+	if q.found != nil {
+		return *q.found, nil
+	}
+	if q.Project == "" {
+		q.Project = registry.DefaultProject
+	}
+	cat, err := l.catalogs.Current(ctx)
+	if err != nil {
+		return found{}, err
+	}
+	if len(q.RequestID) > mostRequestID {
+		return found{}, feature.Errorf(feature.Invalid, "lookup", "request_id", "%d bytes long; at most %d are taken", len(q.RequestID), mostRequestID)
+	}
+	p, err := l.plan(cat, q)
+	return found{p, cat.Revision()}, err
 }
 
 // plan finds or compiles the plan of a question.

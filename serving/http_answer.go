@@ -1,0 +1,120 @@
+package serving
+
+import (
+	"encoding/base64"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// appendAnswer writes an answer as JSON: columns in the order that was asked for, a value
+// or null a row. What JSON has no number for is a text: "NaN", "Infinity", "-Infinity".
+// Whole numbers keep all their digits; a reader that makes floats of them loses those above 2^53.
+func appendAnswer(dst []byte, a *Answer, statuses, times bool) []byte {
+	dst = strconv.AppendInt(append(dst, `{"rows":`...), int64(a.Rows), 10)
+	dst = append(dst, `,"columns":[`...)
+	for i := range a.Columns {
+		c := &a.Columns[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendText(append(dst, `{"name":`...), c.Name)
+		dst = appendText(append(dst, `,"type":`...), c.Type.String())
+		dst = appendText(append(dst, `,"view":`...), a.Views[c.View].View.Meta.Name)
+		dst = append(appendValueList(append(dst, `,"values":[`...), &c.Vector), ']', '}')
+	}
+	dst = append(dst, `],"views":[`...)
+	partial := false
+	for i := range a.Views {
+		v := &a.Views[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendText(append(dst, `{"view":`...), v.View.Meta.Name)
+		failed := failed(v.Status)
+		partial = partial || failed
+		if statuses || failed {
+			dst = append(dst, `,"statuses":[`...)
+			for j, s := range v.Status {
+				dst = append(comma(dst, j), '"')
+				dst = append(append(dst, s.String()...), '"')
+			}
+			dst = append(dst, ']')
+		}
+		if times {
+			dst = append(dst, `,"event_times":[`...)
+			for j, x := range v.EventTime {
+				dst = comma(dst, j)
+				if s := v.Status[j]; s == feature.Present || s == feature.OutsideMaxAge {
+					dst = appendTime(dst, x)
+				} else {
+					dst = append(dst, "null"...)
+				}
+			}
+			dst = append(dst, ']')
+		}
+		dst = append(dst, '}')
+	}
+	dst = strconv.AppendInt(append(dst, `],"catalog_revision":`...), a.Revision, 10)
+	dst = strconv.AppendBool(append(dst, `,"partial":`...), partial)
+	return append(dst, '}', '\n')
+}
+
+func comma(dst []byte, i int) []byte {
+	if i > 0 {
+		return append(dst, ',')
+	}
+	return dst
+}
+
+func appendValueList(dst []byte, v *feature.Vector) []byte {
+	for i, ok := range v.Valid {
+		dst = comma(dst, i)
+		if !ok {
+			dst = append(dst, "null"...)
+			continue
+		}
+		switch v.Type {
+		case feature.Bool:
+			dst = strconv.AppendBool(dst, v.Bools[i])
+		case feature.Int32:
+			dst = strconv.AppendInt(dst, int64(v.Int32s[i]), 10)
+		case feature.Int64:
+			dst = strconv.AppendInt(dst, v.Int64s[i], 10)
+		case feature.Timestamp:
+			dst = appendTime(dst, v.Int64s[i])
+		case feature.Float32:
+			dst = appendNumber(dst, float64(v.Float32[i]), 32)
+		case feature.Float64:
+			dst = appendNumber(dst, v.Float64[i], 64)
+		case feature.String:
+			dst = appendText(dst, v.Bytes[i])
+		case feature.Bytes:
+			dst = append(base64.StdEncoding.AppendEncode(append(dst, '"'), v.Bytes[i]), '"')
+		}
+	}
+	return dst
+}
+
+// appendTime writes microseconds UTC as RFC 3339; years above 9999 have more digits than that knows.
+func appendTime(dst []byte, micros int64) []byte {
+	return append(time.UnixMicro(micros).UTC().AppendFormat(append(dst, '"'), time.RFC3339Nano), '"')
+}
+
+// appendNumber writes the shortest number that reads back as x.
+func appendNumber(dst []byte, x float64, size int) []byte {
+	switch {
+	case math.IsNaN(x):
+		return append(dst, `"NaN"`...)
+	case math.IsInf(x, 1):
+		return append(dst, `"Infinity"`...)
+	case math.IsInf(x, -1):
+		return append(dst, `"-Infinity"`...)
+	}
+	if abs := math.Abs(x); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		return strconv.AppendFloat(dst, x, 'e', -1, size)
+	}
+	return strconv.AppendFloat(dst, x, 'f', -1, size)
+}
