@@ -32,6 +32,9 @@ func (a *App) startServers() (service, error) {
 	reader := online.NewReader(a.store, nil, a.log, a.onlineMetrics)
 	g := s.Registrar()
 	lookups := serving.NewLookups(s, a.registry, func(svc *feature.Service) (serving.Plan, error) { return reader.Compile(svc) })
+	if err := a.startLog(lookups); err != nil {
+		return service{}, err
+	}
 	a.startFeatures(g, s, lookups)
 	weirv1.RegisterRegistryServiceServer(g, &api.Definitions{Registry: a.registry})
 	training := &api.Training{Registry: a.registry, Tables: a.tables, Maker: offline.NewSnapshots(a.definition, a.log, nil).In(a.joins), Joins: a.joins}

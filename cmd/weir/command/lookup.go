@@ -14,7 +14,7 @@ import (
 )
 
 func (e *env) lookup() *cobra.Command {
-	var service string
+	var service, request string
 	var features, entities []string
 	c := &cobra.Command{
 		Use:   "lookup --service S --entity key=value ...",
@@ -29,7 +29,7 @@ all keys for more entities: --entity origin=EWR --entity origin=JFK`,
 			if err != nil {
 				return err
 			}
-			req := &weirv1.LookupRequest{Entities: cols, IncludeStatuses: true, IncludeEventTimes: true}
+			req := &weirv1.LookupRequest{Entities: cols, IncludeStatuses: true, IncludeEventTimes: true, RequestId: request}
 			switch {
 			case service != "" && len(features) > 0:
 				return fmt.Errorf("give --service or --features, not both")
@@ -53,6 +53,7 @@ all keys for more entities: --entity origin=EWR --entity origin=JFK`,
 	c.Flags().StringVar(&service, "service", "", "feature service")
 	c.Flags().StringSliceVar(&features, "features", nil, "features, as view:feature or view:*")
 	c.Flags().StringArrayVar(&entities, "entity", nil, "join key, as key=value; may be repeated")
+	c.Flags().StringVar(&request, "request-id", "", "your name of the inference, for the log of answers (setting: serving.log)")
 	return c
 }
 
