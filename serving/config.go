@@ -13,6 +13,8 @@ type Config struct {
 	// MaxRows and MaxValues bound one lookup: rows, and rows times features.
 	MaxRows   int `koanf:"max_rows"`
 	MaxValues int `koanf:"max_values"`
+	// MaxStreamRows bounds the rows of one LookupStream, which answers in parts of the size above.
+	MaxStreamRows int `koanf:"max_stream_rows"`
 	// MaxMessage is the largest message taken or sent, in bytes. pyarrow sends a table in
 	// one message unless it is told otherwise: 256 MiB are some ten million rows of a spine.
 	MaxMessage int `koanf:"max_message"`
@@ -32,7 +34,8 @@ type Config struct {
 
 // DefaultConfig is what holds where nothing is configured.
 func DefaultConfig() Config {
-	return Config{Addr: "127.0.0.1:6567", MaxRows: 10_000, MaxValues: 1_000_000, MaxMessage: 256 << 20, MaxBody: 16 << 20,
+	return Config{Addr: "127.0.0.1:6567", MaxRows: 10_000, MaxValues: 1_000_000, MaxStreamRows: 10_000_000,
+		MaxMessage: 256 << 20, MaxBody: 16 << 20,
 		MaxConnectionAge: 30 * time.Minute, IdleTimeout: 15 * time.Minute, Drain: 10 * time.Second,
 		Log: LogConfig{Buffer: 1_000_000}}
 }
@@ -46,7 +49,7 @@ func (c Config) Validate() error {
 	for _, x := range []struct {
 		field string
 		v     int
-	}{{"max_rows", c.MaxRows}, {"max_values", c.MaxValues}, {"max_message", c.MaxMessage}, {"max_body", c.MaxBody}} {
+	}{{"max_rows", c.MaxRows}, {"max_values", c.MaxValues}, {"max_stream_rows", c.MaxStreamRows}, {"max_message", c.MaxMessage}, {"max_body", c.MaxBody}} {
 		if x.v < 1 {
 			errs = append(errs, fmt.Errorf("serving.%s: must be above zero (got %d)", x.field, x.v))
 		}

@@ -27,6 +27,7 @@ var featuresDesc = grpc.ServiceDesc{
 	ServiceName: "weir.v1.FeatureService",
 	HandlerType: (*any)(nil),
 	Methods:     []grpc.MethodDesc{{MethodName: "Lookup", Handler: lookupHandler}},
+	Streams:     []grpc.StreamDesc{{StreamName: "LookupStream", Handler: lookupStreamHandler, ServerStreams: true}},
 	Metadata:    "weir/v1/features.proto",
 }
 

@@ -1,0 +1,198 @@
+package serving
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// echo answers each int64 feature with the key.
+func echo(ctx context.Context, s *feature.Service, keys []feature.Vector, rows int, b *feature.Block) error {
+	_ = present(ctx, s, keys, rows, b)
+	for i := range b.Columns {
+		if b.Columns[i].Type == feature.Int64 {
+			copy(b.Columns[i].Int64s, keys[0].Int64s)
+		}
+	}
+	return nil
+}
+
+// received takes all parts of a stream.
+func received(ctx context.Context, f *fixture, req *weirv1.LookupRequest) (parts []*weirv1.LookupResponse, err error) {
+	s, err := f.features.LookupStream(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		p, err := s.Recv()
+		if errors.Is(err, io.EOF) {
+			return parts, nil
+		}
+		if err != nil {
+			return parts, err
+		}
+		parts = append(parts, p)
+	}
+}
+
+func TestLookupStream(t *testing.T) {
+	for name, c := range map[string]struct {
+		rows, most, values int
+		sizes              []int
+	}{
+		"no rows":       {0, 10, 1000, []int{0}},
+		"one part":      {10, 10, 1000, []int{10}},
+		"by rows":       {25, 10, 1000, []int{10, 10, 5}},
+		"by values":     {7, 10, 24, []int{3, 3, 1}}, // of eight features
+		"a row a part":  {3, 10, 15, []int{1, 1, 1}},
+		"to the limit":  {100, 50, 1000, []int{50, 50}},
+		"exact at last": {20, 10, 1000, []int{10, 10}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, func(cfg *Config) { cfg.MaxRows, cfg.MaxValues, cfg.MaxStreamRows = c.most, c.values, 100 })
+			f.read = echo
+			ids := make([]int64, c.rows)
+			for i := range ids {
+				ids[i] = int64(1000 + i)
+			}
+			for _, col := range []*weirv1.EntityColumn{ints("id", ids...)} {
+				req := churn(col)
+				req.IncludeStatuses = true
+				parts, err := received(t.Context(), f, req)
+				require.NoError(t, err)
+				var sizes []int
+				var got []int64
+				for _, p := range parts {
+					require.EqualValues(t, len(got), p.FirstRow)
+					sizes = append(sizes, int(p.Rows))
+					require.Len(t, p.Columns, 8)
+					require.Len(t, p.Views[0].Statuses, int(p.Rows))
+					got = append(got, p.Columns[2].Values.GetInt64S().GetValues()...)
+				}
+				require.Equal(t, c.sizes, sizes)
+				require.True(t, slices.Equal(ids, got), "%v", got)
+			}
+		})
+	}
+}
+
+// Keys of every type are cut as they are.
+func TestSlice(t *testing.T) {
+	for _, typ := range keyTypes {
+		var v feature.Vector
+		v.Reset(typ, 5)
+		s := slice(&v, 1, 4)
+		require.Equal(t, typ, s.Type)
+		require.Len(t, s.Valid, 3)
+		require.Equal(t, 3, len(s.Bools)+len(s.Int32s)+len(s.Int64s)+len(s.Bytes))
+	}
+}
+
+func TestLookupStreamRefuses(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.MaxRows, c.MaxValues, c.MaxStreamRows = 10, 7, 20 })
+	f.read = func(context.Context, *feature.Service, []feature.Vector, int, *feature.Block) error {
+		panic("the store was asked")
+	}
+	for _, c := range []struct {
+		req  *weirv1.LookupRequest
+		code codes.Code
+		text string
+	}{
+		{&weirv1.LookupRequest{}, codes.InvalidArgument, "neither"},
+		{churn(), codes.InvalidArgument, "give id"},
+		{churn(ints("id", make([]int64, 21)...)), codes.ResourceExhausted, "serving.max_stream_rows"},
+		{churn(ints("id", 1)), codes.ResourceExhausted, "serving.max_values"}, // one row has eight
+	} {
+		parts, err := received(t.Context(), f, c.req)
+		require.Empty(t, parts)
+		require.Equal(t, c.code, status.Code(err), "%v", err)
+		require.ErrorContains(t, err, c.text)
+	}
+	require.Zero(t, testutil.ToFloat64(f.server.met.seen.inFlight))
+}
+
+// All parts are read by the plan and the catalog of the first, whatever is applied meanwhile; the next stream has the new one.
+func TestLookupStreamOnePlan(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.MaxRows = 1 })
+	n := 0
+	f.read = func(ctx context.Context, s *feature.Service, keys []feature.Vector, rows int, b *feature.Block) error {
+		if n++; n == 2 {
+			f.apply(&feature.Service{Meta: feature.Meta{Name: "churn"}, Features: []string{"profile:f_string"}})
+		}
+		return present(ctx, s, keys, rows, b)
+	}
+	parts, err := received(t.Context(), f, churn(ints("id", 1, 2, 3, 4)))
+	require.NoError(t, err)
+	require.Len(t, parts, 4)
+	for _, p := range parts {
+		require.Len(t, p.Columns, 8)
+		require.Equal(t, parts[0].CatalogRevision, p.CatalogRevision)
+	}
+	again, err := received(t.Context(), f, churn(ints("id", 1)))
+	require.NoError(t, err)
+	require.Len(t, again[0].Columns, 1)
+	require.Greater(t, again[0].CatalogRevision, parts[0].CatalogRevision)
+}
+
+// A fault in the middle ends the stream with its code, after the parts before it.
+func TestLookupStreamBreaks(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.MaxRows = 1 })
+	n := 0
+	f.read = func(ctx context.Context, s *feature.Service, keys []feature.Vector, rows int, b *feature.Block) error {
+		if n++; n == 3 {
+			return feature.Errorf(feature.Exhausted, "store", "", "enough")
+		}
+		return present(ctx, s, keys, rows, b)
+	}
+	parts, err := received(t.Context(), f, churn(ints("id", 1, 2, 3, 4)))
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+	require.Len(t, parts, 2)
+	require.Zero(t, testutil.ToFloat64(f.server.met.seen.inFlight))
+}
+
+// A client that takes nothing holds the server up before it has read all of the rows; one
+// that leaves ends the work.
+func TestLookupStreamCanceled(t *testing.T) {
+	const rows = 4000
+	f := newFixture(t, func(c *Config) { c.MaxRows = 1 })
+	var read atomic.Int64
+	f.read = func(ctx context.Context, s *feature.Service, keys []feature.Vector, rows int, b *feature.Block) error {
+		read.Add(1)
+		_ = present(ctx, s, keys, rows, b)
+		for i := range b.Columns {
+			for j := range b.Columns[i].Bytes {
+				b.Columns[i].Bytes[j] = make([]byte, 4096)
+			}
+		}
+		return nil
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s, err := f.features.LookupStream(ctx, churn(ints("id", make([]int64, rows)...)))
+	require.NoError(t, err)
+	_, err = s.Recv()
+	require.NoError(t, err)
+	cancel()
+	for err == nil {
+		_, err = s.Recv()
+	}
+	require.Equal(t, codes.Canceled, status.Code(err))
+	require.Eventually(t, func() bool {
+		return strings.Contains(gathered(t, f.metrics), "weir_grpc_seconds code=Canceled method=/weir.v1.FeatureService/LookupStream 1\n")
+	}, 20*time.Second, time.Millisecond, "the call goes on")
+	require.Zero(t, testutil.ToFloat64(f.server.met.seen.inFlight))
+	require.Less(t, read.Load(), int64(rows), "the windows of flow control are smaller than the answer")
+}
