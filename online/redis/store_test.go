@@ -46,37 +46,57 @@ func TestConformance(t *testing.T) {
 }
 
 // cluster makes a cluster of three redis-servers.
-func cluster(t testing.TB) []string {
-	ctx := context.Background()
-	var addrs []string
-	for i := range 3 {
-		s := testserver.OwnRedis(t, "--cluster-enabled", "yes", "--cluster-port", clusterPort(t), "--cluster-node-timeout", "20000")
+func cluster(t testing.TB) (addrs []string) {
+	for _, s := range clusterServers(t) {
 		addrs = append(addrs, s.Addr)
-		c := goredis.NewClient(&goredis.Options{Addr: s.Addr})
-		defer func() { _ = c.Close() }()
+	}
+	return addrs
+}
+
+// clusterServer starts a server that may join a cluster.
+func clusterServer(t testing.TB) *testserver.RedisServer {
+	return testserver.OwnRedis(t, "--cluster-enabled", "yes", "--cluster-port", clusterPort(t), "--cluster-node-timeout", "20000")
+}
+
+func clusterServers(t testing.TB) (servers []*testserver.RedisServer) {
+	ctx := context.Background()
+	for i := range 3 {
+		s := clusterServer(t)
+		servers = append(servers, s)
+		c := client(t, s.Addr)
 		from := i * 16384 / 3
 		require.NoError(t, c.Do(ctx, "cluster", "addslotsrange", from, (i+1)*16384/3-1).Err())
 		require.NoError(t, c.Do(ctx, "cluster", "set-config-epoch", i+1).Err())
 	}
-	for i, a := range addrs {
-		c := goredis.NewClient(&goredis.Options{Addr: a})
-		defer func() { _ = c.Close() }()
-		for j, b := range addrs {
-			if i == j {
-				continue
+	for i, a := range servers {
+		for j, b := range servers {
+			if i != j {
+				meet(t, client(t, a.Addr), b.Addr)
 			}
-			other := goredis.NewClient(&goredis.Options{Addr: b})
-			defer func() { _ = other.Close() }()
-			bus := other.ConfigGet(ctx, "cluster-port").Val()["cluster-port"]
-			host, port, _ := net.SplitHostPort(b)
-			require.NoError(t, c.Do(ctx, "cluster", "meet", host, port, bus).Err())
 		}
+	}
+	for _, s := range servers {
+		c := client(t, s.Addr)
 		require.Eventually(t, func() bool {
 			info := c.ClusterInfo(ctx).Val()
 			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3") && strings.Contains(info, "cluster_slots_ok:16384")
 		}, 30*time.Second, 20*time.Millisecond)
 	}
-	return addrs
+	return servers
+}
+
+func client(t testing.TB, addr string) *goredis.Client {
+	c := goredis.NewClient(&goredis.Options{Addr: addr, Protocol: 2})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// meet introduces a server to another one.
+func meet(t testing.TB, c *goredis.Client, other string) {
+	ctx := context.Background()
+	bus := client(t, other).ConfigGet(ctx, "cluster-port").Val()["cluster-port"]
+	host, port, _ := net.SplitHostPort(other)
+	require.NoError(t, c.Do(ctx, "cluster", "meet", host, port, bus).Err())
 }
 
 func clusterPort(t testing.TB) string {
