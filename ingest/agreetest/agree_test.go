@@ -53,10 +53,22 @@ func TestTrainingAndServingAgree(t *testing.T) {
 			cfg := redis.DefaultConfig()
 			cfg.Addrs = []string{server.Addr()}
 			cfg.DialTimeout, cfg.ReadTimeout, cfg.WriteTimeout = time.Minute, time.Minute, time.Minute
-			store, err := redis.Open(cfg, slog.New(slog.DiscardHandler))
-			require.NoError(t, err)
-			t.Cleanup(func() { _ = store.Close() })
-			return &side{forward: server.FastForward, store: func() online.Store { server.FlushAll(); return store }}
+			var open *redis.Store
+			t.Cleanup(func() {
+				if open != nil {
+					_ = open.Close()
+				}
+			})
+			return &side{forward: server.FastForward, store: func() online.Store {
+				if open != nil {
+					_ = open.Close() // one that has seen the rows would say that they are lost
+				}
+				server.FlushAll()
+				var err error
+				open, err = redis.Open(cfg, slog.New(slog.DiscardHandler))
+				require.NoError(t, err)
+				return open
+			}}
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
