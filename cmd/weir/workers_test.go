@@ -149,7 +149,7 @@ func trial(t *testing.T, stores fleet, d *disk, workers, kills int, seed uint64)
 			}
 			f.redis.Start(t)
 		case "kill kafka":
-			f.kafka.Kill(t)
+			s.killing(func() { f.kafka.Kill(t) })
 			pause(1500)
 			f.kafka.Start(t)
 		case "change the suite":
