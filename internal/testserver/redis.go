@@ -50,6 +50,19 @@ func OwnRedis(t testing.TB, args ...string) *RedisServer {
 	return &RedisServer{Addr: r.Addr, control: control{r}}
 }
 
+// OwnSentinel gives a sentinel of the test's own, which watches the server at addr under a name.
+func OwnSentinel(t testing.TB, name, addr string, quorum int) *RedisServer {
+	t.Helper()
+	r, err := native.StartSentinel(starting(t), tempDir(t, t.Cleanup), name, addr, quorum)
+	if r != nil && r.Process != nil {
+		t.Cleanup(func() { r.Kill() })
+	}
+	if err != nil {
+		absent(t, "redis", err)
+	}
+	return &RedisServer{Addr: r.Addr, control: control{r}}
+}
+
 // Restart stops the server and starts it again.
 func (r *RedisServer) Restart(t testing.TB) {
 	t.Helper()

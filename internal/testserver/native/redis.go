@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,6 +36,31 @@ func StartRedis(ctx context.Context, dir string, args ...string) (*Redis, error)
 		"--port", strconv.Itoa(ports[0]), "--bind", "127.0.0.1", "--dir", dir, "--daemonize", "no",
 		"--save", "", "--appendonly", "no",
 	}, args...)
+	return r, r.Start(ctx)
+}
+
+// StartSentinel runs a sentinel that watches the server at addr, host:port, under a name.
+// quorum sentinels decide that the server is gone, when it has not answered for half a second.
+func StartSentinel(ctx context.Context, dir, name, addr string, quorum int) (*Redis, error) {
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, fmt.Errorf("redis-server is %w (Debian: redis-server)", ErrAbsent)
+	}
+	ports, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	conf := filepath.Join(dir, "sentinel.conf") // which the sentinel rewrites
+	text := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor %s %s %s %d\nsentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 5000\n",
+		ports[0], dir, name, host, port, quorum, name, name)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	r := &Redis{Addr: fmt.Sprintf("127.0.0.1:%d", ports[0]), path: path, dir: dir, args: []string{conf, "--sentinel"}}
 	return r, r.Start(ctx)
 }
 

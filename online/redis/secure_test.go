@@ -1,0 +1,125 @@
+package redis_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/internal/secret"
+	"github.com/weir-ml/weir/internal/testserver"
+	"github.com/weir-ml/weir/online"
+	"github.com/weir-ml/weir/online/redis"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// rights are what Weir's user needs, as docs/operations.md says.
+var rights = []any{"+mget", "+get", "+set", "+setnx", "+mset", "+del", "+hget", "+hset", "+hdel", "+hgetall", "+scan", "+eval", "+evalsha",
+	"+ping", "+info", "+client|setname", "+cluster|slots", "+cluster|shards", "+hello", "+role"}
+
+var advance = &online.Advance{View: "p/v", Next: 5}
+
+func withUser(user, pass string) func(*redis.Config) {
+	return func(c *redis.Config) { c.Username, c.Password = user, secret.Text(pass) }
+}
+
+func spanOf(tr *truth) online.Span {
+	return online.Span{Prefix: tr.keys[0][:strings.LastIndex(tr.keys[0], "/")+1], Suffix: "}:v"}
+}
+
+// authority signs certificates.
+type authority struct {
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	n    int64
+}
+
+func newAuthority(t testing.TB) *authority {
+	a := &authority{dir: t.TempDir()}
+	a.key, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	a.cert = &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, &a.key.PublicKey, a.key)
+	require.NoError(t, err)
+	a.write(t, "ca.pem", "CERTIFICATE", der)
+	return a
+}
+
+func (a *authority) write(t testing.TB, name, kind string, der []byte) string {
+	path := filepath.Join(a.dir, name)
+	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	return path
+}
+
+// issue makes a certificate and its key.
+func (a *authority) issue(t testing.TB, name string, names ...string) (cert, key string) {
+	a.n++
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	c := &x509.Certificate{SerialNumber: big.NewInt(1 + a.n), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	for _, n := range names {
+		if ip := net.ParseIP(n); ip != nil {
+			c.IPAddresses = append(c.IPAddresses, ip)
+		} else {
+			c.DNSNames = append(c.DNSNames, n)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, a.cert, &k.PublicKey, a.key)
+	require.NoError(t, err)
+	raw, err := x509.MarshalPKCS8PrivateKey(k)
+	require.NoError(t, err)
+	return a.write(t, name+".pem", "CERTIFICATE", der), a.write(t, name+".key", "PRIVATE KEY", raw)
+}
+
+// TestTLS: the authority is checked, the name is, and a server that wants a certificate gets one.
+func TestTLS(t *testing.T) {
+	a := newAuthority(t)
+	ca := filepath.Join(a.dir, "ca.pem")
+	serverCert, serverKey := a.issue(t, "server", "redis.test")
+	clientCert, clientKey := a.issue(t, "client")
+	port := clusterPort(t)
+	addr := "127.0.0.1:" + port
+	// The plain port stays, for it is what tells that the server has started.
+	testserver.OwnRedis(t, "--tls-port", port, "--tls-cert-file", serverCert, "--tls-key-file", serverKey, "--tls-ca-cert-file", ca, "--tls-auth-clients", "yes")
+	with := func(change func(*redis.TLS)) *redis.Store {
+		return impatient(t, nil, func(c *redis.Config) {
+			c.TLS = redis.TLS{Enabled: true, CAFile: ca, CertFile: clientCert, KeyFile: clientKey, ServerName: "redis.test"}
+			change(&c.TLS)
+		}, addr)
+	}
+	s := with(func(*redis.TLS) {})
+	tr := load(t, s, testserver.Name(t), 30)
+	require.NoError(t, tr.ask(t, s, 0, 30, time.Minute).err)
+
+	other := newAuthority(t)
+	for name, c := range map[string]struct {
+		change func(*redis.TLS)
+		kind   feature.ErrorKind
+		hint   string
+	}{
+		"another authority": {func(c *redis.TLS) { c.CAFile = filepath.Join(other.dir, "ca.pem") }, feature.Unauthorized, "redis.tls"},
+		"another name":      {func(c *redis.TLS) { c.ServerName = "elsewhere" }, feature.Unauthorized, "server_name"},
+		"no certificate":    {func(c *redis.TLS) { c.CertFile, c.KeyFile = "", "" }, feature.Unavailable, ""},
+		"no TLS":            {func(c *redis.TLS) { c.Enabled = false }, feature.Unavailable, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := tr.ask(t, with(c.change), 0, 30, time.Minute)
+			require.Equal(t, 30, x.failed)
+			require.Equal(t, c.kind, feature.KindOf(x.err), "%v", x.err)
+			require.ErrorContains(t, x.err, c.hint)
+		})
+	}
+}

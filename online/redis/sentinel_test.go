@@ -1,0 +1,74 @@
+package redis_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/internal/testserver"
+	"github.com/weir-ml/weir/online"
+	"github.com/weir-ml/weir/online/redis"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// TestSentinel: the sentinels say which server is the master, and lookups and writes follow them when
+// it is killed, also with one of the sentinels gone.
+func TestSentinel(t *testing.T) {
+	ctx := context.Background()
+	master, replica := testserver.OwnRedis(t), testserver.OwnRedis(t, "--repl-diskless-sync-delay", "0")
+	host, port, _ := net.SplitHostPort(master.Addr)
+	require.NoError(t, client(t, replica.Addr).Do(ctx, "replicaof", host, port).Err())
+	replicaIs := func(what string) {
+		c := client(t, replica.Addr)
+		require.Eventually(t, func() bool { return strings.Contains(c.Info(ctx, "replication").Val(), what) }, 60*time.Second, 10*time.Millisecond)
+	}
+	replicaIs("master_link_status:up")
+	var addrs []string
+	var sentinels []*testserver.RedisServer
+	for range 3 {
+		x := testserver.OwnSentinel(t, "main", master.Addr, 2)
+		sentinels, addrs = append(sentinels, x), append(addrs, x.Addr)
+	}
+	for _, a := range addrs {
+		c := client(t, a)
+		require.Eventually(t, func() bool {
+			info := c.Info(ctx, "sentinel").Val()
+			return strings.Contains(info, "slaves=1,sentinels=3")
+		}, 60*time.Second, 20*time.Millisecond)
+	}
+
+	named := func(name string) func(*redis.Config) { return func(c *redis.Config) { c.Master = name } }
+	s := impatient(t, nil, named("main"), addrs...)
+	tr := load(t, s, testserver.Name(t), 90)
+	require.NoError(t, tr.ask(t, s, 0, 90, time.Minute).err)
+	require.EqualValues(t, 1, client(t, master.Addr).Wait(ctx, 1, 20*time.Second).Val())
+	unknown := impatient(t, nil, named("other"), addrs...)
+	x := tr.ask(t, unknown, 0, 30, 200*time.Millisecond)
+	require.Equal(t, feature.Unavailable, feature.KindOf(x.err))
+	require.Eventually(t, func() bool {
+		x := tr.ask(t, unknown, 0, 30, 200*time.Millisecond)
+		return x.err != nil && strings.Contains(x.err.Error(), "redis.master")
+	}, 20*time.Second, time.Millisecond)
+
+	sentinels[0].Pause(t)
+	master.Kill(t)
+	require.Eventually(t, func() bool {
+		a := tr.ask(t, s, 0, 90, 100*time.Millisecond)
+		require.Less(t, a.took, longest+100*time.Millisecond)
+		return a.err != nil
+	}, 20*time.Second, time.Millisecond)
+	replicaIs("role:master")
+	require.Eventually(t, func() bool { return tr.ask(t, s, 0, 90, time.Minute).err == nil }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool {
+		_, err := s.Put(ctx, []online.Row{{Key: tr.keys[1], Value: tr.want[1]}}, nil)
+		return err == nil
+	}, 30*time.Second, 20*time.Millisecond)
+
+	// The old master comes back, and is made a replica: nobody asks it.
+	master.Start(t)
+	require.NoError(t, tr.ask(t, s, 0, 90, time.Minute).err)
+}
