@@ -27,9 +27,11 @@ type Config struct {
 	ConnectionGrace  time.Duration `koanf:"connection_grace"`
 	// IdleTimeout is how long a streaming call waits for its client to send or take something.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
-	// Drain is how long a stop waits for calls under way.
-	Drain time.Duration `koanf:"drain"`
-	Log   LogConfig     `koanf:"log"`
+	// StopDelay is how long a stop, not ready any more, goes on as before, so that load
+	// balancers notice; Drain is how long it then waits for calls under way.
+	StopDelay time.Duration `koanf:"stop_delay"`
+	Drain     time.Duration `koanf:"drain"`
+	Log       LogConfig     `koanf:"log"`
 }
 
 // DefaultConfig is what holds where nothing is configured.
@@ -61,6 +63,9 @@ func (c Config) Validate() error {
 		if x.v <= 0 {
 			errs = append(errs, fmt.Errorf("serving.%s: must be above zero (got %s)", x.field, x.v))
 		}
+	}
+	if c.StopDelay < 0 {
+		errs = append(errs, fmt.Errorf("serving.stop_delay: must not be negative (got %s)", c.StopDelay))
 	}
 	if c.ConnectionGrace < 0 {
 		errs = append(errs, fmt.Errorf("serving.connection_grace: must not be negative (got %s)", c.ConnectionGrace))

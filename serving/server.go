@@ -30,6 +30,7 @@ type Server struct {
 	grpc    *grpc.Server
 	http    *httpCalls
 	health  *health.Server
+	ready   readiness
 	ln      net.Listener
 	stopped chan struct{}
 }
@@ -55,7 +56,7 @@ func NewServer(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Server
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream),
 	)
-	healthv1.RegisterHealthServer(s.grpc, s.health)
+	healthv1.RegisterHealthServer(s.grpc, watchable{s.health, s.stopped})
 	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
 	return s, nil
 }
@@ -70,7 +71,7 @@ func (s *Server) Addr() string { return s.ln.Addr().String() }
 // end (for Config.Drain) and stops.
 func (s *Server) Serve(ctx context.Context) error {
 	reflection.Register(s.grpc)
-	s.health.SetServingStatus("", healthv1.HealthCheckResponse_SERVING)
+	s.announce(ctx)
 	s.http.set(true)
 	done := make(chan error, 1)
 	go func() { done <- s.grpc.Serve(s.ln) }()
@@ -81,7 +82,8 @@ func (s *Server) Serve(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 	}
-	s.health.Shutdown()
+	s.Retire()
+	close(s.stopped)
 	t := time.AfterFunc(s.cfg.Drain, func() {
 		s.http.halt()
 		s.grpc.Stop()
