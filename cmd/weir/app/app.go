@@ -29,6 +29,7 @@ import (
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/registry/sqlstore"
+	"github.com/weir-ml/weir/serving"
 	"github.com/weir-ml/weir/validate/expect"
 )
 
@@ -61,8 +62,10 @@ type App struct {
 	supervisor *ingest.Supervisor
 	importer   *ingest.Importer
 	replayer   *ingest.Replayer
+	server     *serving.Server
 	grpcAddr   string
 
+	after    func(time.Duration) <-chan time.Time
 	ready    chan struct{}
 	stopping atomic.Bool
 	closers  []closer // in the order of opening
@@ -91,7 +94,7 @@ func New(c Config, log *slog.Logger, names ...string) (*App, error) {
 	if on["ingest"] && on["upkeep"] {
 		c.Offline.Compact.Memory = compactMemory(c)
 	}
-	a := &App{cfg: c.withPaths(), log: log, roles: on, metrics: prometheus.NewRegistry(), ready: make(chan struct{})}
+	a := &App{cfg: c.withPaths(), log: log, roles: on, metrics: prometheus.NewRegistry(), ready: make(chan struct{}), after: time.After}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.ingestMetrics = ingest.NewMetrics(a.metrics)
 	a.onlineMetrics = online.NewMetrics(a.metrics)
@@ -132,7 +135,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 			}
 		}
 	}
-	work, cancel := context.WithCancelCause(ctx)
+	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // the end of ctx begins a stop, see retire
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	for _, s := range services {
@@ -144,8 +147,13 @@ func (a *App) Run(ctx context.Context) (err error) {
 	}
 	close(a.ready)
 	a.log.Info("ready", "after", time.Since(began).Round(time.Millisecond).String(), "kafka", a.brokers, "redis", a.redisAddrs, "grpc", a.grpcAddr, "http", a.HTTPAddr())
-	<-work.Done()
+	select {
+	case <-ctx.Done():
+		a.retire(work)
+	case <-work.Done():
+	}
 	a.stopping.Store(true)
+	cancel(nil)
 	wg.Wait()
 	if cause := context.Cause(work); cause != nil && ctx.Err() == nil {
 		return cause

@@ -28,7 +28,8 @@ func (a *App) startServers() (service, error) {
 	if err != nil {
 		return service{}, err
 	}
-	a.grpcAddr = s.Addr()
+	a.server, a.grpcAddr = s, s.Addr()
+	s.Needs(a.store.Ping, "weir.v1.FeatureService", "feast.serving.ServingService")
 	reader := online.NewReader(a.store, nil, a.log, a.onlineMetrics)
 	g := s.Registrar()
 	lookups := serving.NewLookups(s, a.registry, func(svc *feature.Service) (serving.Plan, error) { return reader.Compile(svc) })
