@@ -14,11 +14,22 @@ type Config struct {
 	// store; in between it stays for another ttl.
 	KeepMin time.Duration `koanf:"keep_min"`
 	KeepMax time.Duration `koanf:"keep_max"`
+	// CacheTTL is how long lookups are answered from a local cache, without asking the store; such an
+	// answer is as old as that at most. 0: never.
+	CacheTTL time.Duration `koanf:"cache_ttl"`
+	// StaleFor is how old a value may be that is answered because the store does not
+	// answer: as PRESENT, with its event time, while its view's ttl allows. 0: STORE_ERROR is answered.
+	StaleFor time.Duration `koanf:"stale_for"`
+	// CacheBytes is the memory for both.
+	CacheBytes int64 `koanf:"cache_bytes"`
+	// Coalesce has requests share questions for the same keys that are under way. It costs
+	// each key some tenths of a microsecond, and pays where many ask for few keys.
+	Coalesce bool `koanf:"coalesce"`
 }
 
 // DefaultConfig is what holds where nothing is configured.
 func DefaultConfig() Config {
-	return Config{KeepMin: time.Hour, KeepMax: 24 * time.Hour}
+	return Config{KeepMin: time.Hour, KeepMax: 24 * time.Hour, CacheBytes: 64 << 20}
 }
 
 // Validate reports every fault at once.
@@ -29,6 +40,15 @@ func (c Config) Validate() error {
 	}
 	if c.KeepMax < c.KeepMin {
 		errs = append(errs, fmt.Errorf("online.keep_max: must be at least online.keep_min, %s (got %s)", c.KeepMin, c.KeepMax))
+	}
+	if c.CacheTTL < 0 {
+		errs = append(errs, fmt.Errorf("online.cache_ttl: must not be negative (got %s)", c.CacheTTL))
+	}
+	if c.StaleFor != 0 && c.StaleFor <= c.CacheTTL {
+		errs = append(errs, fmt.Errorf("online.stale_for: must be 0 or above online.cache_ttl, %s (got %s)", c.CacheTTL, c.StaleFor))
+	}
+	if c.CacheBytes < 1<<20 {
+		errs = append(errs, fmt.Errorf("online.cache_bytes: must be at least 1 MiB (got %d)", c.CacheBytes))
 	}
 	return errors.Join(errs...)
 }
