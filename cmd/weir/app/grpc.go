@@ -30,7 +30,7 @@ func (a *App) startServers() (service, error) {
 	}
 	a.server, a.grpcAddr = s, s.Addr()
 	s.Needs(a.store.Ping, "weir.v1.FeatureService", "feast.serving.ServingService")
-	reader := online.NewReader(a.store, nil, a.log, a.onlineMetrics)
+	reader := online.NewReader(online.InFront(a.store, a.cfg.Online, nil, a.metrics), nil, a.log, a.onlineMetrics)
 	g := s.Registrar()
 	lookups := serving.NewLookups(s, a.registry, func(svc *feature.Service) (serving.Plan, error) { return reader.Compile(svc) })
 	if err := a.startLog(lookups); err != nil {
