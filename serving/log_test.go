@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -178,6 +179,18 @@ func TestLogRecords(t *testing.T) {
 	require.Zero(t, f.metric(`weir_lookup_log_waiting_values{}`))
 	broken := feature.Vector{Type: feature.String, Valid: []bool{true}, Bytes: [][]byte{[]byte("a\xff")}}
 	require.Equal(t, `"a\ufffd"`, string(appendCell(nil, &broken, 0)), "what is no text in the store is JSON all the same")
+}
+
+// What the documentation shows is a record.
+func TestDocumentedLogRecord(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "docs", "operations.md"))
+	require.NoError(t, err)
+	_, example, _ := strings.Cut(string(b), "## Logging what models saw")
+	_, example, _ = strings.Cut(example, "```json\n")
+	example, _, found := strings.Cut(example, "```")
+	require.True(t, found)
+	row := decodeLog(t, logged(t), keptRecord{value: []byte(example)})
+	require.Equal(t, "churn", *row.Service)
 }
 
 // Lists of features and requests without an id have a null in the place of a name;
