@@ -235,9 +235,23 @@ func (s *side) serve(ctx context.Context, b *jointest.Built, events []arrival, t
 	}
 	writers := map[version]*online.Writer{}
 	for i := range w.Views {
-		writers[version{i, false}] = online.NewWriter(w.Views[i].Definition(), store, nil, options)
+		writers[version{i, false}] = online.NewWriter(w.Views[i].Definition(), store, &onlinetest.Table{}, options)
 		if w.Views[i].Evolved() {
-			writers[version{i, true}] = online.NewWriter(w.Views[i].Before(), store, nil, options)
+			writers[version{i, true}] = online.NewWriter(w.Views[i].Before(), store, &onlinetest.Table{}, options)
+		}
+	}
+	// Partitions are read from their beginning, as a worker does; rows that come as they
+	// become known, not by offset, would else look as if those before them were lost.
+	for of, wr := range writers {
+		var parts []feature.Position
+		for _, a := range events {
+			o := a.batch.Origin
+			if p := (feature.Position{Topic: o.Topic, TopicID: o.TopicID, Partition: o.Partition}); a.view == of.view && !slices.Contains(parts, p) {
+				parts = append(parts, p)
+			}
+		}
+		if err := wr.Assign(ctx, parts); err != nil {
+			return err
 		}
 	}
 	plan, err := online.NewReader(store, s.clock, nil, nil).Compile(b.Service)
