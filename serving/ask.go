@@ -162,8 +162,10 @@ func (l *Lookups) ask(ctx context.Context, q *Question) (*Answer, error) {
 			WithHint("split the call, use LookupStream, or raise serving.max_values")
 	}
 	var s *sampled
-	if plan.logged && l.log.chosen(q.RequestID) {
-		s = l.log.begin(q, plan.Keys(), keys)
+	if plan.logged {
+		if id := requestID(ctx, q.RequestID); l.log.chosen(id) {
+			s = l.log.begin(q, id, plan.Keys(), keys)
+		}
 	}
 	b := l.blocks.Get().(*feature.Block)
 	if err := plan.Read(ctx, keys, rows, b); err != nil {

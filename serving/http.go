@@ -110,7 +110,7 @@ func (s *Server) HTTP(c HTTPCall) http.Handler {
 			return
 		}
 		defer s.http.wg.Done()
-		ctx, end := context.WithCancelCause(r.Context())
+		ctx, end := context.WithCancelCause(withRequestID(r.Context(), r.Header.Get(requestIDHeader)))
 		defer end(nil)
 		defer context.AfterFunc(s.http.halted, func() { end(notNow("stopping")) })()
 		body := s.http.bodies.Get(int(max(min(r.ContentLength, 1<<20), 0)))

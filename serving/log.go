@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,10 +117,9 @@ func (g *Log) chosen(request string) bool {
 }
 
 // begin copies what the wire may take back before the answer is encoded.
-func (g *Log) begin(q *Question, fields []feature.Field, keys []feature.Vector) *sampled {
+func (g *Log) begin(q *Question, request string, fields []feature.Field, keys []feature.Vector) *sampled {
 	s := g.jobs.Get().(*sampled)
-	s.project, s.service, s.request, s.first, s.fields = q.Project, q.Service, q.RequestID, q.FirstRow, fields
-	s.request = string([]byte(s.request))
+	s.project, s.service, s.request, s.first, s.fields = strings.Clone(q.Project), strings.Clone(q.Service), strings.Clone(request), q.FirstRow, fields
 	s.keys = slices.Grow(s.keys[:0], len(keys))[:len(keys)]
 	for i := range keys {
 		copyVector(&s.keys[i], &keys[i])

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/metadata"
 
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry/feature"
@@ -209,6 +212,35 @@ func TestLogOfLists(t *testing.T) {
 	require.Nil(t, row.Service)
 	require.Equal(t, map[string]any{"f_bool": false, "f_int64": json.Number("0")}, row.Views["profile"].Features)
 	require.Equal(t, map[string]any{"f_bool": json.Number("0")}, row.Views["other"].Features)
+}
+
+// The call names the inference where the request does not: by metadata, or a header over HTTP.
+func TestLogRequestIDOfTheCall(t *testing.T) {
+	f, sink, g := logging(t, LogConfig{Topic: "t", Sample: 1, Buffer: 1000})
+	route := NewFeatures(f.lookups).HTTPRoutes(f.server)["POST /v1/lookup"]
+	over := func(id string) {
+		t.Helper()
+		r := httptest.NewRequest(http.MethodPost, "/v1/lookup", strings.NewReader(`{"service":"churn","entities":{"id":[1]}}`))
+		r.Header.Set("x-request-id", id)
+		w := httptest.NewRecorder()
+		route.ServeHTTP(w, r)
+		require.Equal(t, http.StatusOK, w.Code, w.Body)
+	}
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-request-id", "by metadata")
+	_, err := f.features.Lookup(ctx, churn(ints("id", 1)))
+	require.NoError(t, err)
+	own := churn(ints("id", 1))
+	own.RequestId = "its own"
+	_, err = f.features.Lookup(ctx, own)
+	require.NoError(t, err)
+	over("by header")
+	over(strings.Repeat("x", mostRequestID+1))
+	require.NoError(t, g.Close(t.Context()))
+	var got []string
+	for _, r := range sink.all() {
+		got = append(got, string(r.key))
+	}
+	require.Equal(t, []string{"by metadata", "its own", "by header", ""}, got)
 }
 
 // A request with an id is in the sample on every server or on none, and stays in it
