@@ -35,7 +35,7 @@ type lane struct {
 	ended    context.Context // when the lane is not used any more
 	end      context.CancelFunc
 
-	shed, refused, retried atomic.Uint64 // of the metrics
+	shed, refused, retried, probes atomic.Uint64 // of the metrics
 }
 
 // shutting is why and since when a lane is shut.
@@ -273,6 +273,7 @@ func (l *lane) reopen(s *shutting) {
 			return
 		case <-time.After(pause):
 		}
+		l.probes.Add(1)
 		w, err := l.probe()
 		if err == nil {
 			l.drop() // of the time before

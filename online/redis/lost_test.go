@@ -60,7 +60,7 @@ func TestLostRowsAreNotAbsent(t *testing.T) {
 
 	srv.Kill(t)
 	srv.Start(t)
-	require.Eventually(t, func() bool { return s.Ping(ctx) == nil }, 20*time.Second, time.Millisecond)
+	until(t, func() bool { return s.Ping(ctx) == nil }, "the rows to be written again")
 	is(s, "failed", "failed")
 	require.True(t, said.has("has lost rows"))
 
@@ -72,8 +72,8 @@ func TestLostRowsAreNotAbsent(t *testing.T) {
 	is(young, "failed", "failed")
 
 	settle(510)
-	require.Eventually(t, func() bool { a, _ := look(s); b, _ := look(young); return a == "there" && b == "there" }, 20*time.Second, time.Millisecond)
-	require.Eventually(t, func() bool { _, a := look(s); _, b := look(young); return a == "absent" && b == "absent" }, 20*time.Second, time.Millisecond)
+	until(t, func() bool { a, _ := look(s); b, _ := look(young); return a == "there" && b == "there" }, "the rows to be written again")
+	until(t, func() bool { _, a := look(s); _, b := look(young); return a == "absent" && b == "absent" }, "the rows to be written again")
 	is(s, "there", "absent")
 
 	// Another worker takes the partition over and goes back to where the table stands: nothing is lost by that.
