@@ -139,7 +139,7 @@ func own(recs []*kgo.Record) {
 	}
 	for _, r := range recs {
 		if r.Attrs.CompressionType() == 0 {
-			r.Key, r.Value, r.Headers = copied(r.Key), copied(r.Value), nil
+			r.Key, r.Value, r.Headers = copied(r.Key), copied(r.Value), asked(r.Headers)
 		}
 	}
 }

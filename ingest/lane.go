@@ -252,6 +252,9 @@ func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, event 
 			l.hold(e)
 			return nil
 		}
+		if p.Witness != nil && witnessed(r) {
+			p.Witness.Held(o.View, r, reasons)
+		}
 		return holdBack(ctx, p.held, p.Metrics, e)
 	}
 	for _, rej := range res.Rejected {

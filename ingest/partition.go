@@ -207,6 +207,7 @@ func (part *partition) process(recs []*kgo.Record) error {
 			}
 		}
 	}
+	part.tellPassed(recs)
 	part.next = origin.Next
 	part.seen.Store(origin.Next)
 	p.Metrics.events.WithLabelValues(p.Source.Meta.Project, p.Source.Meta.Name).Add(float64(events))

@@ -98,6 +98,7 @@ type PipelineConfig struct {
 	Replicas   int16 // of quarantine topics; -1 is the broker's default
 	Log        *slog.Logger
 	Metrics    *Metrics
+	Witness    Witness // of records that ask for one; may be nil
 	// Ready, when set, is called once the group has assigned partitions for the first time.
 	Ready func()
 }

@@ -35,6 +35,7 @@ type SupervisorConfig struct {
 	Protocol   string // of consumer groups: ProtocolClassic (also when empty) or ProtocolConsumer
 	// CreateTopic, when set, makes a source's missing topic (embedded Kafka).
 	CreateTopic func(ctx context.Context, topic string) error
+	Witness     Witness // of records that ask for one; may be nil
 	Log         *slog.Logger
 	Metrics     *Metrics
 }

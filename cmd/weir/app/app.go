@@ -35,6 +35,8 @@ import (
 
 // App is one Weir process. New makes it, Run runs it once.
 type App struct {
+	Version string // what it says it is to those who ask; may be set before Run
+
 	cfg   Config
 	log   *slog.Logger
 	roles map[string]bool
@@ -62,6 +64,7 @@ type App struct {
 	supervisor *ingest.Supervisor
 	importer   *ingest.Importer
 	replayer   *ingest.Replayer
+	writes     *writes // made by New
 	server     *serving.Server
 	grpcAddr   string
 
@@ -95,6 +98,7 @@ func New(c Config, log *slog.Logger, names ...string) (*App, error) {
 		c.Offline.Compact.Memory = compactMemory(c)
 	}
 	a := &App{cfg: c.withPaths(), log: log, roles: on, metrics: prometheus.NewRegistry(), ready: make(chan struct{}), after: time.After}
+	a.writes = &writes{a: a, open: map[string]*writeCall{}}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.ingestMetrics = ingest.NewMetrics(a.metrics)
 	a.onlineMetrics = online.NewMetrics(a.metrics)
@@ -259,7 +263,7 @@ func (a *App) startIngest() (service, error) {
 	}
 	a.supervisor = ingest.NewSupervisor(ingest.SupervisorConfig{
 		Config: a.cfg.Ingest, Catalogs: a.registry, Open: a.openOutlets, Kafka: a.kafka, Quarantine: a.held,
-		Replicas: replicas, Protocol: a.cfg.Kafka.GroupProtocol, CreateTopic: create, Log: a.log, Metrics: a.ingestMetrics})
+		Replicas: replicas, Protocol: a.cfg.Kafka.GroupProtocol, CreateTopic: create, Witness: a.writes, Log: a.log, Metrics: a.ingestMetrics})
 	ledger, err := ingest.OpenLedger(filepath.Join(a.cfg.DataDir, "imports.jsonl"))
 	if err != nil {
 		return service{}, err

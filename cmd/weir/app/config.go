@@ -21,6 +21,7 @@ import (
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/serving"
+	"github.com/weir-ml/weir/serving/feast"
 )
 
 // Config composes the rooms' settings. Each room explains and checks its own.
@@ -40,6 +41,7 @@ type Config struct {
 	Ingest   ingest.Config   `koanf:"ingest"`
 	Serving  serving.Config  `koanf:"serving"`
 	Flight   flight.Config   `koanf:"flight"`
+	Feast    feast.Config    `koanf:"feast"`
 	Drift    drift.Config    `koanf:"drift"`
 }
 
@@ -49,7 +51,7 @@ type LogConfig struct {
 	Format string `koanf:"format"` // text or json
 }
 
-// HTTPConfig is the server of /metrics, /healthz and /readyz.
+// HTTPConfig is the server of lookups over HTTP, /metrics, /healthz and /readyz.
 type HTTPConfig struct {
 	Addr string `koanf:"addr"`
 }
@@ -100,6 +102,7 @@ func DefaultConfig() Config {
 		Ingest:   ingest.DefaultConfig(),
 		Serving:  serving.DefaultConfig(),
 		Flight:   flight.DefaultConfig(),
+		Feast:    feast.DefaultConfig(),
 		Drift:    drift.DefaultConfig(),
 	}
 }
@@ -150,7 +153,7 @@ func (c *Config) Validate() error {
 		// Other engines write to Iceberg's catalog; they have no business with definitions, windows and events.
 		errs = append(errs, fmt.Errorf("offline.catalog: must be another database than registry.url (got %q for both)", redactURL(c.Offline.Catalog)))
 	}
-	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Drift.Validate())
+	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate())
 	return errors.Join(errs...)
 }
 

@@ -37,6 +37,7 @@ func (a *App) startServers() (service, error) {
 		return service{}, err
 	}
 	a.startFeatures(g, s, lookups)
+	a.startFeast(g, s, lookups)
 	weirv1.RegisterRegistryServiceServer(g, &api.Definitions{Registry: a.registry})
 	training := &api.Training{Registry: a.registry, Tables: a.tables, Maker: offline.NewSnapshots(a.definition, a.log, nil).In(a.joins), Joins: a.joins}
 	weirv1.RegisterSnapshotServiceServer(g, &api.Snapshots{Records: a.definition, Log: a.log, Training: training})

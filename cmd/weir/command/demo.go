@@ -50,6 +50,7 @@ func (e *env) runDemo(ctx context.Context, dir string, exit bool) error {
 	if err != nil {
 		return err
 	}
+	a.Version = Version
 	run, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)

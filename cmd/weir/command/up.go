@@ -59,6 +59,7 @@ func (e *env) serve(ctx context.Context, set map[string]string, roles ...string)
 	if err != nil {
 		return err
 	}
+	a.Version = Version
 	defer app.HoldMemory(c.Memory)()
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()

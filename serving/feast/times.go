@@ -1,0 +1,83 @@
+package feast
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strconv"
+	"time"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// timeValue writes a time of a frame as the source's events have it. A text is ISO 8601,
+// in UTC where it names no zone; a number is what the source's format says.
+func timeValue(raw json.RawMessage, format string) (json.RawMessage, error) {
+	if isNull(raw) {
+		return nil, errors.New("there is no time")
+	}
+	if raw[0] != '"' {
+		if format == "" || format == "rfc3339" || format == "naive" {
+			return nil, fmt.Errorf("%s is no time: write it as 2026-01-31T12:00:00", raw)
+		}
+		return raw, nil
+	}
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return nil, err
+	}
+	t, err := parseTime(s)
+	if err != nil {
+		return nil, fmt.Errorf("%q is no time: write it as 2026-01-31T12:00:00", feature.Shorten([]byte(s)))
+	}
+	return timeText(t, format), nil
+}
+
+// timeText writes a time in one of the formats of sources.
+func timeText(t time.Time, format string) json.RawMessage {
+	t = t.UTC()
+	micros := t.UnixMicro()
+	switch format {
+	case "naive":
+		return json.RawMessage(t.Format(`"2006-01-02T15:04:05.999999"`))
+	case "unix_s":
+		return fraction(micros, 6)
+	case "unix_ms":
+		return fraction(micros, 3)
+	case "unix_us":
+		return strconv.AppendInt(nil, micros, 10)
+	case "unix_ns":
+		return append(strconv.AppendInt(nil, micros, 10), "000"...)
+	}
+	return json.RawMessage(t.Format(`"2006-01-02T15:04:05.999999Z"`))
+}
+
+// fraction writes micros in a unit of so many powers of ten, exactly.
+func fraction(micros int64, digits int) json.RawMessage {
+	unit := int64(1)
+	for range digits {
+		unit *= 10
+	}
+	if micros%unit == 0 {
+		return strconv.AppendInt(nil, micros/unit, 10)
+	}
+	return json.RawMessage(big.NewRat(micros, unit).FloatString(digits))
+}
+
+// featureValue writes a value as a feature of that type is read. Only times differ:
+// Feast's are whole seconds, Weir's microseconds. The rest is judged where every event is.
+func featureValue(raw json.RawMessage, t feature.Type) (json.RawMessage, error) {
+	if t != feature.Timestamp || isNull(raw) {
+		return raw, nil
+	}
+	if raw[0] == '"' {
+		return timeValue(raw, "rfc3339")
+	}
+	x, ok := new(big.Rat).SetString(string(raw))
+	if !ok {
+		return raw, nil
+	}
+	x.Mul(x, big.NewRat(1_000_000, 1))
+	return json.RawMessage(new(big.Int).Div(x.Num(), x.Denom()).String()), nil
+}

@@ -1,0 +1,235 @@
+package feast
+
+import (
+	"math"
+	"strconv"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// wireRequest is a GetOnlineFeaturesRequest, read without a message being made of it.
+type wireRequest struct {
+	wanted
+	buf []byte // the message; raw columns are in it
+}
+
+// Decode reads the message.
+func (r *wireRequest) Decode(data []byte) error {
+	r.buf = append(r.buf[:0], data...)
+	r.service, r.fullNames, r.versions, r.rows = "", false, false, 0
+	r.features, r.columns = nil, r.columns[:0]
+	return fields(r.buf, func(n protowire.Number, v []byte, x uint64) error {
+		switch n {
+		case 1:
+			r.service, r.features = string(v), nil
+		case 2:
+			r.service = ""
+			return fields(v, func(n protowire.Number, v []byte, _ uint64) error {
+				if n == 1 {
+					r.features = append(r.features, string(v))
+				}
+				return nil
+			})
+		case 3:
+			var c column
+			err := fields(v, func(n protowire.Number, v []byte, _ uint64) error {
+				switch n {
+				case 1:
+					c.name = string(v)
+				case 2:
+					c.raw = v
+				}
+				return nil
+			})
+			for i := range r.columns { // the last of a map's entries counts
+				if r.columns[i].name == c.name {
+					r.columns[i] = c
+					return err
+				}
+			}
+			r.columns = append(r.columns, c)
+			return err
+		case 4:
+			r.fullNames = x != 0
+		case 6:
+			r.versions = x != 0
+		}
+		return nil
+	})
+}
+
+// fields calls fn with the fields of a message: v is what has a length, or the bytes of
+// a fixed number, x any number.
+func fields(b []byte, fn func(n protowire.Number, v []byte, x uint64) error) error {
+	for len(b) > 0 {
+		n, t, size := protowire.ConsumeTag(b)
+		if size < 0 {
+			return broken(size)
+		}
+		b = b[size:]
+		var v []byte
+		var x uint64
+		switch t {
+		case protowire.VarintType:
+			x, size = protowire.ConsumeVarint(b)
+		case protowire.BytesType:
+			v, size = protowire.ConsumeBytes(b)
+		case protowire.Fixed64Type:
+			x, size = protowire.ConsumeFixed64(b)
+		case protowire.Fixed32Type:
+			var y uint32
+			y, size = protowire.ConsumeFixed32(b)
+			x = uint64(y)
+		default:
+			size = protowire.ConsumeFieldValue(n, t, b)
+		}
+		if size < 0 {
+			return broken(size)
+		}
+		if err := fn(n, v, x); err != nil {
+			return err
+		}
+		b = b[size:]
+	}
+	return nil
+}
+
+func broken(size int) error {
+	return feature.Errorf(feature.Invalid, "lookup", "request", "%w", protowire.ParseError(size))
+}
+
+// fillWire reads a feast.types.RepeatedValue. A value that is a list counts as so many.
+func fillWire(k feature.Field, raw []byte, v *feature.Vector) (int, error) {
+	rows := 0
+	if err := fields(raw, func(n protowire.Number, b []byte, _ uint64) error {
+		if n != 1 {
+			return nil
+		}
+		// The usual value: one scalar.
+		if len(b) > 0 && b[0]>>3 <= 8 {
+			rows++
+			return nil
+		}
+		return each(b, func(protowire.Number, []byte, uint64) error { rows++; return nil })
+	}); err != nil {
+		return 0, err
+	}
+	v.Reset(k.Type, rows)
+	at := 0
+	err := fields(raw, func(n protowire.Number, b []byte, _ uint64) error {
+		if n != 1 {
+			return nil
+		}
+		return each(b, func(kind protowire.Number, text []byte, x uint64) error {
+			if at == rows {
+				return broken(-1) // two scalars in one value
+			}
+			err := put(k, v, at, kind, text, x)
+			at++
+			return err
+		})
+	})
+	if err == nil && at != rows {
+		err = broken(-1)
+	}
+	return rows, err
+}
+
+// each calls fn with the scalars of a Value: itself, those of its list, or none as kind 0.
+func each(b []byte, fn func(kind protowire.Number, text []byte, x uint64) error) error {
+	if len(b) == 0 {
+		return fn(0, nil, 0)
+	}
+	none := true
+	err := fields(b, func(n protowire.Number, text []byte, x uint64) error {
+		none = false
+		switch {
+		case n >= 1 && n <= 8:
+			return fn(n, text, x)
+		case n >= 11 && n <= 18:
+			kind := n - 10
+			return fields(text, func(n protowire.Number, text []byte, x uint64) error {
+				if n != 1 {
+					return nil
+				}
+				if kind <= 2 || text == nil {
+					return fn(kind, text, x)
+				}
+				return packed(kind, text, fn)
+			})
+		}
+		return fn(0, nil, uint64(n)) // null_val, or of a kind that no join key has
+	})
+	if err == nil && none {
+		err = fn(0, nil, 0)
+	}
+	return err
+}
+
+func packed(kind protowire.Number, b []byte, fn func(protowire.Number, []byte, uint64) error) error {
+	for len(b) > 0 {
+		x, size := uint64(0), 0
+		switch kind {
+		case 5:
+			x, size = protowire.ConsumeFixed64(b)
+		case 6:
+			var y uint32
+			y, size = protowire.ConsumeFixed32(b)
+			x = uint64(y)
+		default:
+			x, size = protowire.ConsumeVarint(b)
+		}
+		if size < 0 {
+			return broken(size)
+		}
+		if err := fn(kind, nil, x); err != nil {
+			return err
+		}
+		b = b[size:]
+	}
+	return nil
+}
+
+// put sets one value of a join key from a scalar of a Value.
+func put(k feature.Field, v *feature.Vector, i int, kind protowire.Number, text []byte, x uint64) error {
+	switch kind {
+	case 0:
+		if x == 0 || x == 19 {
+			return nil // null: nobody has such a key
+		}
+		return notA(k, i, "of kind "+strconv.FormatUint(x, 10))
+	case 1, 2:
+		switch k.Type {
+		case feature.String, feature.Bytes:
+			v.Valid[i], v.Bytes[i] = true, text // lives as long as the request
+			return nil
+		}
+		if kind == 1 {
+			return notA(k, i, "bytes")
+		}
+		return putText(k, v, i, string(text))
+	case 3:
+		return putWhole(k, v, i, int64(int32(x)))
+	case 4:
+		return putWhole(k, v, i, int64(x))
+	case 5, 6:
+		f := math.Float64frombits(x)
+		if kind == 6 {
+			f = float64(math.Float32frombits(uint32(x)))
+		}
+		return putFloat(k, v, i, f)
+	case 7:
+		if k.Type != feature.Bool {
+			return notA(k, i, "a bool")
+		}
+		v.Valid[i], v.Bools[i] = true, x != 0
+		return nil
+	default: // 8, seconds
+		if k.Type == feature.Timestamp {
+			return putSeconds(k, v, i, int64(x))
+		}
+		return putWhole(k, v, i, int64(x))
+	}
+}
