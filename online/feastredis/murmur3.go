@@ -25,12 +25,12 @@ func murmur3(s string) uint32 {
 	return h ^ h>>16
 }
 
-// featureField is the hash's field that holds a feature's value.
-func featureField(view, feature string) string {
+// FeatureField is the hash's field that holds a feature's value.
+func FeatureField(view, feature string) string {
 	return string(binary.LittleEndian.AppendUint32(nil, murmur3(view+":"+feature)))
 }
 
-// timeField is the field that holds the event time of a view's row.
-func timeField(view string) string { return timePrefix + view }
+// TimeField is the field that holds the event time of a view's row.
+func TimeField(view string) string { return timePrefix + view }
 
 const timePrefix = "_ts:"

@@ -64,7 +64,7 @@ func NewReader(project string, views []View) *Reader {
 			x.order = append(x.order, slices.Index(names, f.Name))
 		}
 		for _, f := range v.Features {
-			x.fields = append(x.fields, featureField(v.Name, f.Name))
+			x.fields = append(x.fields, FeatureField(v.Name, f.Name))
 		}
 		at := slices.IndexFunc(r.keySets, func(s *keySet) bool { return slices.Equal(s.names, names) })
 		if at < 0 {
@@ -73,7 +73,7 @@ func NewReader(project string, views []View) *Reader {
 		}
 		x.set = r.keySets[at]
 		x.set.views = append(x.set.views, x)
-		r.views, r.byTime[timeField(v.Name)] = append(r.views, x), x
+		r.views, r.byTime[TimeField(v.Name)] = append(r.views, x), x
 	}
 	return r
 }
@@ -179,7 +179,7 @@ func (r *Reader) Read(key []byte, hash map[string]string, found func(view int, r
 
 // read makes the view's row; false where there is none, or none that can be read.
 func (x *viewReader) read(e *entity, hash map[string]string) (row Row, ok bool) {
-	stamp, timed := hash[timeField(x.view.Name)]
+	stamp, timed := hash[TimeField(x.view.Name)]
 	there := slices.ContainsFunc(x.fields, func(f string) bool { _, ok := hash[f]; return ok })
 	if !timed && !there {
 		return row, false

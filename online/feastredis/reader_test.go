@@ -43,7 +43,7 @@ var stats = View{Name: "stats", Keys: fields("driver", feature.Int64), Features:
 
 // TestUnreadable: each fault is named, counted and shown by example, and the row is left out whole.
 func TestUnreadable(t *testing.T) {
-	trips, rating := featureField("stats", "trips"), featureField("stats", "rating")
+	trips, rating := FeatureField("stats", "trips"), FeatureField("stats", "rating")
 	for name, c := range map[string]struct {
 		hash   map[string]string
 		field  string
@@ -60,7 +60,7 @@ func TestUnreadable(t *testing.T) {
 		"time as text":     {map[string]string{"_ts:stats": text(1, "now"), trips: varint(4, 7)}, "", "the event time cannot be read: a number is written in another way"},
 		"time of year 10k": {map[string]string{"_ts:stats": stamp(253402300800, 0), trips: varint(4, 7)}, "", "the event time cannot be read: out of range"},
 		"negative nanos":   {map[string]string{"_ts:stats": stamp(1, -1), trips: varint(4, 7)}, "", "the event time cannot be read: out of range"},
-		"other features":   {map[string]string{"_ts:stats": stamp(1, 0), featureField("stats", "tips"): varint(4, 7)}, "", "none of the view's features are there under the names that Weir has for them"},
+		"other features":   {map[string]string{"_ts:stats": stamp(1, 0), FeatureField("stats", "tips"): varint(4, 7)}, "", "none of the view's features are there under the names that Weir has for them"},
 		"damaged value":    {map[string]string{"_ts:stats": stamp(1, 0), trips: "\x20"}, "trips", "the value is damaged: unexpected EOF"},
 		"not UTF-8":        {map[string]string{"_ts:stats": stamp(1, 0), trips: text(2, "\xff")}, "trips", "the value is damaged: the string is not UTF-8"},
 		"wrong wire type":  {map[string]string{"_ts:stats": stamp(1, 0), trips: text(4, "7")}, "trips", "the value is damaged: its int64 is written in another way"},
@@ -96,11 +96,11 @@ func TestUnreadable(t *testing.T) {
 // TestCounts: reasons are added up, with a few examples each; what is not Feast's is passed over.
 func TestCounts(t *testing.T) {
 	r := NewReader("p", []View{stats})
-	trips := featureField("stats", "trips")
+	trips := FeatureField("stats", "trips")
 	for n := range int64(10) {
-		require.NoError(t, r.Read(driver(n, "p"), map[string]string{"_ts:stats": stamp(1, 0), trips: text(2, "x"), featureField("stats", "more"): text(12, "")}, nil))
+		require.NoError(t, r.Read(driver(n, "p"), map[string]string{"_ts:stats": stamp(1, 0), trips: text(2, "x"), FeatureField("stats", "more"): text(12, "")}, nil))
 	}
-	require.NoError(t, r.Read(driver(10, "p"), map[string]string{"_ts:stats": stamp(1, 0), featureField("stats", "rating"): float(float32(math.NaN()))}, func(int, Row) error { return nil }))
+	require.NoError(t, r.Read(driver(10, "p"), map[string]string{"_ts:stats": stamp(1, 0), FeatureField("stats", "rating"): float(float32(math.NaN()))}, func(int, Row) error { return nil }))
 	require.NoError(t, r.Read(driver(11, "p"), nil, nil), "it expired meanwhile")
 	v := r.Report().Views[0]
 	require.Equal(t, []*Reason{{Field: "trips", Text: "Feast has string, the view of Weir int64", Entities: 10, Examples: []string{"driver=0", "driver=1", "driver=2"}}}, v.Reasons)

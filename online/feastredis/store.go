@@ -140,7 +140,7 @@ func (s *Store) fault(what string, err error) error {
 	switch text := err.Error(); {
 	case strings.HasPrefix(text, "NOAUTH"), strings.HasPrefix(text, "WRONGPASS"), strings.Contains(text, "invalid username-password"), strings.HasPrefix(text, "NOPERM"):
 		e.Kind = feature.Unauthorized
-		return e.WithHint("the user needs SCAN, DBSIZE and HGETALL on all keys; give the password with --password-file or in WEIR_FEAST_REDIS_PASSWORD")
+		return e.WithHint("the user needs SCAN, DBSIZE and HGETALL on all keys; give the password with --password-file or in FEAST_REDIS_PASSWORD")
 	case strings.HasPrefix(text, "MOVED"), strings.Contains(text, "cluster support disabled"):
 		e.Kind = feature.Invalid
 		return e.WithHint("say --cluster where it is a cluster, and leave it out where it is none")

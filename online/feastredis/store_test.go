@@ -22,7 +22,7 @@ func fill(t *testing.T, c goredis.UniversalClient, n int64) {
 	ctx := t.Context()
 	pipe := c.Pipeline()
 	for i := range n {
-		pipe.HSet(ctx, string(driver(i, "p")), "_ts:stats", stamp(i, 0), featureField("stats", "trips"), varint(4, uint64(i)))
+		pipe.HSet(ctx, string(driver(i, "p")), "_ts:stats", stamp(i, 0), FeatureField("stats", "trips"), varint(4, uint64(i)))
 		pipe.HSet(ctx, string(driver(i, "q")), "_ts:stats", stamp(i, 0))
 	}
 	pipe.Set(ctx, "session:p", "x", 0)
