@@ -22,19 +22,20 @@ import (
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 )
 
-// TestLookupSoak looks values up at half of what client and server can do together, for as long as WEIR_SOAK says:
+// TestLookupSoak looks values up at half of what client and server can do together, for as long as WEIR_TEST_SOAK says:
 //
-//	WEIR_SOAK=10m go test ./cmd/weir -run TestLookupSoak -v -timeout 20m
+//	WEIR_TEST_SOAK=10m go test ./cmd/weir -run TestLookupSoak -v -timeout 20m
 //
 // No lookup fails or is wrong, and memory stays what it was.
 func TestLookupSoak(t *testing.T) {
-	d, err := time.ParseDuration(os.Getenv("WEIR_SOAK"))
+	d, err := time.ParseDuration(os.Getenv("WEIR_TEST_SOAK"))
 	if err != nil {
-		t.Skip("set WEIR_SOAK to how long it may take, 10m for one")
+		t.Skip("set WEIR_TEST_SOAK to how long it may take, 10m for one")
 	}
 	const people, rows = 5000, 10
 	c := testConfig(t)
 	c.Redis.Addrs = []string{testserver.OwnRedis(t).Addr}
+	c.Redis.ReadTimeout = 5 * time.Second // the machine may stand still for longer than the default
 	w := start(t, c)
 	w.apply(fmt.Sprintf(peopleManifest, "default", "people"))
 	var csv bytes.Buffer

@@ -236,10 +236,10 @@ func TestTooManyLookups(t *testing.T) {
 }
 
 // TestDeadlines measures by how much requests miss their deadline while the server hangs and trickles. It says something
-// only on a machine that has nothing else to do: WEIR_DEADLINES=1 go test ./online/redis -run TestDeadlines -v
+// only on a machine that has nothing else to do: WEIR_TEST_DEADLINES=1 go test ./online/redis -run TestDeadlines -v
 func TestDeadlines(t *testing.T) {
-	if os.Getenv("WEIR_DEADLINES") == "" {
-		t.Skip("set WEIR_DEADLINES=1 on a quiet machine")
+	if os.Getenv("WEIR_TEST_DEADLINES") == "" {
+		t.Skip("set WEIR_TEST_DEADLINES=1 on a quiet machine")
 	}
 	addr := testserver.Redis(t).Addr
 	tr := load(t, open(t, addr), testserver.Name(t), 300)
