@@ -11,10 +11,13 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/weir-ml/weir/cmd/weir/app"
+	"github.com/weir-ml/weir/internal/testserver"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 )
 
@@ -22,17 +25,17 @@ import (
 const seenManifest = `
 apiVersion: weir/v1
 kind: Entity
-metadata: {name: inference}
+metadata: {name: inference, project: PROJECT}
 spec: {join_keys: [{name: request_id, type: string}, {name: row, type: int64}]}
 ---
 apiVersion: weir/v1
 kind: Source
-metadata: {name: seen}
-spec: {topic: weir.seen, event_time: {field: event_time}}
+metadata: {name: seen, project: PROJECT}
+spec: {topic: TOPIC, event_time: {field: event_time}}
 ---
 apiVersion: weir/v1
 kind: FeatureView
-metadata: {name: seen}
+metadata: {name: seen, project: PROJECT}
 spec:
   source: seen
   entities: [inference]
@@ -43,7 +46,7 @@ spec:
 ---
 apiVersion: weir/v1
 kind: FeatureService
-metadata: {name: seen}
+metadata: {name: seen, project: PROJECT}
 spec: {features: ["seen:*"]}
 `
 
@@ -51,16 +54,29 @@ spec: {features: ["seen:*"]}
 // sample of them in a topic, read there and joined with what came of them, and
 // the topic as a source of Weir's own, whose training set has what the model saw.
 func TestLoggedAnswersBecomeATrainingSet(t *testing.T) {
-	c := testConfig(t)
-	c.Serving.Log.Topic, c.Serving.Log.Sample, c.Serving.Log.Services = "weir.seen", 0.5, []string{"people"}
+	t.Run("embedded", func(t *testing.T) { loggedLoop(t, testConfig(t), "default", "people", "weir.seen") })
+	t.Run("kafka", func(t *testing.T) {
+		kafka := testserver.Kafka(t)
+		project := testserver.Name(t)
+		c := testConfig(t)
+		c.Kafka.Brokers, c.Kafka.Replicas = []string{kafka.Addr}, 1
+		topic := project + ".people"
+		_, err := kadm.NewClient(kafkaClient(t, kafka.Addr)).CreateTopic(t.Context(), 1, 1, nil, topic)
+		require.NoError(t, err)
+		loggedLoop(t, c, project, topic, project+".seen") // that one is made by the server
+	})
+}
+
+func loggedLoop(t *testing.T, c app.Config, project, topic, seenTopic string) {
+	c.Serving.Log.Topic, c.Serving.Log.Sample, c.Serving.Log.Services = seenTopic, 0.5, []string{project + "/people"}
 	w := start(t, c)
-	w.apply(strings.ReplaceAll(strings.ReplaceAll(peopleManifest, "%[1]s", "default"), "%[2]s", "people"))
+	w.apply(strings.ReplaceAll(strings.ReplaceAll(peopleManifest, "%[1]s", project), "%[2]s", topic))
 	cl := kafkaClient(t, w.app.KafkaAddr())
 	const people, requests = 5, 40
 	for i := range people {
-		send(t, cl, person("people", fmt.Sprint("p", i), time.Now(), 30+i))
+		send(t, cl, person(topic, fmt.Sprint("p", i), time.Now(), 30+i))
 	}
-	w.arrived("default", "people", people)
+	w.arrived(project, "people", people)
 
 	conn, err := grpc.NewClient(w.app.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)
@@ -75,7 +91,7 @@ func TestLoggedAnswersBecomeATrainingSet(t *testing.T) {
 	for i := range requests {
 		id := fmt.Sprintf("inference-%d", i)
 		ids := []string{fmt.Sprint("p", i%people), "nobody"}
-		_, err := features.Lookup(t.Context(), &weirv1.LookupRequest{What: &weirv1.LookupRequest_Service{Service: "people"}, RequestId: id,
+		_, err := features.Lookup(t.Context(), &weirv1.LookupRequest{Project: project, What: &weirv1.LookupRequest_Service{Service: "people"}, RequestId: id,
 			Entities: []*weirv1.EntityColumn{{Name: "id", Values: &weirv1.Values{Kind: &weirv1.Values_Strings{Strings: &weirv1.Strings{Values: ids}}}}}})
 		require.NoError(t, err)
 		if float64(xxhash.Sum64String(id)) < 0.5*math.Exp2(64) {
@@ -85,10 +101,10 @@ func TestLoggedAnswersBecomeATrainingSet(t *testing.T) {
 	}
 	require.NotEmpty(t, want)
 	require.Less(t, len(want), 2*requests)
-	w.run("lookup", "--features", "people:age", "--entity", "id=p0", "--request-id", "inference-0") // no service that is logged
+	w.run("lookup", "--project", project, "--features", "people:age", "--entity", "id=p0", "--request-id", "inference-0") // no service that is logged
 
 	// Anybody can read them and join them.
-	in, err := kgo.NewClient(kgo.SeedBrokers(w.app.KafkaAddr()), kgo.ConsumeTopics("weir.seen"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	in, err := kgo.NewClient(kgo.SeedBrokers(w.app.KafkaAddr()), kgo.ConsumeTopics(seenTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	require.NoError(t, err)
 	defer in.Close()
 	got := map[string]seen{}
@@ -115,9 +131,9 @@ func TestLoggedAnswersBecomeATrainingSet(t *testing.T) {
 	require.Equal(t, want, got)
 
 	// So can Weir: outcomes are the spine.
-	w.apply(seenManifest)
-	w.arrived("default", "seen", int64(len(want)))
-	require.Zero(t, w.held("default", "seen").Total)
+	w.apply(strings.NewReplacer("PROJECT", project, "TOPIC", seenTopic).Replace(seenManifest))
+	w.arrived(project, "seen", int64(len(want)))
+	require.Zero(t, w.held(project, "seen").Total)
 	spine := "request_id,row,event_timestamp,label\n"
 	i := 0
 	labels := map[string]string{}
@@ -128,7 +144,7 @@ func TestLoggedAnswersBecomeATrainingSet(t *testing.T) {
 		i++
 	}
 	out := filepath.Join(t.TempDir(), "set.csv")
-	w.run("snapshot", "create", "--service", "seen", "--spine", fileOf(t, "outcomes.csv", spine), "--out", out)
+	w.run("snapshot", "create", "--project", project, "--service", "seen", "--spine", fileOf(t, "outcomes.csv", spine), "--out", out)
 	lines := readAll(t, out)
 	require.Len(t, lines, len(want)+1)
 	at := map[string]int{}
