@@ -20,25 +20,27 @@ func (r *wireRequest) Decode(data []byte) error {
 	r.buf = append(r.buf[:0], data...)
 	r.service, r.fullNames, r.versions, r.rows = "", false, false, 0
 	r.features, r.columns = nil, r.columns[:0]
-	return fields(r.buf, func(n protowire.Number, v []byte, x uint64) error {
-		switch n {
-		case 1:
+	return fields(r.buf, func(f field, v []byte, x uint64) error {
+		switch f {
+		case text1:
 			r.service, r.features = string(v), nil
-		case 2:
-			r.service = ""
-			return fields(v, func(n protowire.Number, v []byte, _ uint64) error {
-				if n == 1 {
+		case text2:
+			if r.service != "" {
+				r.service, r.features = "", nil
+			}
+			return fields(v, func(f field, v []byte, _ uint64) error {
+				if f == text1 {
 					r.features = append(r.features, string(v))
 				}
 				return nil
 			})
-		case 3:
+		case text3:
 			var c column
-			err := fields(v, func(n protowire.Number, v []byte, _ uint64) error {
-				switch n {
-				case 1:
+			err := fields(v, func(f field, v []byte, _ uint64) error {
+				switch f {
+				case text1:
 					c.name = string(v)
-				case 2:
+				case text2:
 					c.raw = v
 				}
 				return nil
@@ -51,18 +53,35 @@ func (r *wireRequest) Decode(data []byte) error {
 			}
 			r.columns = append(r.columns, c)
 			return err
-		case 4:
+		case whole4:
 			r.fullNames = x != 0
-		case 6:
+		case whole6:
 			r.versions = x != 0
 		}
 		return nil
 	})
 }
 
+// field is a field's number and its type on the wire. One of a type that the field does
+// not have is one that nobody knows, and is passed over.
+type field int32
+
+// The fields of requests.
+const (
+	text1  = field(1<<3) | field(protowire.BytesType)
+	text2  = field(2<<3) | field(protowire.BytesType)
+	text3  = field(3<<3) | field(protowire.BytesType)
+	whole4 = field(4<<3) | field(protowire.VarintType)
+	whole6 = field(6<<3) | field(protowire.VarintType)
+)
+
+// scalarTypes are those of the scalars of a Value, by kind; of a list they are those of its elements.
+var scalarTypes = [...]protowire.Type{1: protowire.BytesType, 2: protowire.BytesType, 3: protowire.VarintType, 4: protowire.VarintType,
+	5: protowire.Fixed64Type, 6: protowire.Fixed32Type, 7: protowire.VarintType, 8: protowire.VarintType}
+
 // fields calls fn with the fields of a message: v is what has a length, or the bytes of
 // a fixed number, x any number.
-func fields(b []byte, fn func(n protowire.Number, v []byte, x uint64) error) error {
+func fields(b []byte, fn func(f field, v []byte, x uint64) error) error {
 	for len(b) > 0 {
 		n, t, size := protowire.ConsumeTag(b)
 		if size < 0 {
@@ -88,7 +107,7 @@ func fields(b []byte, fn func(n protowire.Number, v []byte, x uint64) error) err
 		if size < 0 {
 			return broken(size)
 		}
-		if err := fn(n, v, x); err != nil {
+		if err := fn(field(n)<<3|field(t), v, x); err != nil {
 			return err
 		}
 		b = b[size:]
@@ -103,13 +122,8 @@ func broken(size int) error {
 // fillWire reads a feast.types.RepeatedValue. A value that is a list counts as so many.
 func fillWire(k feature.Field, raw []byte, v *feature.Vector) (int, error) {
 	rows := 0
-	if err := fields(raw, func(n protowire.Number, b []byte, _ uint64) error {
-		if n != 1 {
-			return nil
-		}
-		// The usual value: one scalar.
-		if len(b) > 0 && b[0]>>3 <= 8 {
-			rows++
+	if err := fields(raw, func(f field, b []byte, _ uint64) error {
+		if f != text1 {
 			return nil
 		}
 		return each(b, func(protowire.Number, []byte, uint64) error { rows++; return nil })
@@ -118,8 +132,8 @@ func fillWire(k feature.Field, raw []byte, v *feature.Vector) (int, error) {
 	}
 	v.Reset(k.Type, rows)
 	at := 0
-	err := fields(raw, func(n protowire.Number, b []byte, _ uint64) error {
-		if n != 1 {
+	err := fields(raw, func(f field, b []byte, _ uint64) error {
+		if f != text1 {
 			return nil
 		}
 		return each(b, func(kind protowire.Number, text []byte, x uint64) error {
@@ -143,24 +157,37 @@ func each(b []byte, fn func(kind protowire.Number, text []byte, x uint64) error)
 		return fn(0, nil, 0)
 	}
 	none := true
-	err := fields(b, func(n protowire.Number, text []byte, x uint64) error {
-		none = false
+	err := fields(b, func(f field, text []byte, x uint64) error {
+		n, t := protowire.Number(f>>3), protowire.Type(f&7)
 		switch {
 		case n >= 1 && n <= 8:
+			if t != scalarTypes[n] {
+				return nil
+			}
+			none = false
 			return fn(n, text, x)
 		case n >= 11 && n <= 18:
+			if t != protowire.BytesType {
+				return nil
+			}
+			none = false
 			kind := n - 10
-			return fields(text, func(n protowire.Number, text []byte, x uint64) error {
-				if n != 1 {
+			return fields(text, func(f field, text []byte, x uint64) error {
+				switch t := protowire.Type(f & 7); {
+				case f>>3 != 1:
 					return nil
-				}
-				if kind <= 2 || text == nil {
+				case t == scalarTypes[kind]:
 					return fn(kind, text, x)
+				case t == protowire.BytesType:
+					return packed(kind, text, fn)
 				}
-				return packed(kind, text, fn)
+				return nil
 			})
+		case n == 19 && t == protowire.VarintType:
+			return nil // null_val
 		}
-		return fn(0, nil, uint64(n)) // null_val, or of a kind that no join key has
+		none = false
+		return fn(0, nil, uint64(n)) // of a kind that no join key has
 	})
 	if err == nil && none {
 		err = fn(0, nil, 0)
@@ -196,7 +223,7 @@ func packed(kind protowire.Number, b []byte, fn func(protowire.Number, []byte, u
 func put(k feature.Field, v *feature.Vector, i int, kind protowire.Number, text []byte, x uint64) error {
 	switch kind {
 	case 0:
-		if x == 0 || x == 19 {
+		if x == 0 {
 			return nil // null: nobody has such a key
 		}
 		return notA(k, i, "of kind "+strconv.FormatUint(x, 10))
