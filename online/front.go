@@ -25,9 +25,19 @@ type front struct {
 	hits, misses, stale, shared prometheus.Counter
 }
 
-// InFront puts what cfg asks for in front of a store that lookups go to; the store itself where it asks for nothing.
+// Careful is a store that can tell an absence from a loss, at the price of a failure. Lookups want that: a false
+// "not found" goes into a prediction. What compares and mends the store wants to see what is there.
+type Careful interface {
+	// Lookups is the store for lookups.
+	Lookups() Store
+}
+
+// InFront makes the store that lookups go to: Careful where it can be, and with what cfg asks for in front of it.
 // clock is time.Now when nil.
 func InFront(s Store, cfg Config, clock func() time.Time, reg prometheus.Registerer) Store {
+	if c, ok := s.(Careful); ok {
+		s = c.Lookups()
+	}
 	if cfg.CacheTTL == 0 && cfg.StaleFor == 0 && !cfg.Coalesce {
 		return s
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -48,6 +49,19 @@ func (s *Store) budget(ctx context.Context) time.Time {
 // refuses others): all those of a server in one trip, and all servers at once. It returns within
 // ReadTimeout and within what ctx allows, whatever the servers do.
 func (s *Store) Get(ctx context.Context, keys []string, vals [][]byte, failed []bool) error {
+	return s.get(ctx, keys, vals, failed, false)
+}
+
+// Lookups is the store whose Get takes an absence that may be a loss for a failure (see doubts).
+func (s *Store) Lookups() online.Store { return careful{s} }
+
+type careful struct{ *Store }
+
+func (c careful) Get(ctx context.Context, keys []string, vals [][]byte, failed []bool) error {
+	return c.get(ctx, keys, vals, failed, true)
+}
+
+func (s *Store) get(ctx context.Context, keys []string, vals [][]byte, failed []bool, doubt bool) error {
 	if len(keys) == 0 {
 		return nil
 	}
@@ -76,9 +90,9 @@ func (s *Store) Get(ctx context.Context, keys []string, vals [][]byte, failed []
 	shed := 0
 	for i := range r.groups {
 		g := &r.groups[i]
-		if g.err == nil {
+		if g.err == nil && doubt {
 			g.err = r.trust(ctx, until, tab, g, keys, vals, failed)
-		} else {
+		} else if g.err != nil {
 			for k := range r.each(g) {
 				failed[k] = true
 			}
