@@ -127,7 +127,11 @@ type sdk struct {
 func startSDK(t *testing.T, addr string) *sdk {
 	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
-	cmd := exec.Command(pythonOf(t, "feast"), "feast/client.py", t.TempDir(), host, port)
+	return startScript(t, "feast/client.py", t.TempDir(), host, port)
+}
+
+func startScript(t *testing.T, args ...string) *sdk {
+	cmd := exec.Command(pythonOf(t, "feast"), args...)
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "FEAST_USAGE=False", "FEAST_TELEMETRY=False")
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
