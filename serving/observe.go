@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,10 +17,6 @@ type observations struct {
 	inFlight prometheus.Gauge
 	refused  [feature.Unauthorized + 1]prometheus.Counter // by kind
 	givenUp  prometheus.Counter
-	whole    *prometheus.HistogramVec
-	stages   *prometheus.HistogramVec
-	rows     *prometheus.HistogramVec
-	values   *prometheus.HistogramVec
 
 	mu       sync.Mutex
 	services map[[2]string]*serviceStats // by project and service; guarded by mu
@@ -41,36 +36,19 @@ const (
 
 var stageNames = [stageCount]string{"plan", "entities", "store", "encode"}
 
-// serviceStats are the counts of one service; lists of features share one a project.
-type serviceStats struct {
-	whole, rows, values prometheus.Observer
-	stages              [stageCount]prometheus.Observer
-}
-
 func newObservations(r prometheus.Registerer) *observations {
-	service := []string{"project", "service"}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "weir_lookups_refused_total", Help: "Lookups that got no answer, by the kind of error; canceled are those whose caller waited no longer."}, []string{"reason"})
 	o := &observations{
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_lookups_in_flight", Help: "Lookups that are being answered."}),
-		whole: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "weir_lookup_seconds", Help: "Duration of lookups until the answer is encoded, by service; lookups of single features under the service \"\".",
-			Buckets: prometheus.ExponentialBuckets(0.00005, 2, 17)}, service), // 50 µs to 3 s
-		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "weir_lookup_stage_seconds", Help: "Duration of a lookup's stages: plan (found or compiled), entities (the request's keys), store (fetched and decoded), encode.",
-			Buckets: prometheus.ExponentialBuckets(0.000005, 4, 10)}, append(service, "stage")), // 5 µs to 1.3 s
-		rows: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "weir_lookup_request_rows", Help: "Rows of a lookup.", Buckets: prometheus.ExponentialBuckets(1, 4, 8)}, service),
-		values: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "weir_lookup_request_values", Help: "Rows of a lookup times its features.", Buckets: prometheus.ExponentialBuckets(1, 4, 11)}, service),
 		services: map[[2]string]*serviceStats{}, views: map[[2]string]*viewStats{},
 	}
 	o.givenUp = refused.WithLabelValues("canceled")
 	for k := range o.refused {
 		o.refused[k] = refused.WithLabelValues(feature.ErrorKind(k).String())
 	}
-	r.MustRegister(o.inFlight, refused, o.whole, o.stages, o.rows, o.values, o)
+	r.MustRegister(o.inFlight, refused, o)
 	return o
 }
 
@@ -87,10 +65,7 @@ func (o *observations) watch(project, name string, s *feature.Service) *watched 
 	k := [2]string{project, name}
 	w := &watched{service: o.services[k], views: make([]watchedView, len(s.Views))}
 	if w.service == nil {
-		w.service = &serviceStats{whole: o.whole.WithLabelValues(project, name), rows: o.rows.WithLabelValues(project, name), values: o.values.WithLabelValues(project, name)}
-		for i, stage := range stageNames {
-			w.service.stages[i] = o.stages.WithLabelValues(project, name, stage)
-		}
+		w.service = &serviceStats{}
 		o.services[k] = w.service
 	}
 	for i, v := range s.Views {
@@ -132,9 +107,6 @@ func (o *observations) sweep(cat *registry.Catalog) {
 		}
 		if !keep {
 			delete(o.services, k)
-			for _, vec := range []*prometheus.HistogramVec{o.whole, o.stages, o.rows, o.values} {
-				vec.DeletePartialMatch(prometheus.Labels{"project": k[0], "service": k[1]})
-			}
 		}
 	}
 	for k, stats := range o.views {
@@ -162,27 +134,20 @@ func (o *observations) refuse(err error) {
 	}
 }
 
-// clock takes the times of a lookup's stages.
-type clock struct {
-	began time.Time
-	last  time.Duration
-	took  [stageCount]time.Duration
-}
-
-// end notes the end of a stage, and with it the beginning of the next.
-func (c *clock) end(stage int) {
-	now := time.Since(c.began)
-	c.took[stage], c.last = now-c.last, now
-}
-
-// answered counts a lookup whose answer is encoded.
-func (w *watched) answered(c *clock, b *feature.Block, columns int) {
-	s := w.service
-	s.whole.Observe(c.last.Seconds())
-	for i, o := range s.stages {
-		o.Observe(c.took[i].Seconds())
+// Describe and Collect show the counts of services, views and features.
+func (o *observations) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{wholeDesc, stageDesc, requestRowsDesc, requestValuesDesc, rowsDesc, valuesDesc, ageDesc, newestDesc} {
+		ch <- d
 	}
-	s.rows.Observe(float64(b.Rows))
-	s.values.Observe(float64(b.Rows * columns))
-	w.count(b, c.began.Add(c.last).UnixMicro())
+}
+
+func (o *observations) Collect(ch chan<- prometheus.Metric) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for k, s := range o.services {
+		s.collect(ch, k[0], k[1])
+	}
+	for k, v := range o.views {
+		v.collect(ch, k[0], k[1])
+	}
 }

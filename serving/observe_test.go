@@ -3,6 +3,8 @@ package serving
 import (
 	"context"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -192,6 +194,59 @@ func TestCountsFollowTheCatalog(t *testing.T) {
 	require.Zero(t, names(`feature="f_int64"`))
 	require.Equal(t, 3.0, f.metric(`weir_lookup_values_total{feature="f_bool",project="default",status="PRESENT",view="profile"}`))
 	require.Equal(t, 2.0, f.metric(`weir_lookup_seconds{project="default",service="churn"}`))
+}
+
+// A number is in the first bucket whose bound it does not pass.
+func TestHistogramBuckets(t *testing.T) {
+	for _, s := range []scale{wholeScale, stageScale, rowsScale, valuesScale} {
+		require.Less(t, s.bounds, mostBuckets)
+		bounds := make([]int64, s.bounds)
+		for i := range bounds {
+			bounds[i] = s.least << (i * s.growth)
+		}
+		tried := []int64{0, 1, math.MaxInt64}
+		for _, b := range bounds {
+			tried = append(tried, b-1, b, b+1)
+		}
+		for _, v := range tried {
+			h := &histogram{}
+			h.add(&s, v)
+			want, _ := slices.BinarySearch(bounds, v)
+			require.EqualValues(t, 1, h.buckets[want].Load(), "%d in %v", v, bounds)
+			require.Equal(t, v, h.sum.Load())
+		}
+	}
+}
+
+// Ages are in the buckets that Prometheus would put them in, in whatever order they come.
+func TestAgeBuckets(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	const rows = 2000
+	w, b := counted(t, 1, 1, rows)
+	now := time.Now().UnixMicro()
+	want := make([]uint64, len(ageBounds)+1)
+	var sum int64
+	for i := range rows {
+		age := int64(math.Exp(r.Float64()*35)) - 1
+		switch k := r.IntN(4 * len(ageBounds)); {
+		case k < len(ageBounds): // at a bound, and around it
+			age = ageBounds[k] + int64(r.IntN(3)) - 1
+		case k == len(ageBounds):
+			age = 0
+		}
+		b.Views[0].EventTime[i] = now - age
+		at, _ := slices.BinarySearch(ageBounds[:], age)
+		want[at]++
+		sum += age
+	}
+	w.count(b, now)
+	got := make([]uint64, len(want))
+	for i := range got {
+		got[i] = w.views[0].stats.ages[i].Load()
+	}
+	require.Equal(t, want, got)
+	require.Equal(t, sum, w.views[0].stats.ageSum.Load())
+	require.NotContains(t, want, uint64(0), "every bucket was tried")
 }
 
 // counted is a plan's counts and a block of that size, for what counting costs.

@@ -2,6 +2,7 @@ package serving
 
 import (
 	"bytes"
+	"math"
 	"sync/atomic"
 	"unsafe"
 
@@ -53,7 +54,8 @@ func (w *watchedView) count(b *feature.Block, v *feature.BlockView, now int64) {
 	var n [statuses]uint64
 	var ages [len(ageBounds) + 1]uint32
 	var sum, newest int64
-	bucket := 0
+	// Rows of a view are about as old as each other: the bucket (over, upTo] is looked for when one is not in the last one's.
+	over, upTo, bucket, run := int64(0), int64(-1), 0, uint32(0)
 	for row, s := range v.Status {
 		n[s&(statuses-1)]++
 		if s != feature.Present {
@@ -63,15 +65,20 @@ func (w *watchedView) count(b *feature.Block, v *feature.BlockView, now int64) {
 		age := max(now-at, 0)
 		sum += age
 		newest = max(newest, at)
-		// Rows of a view are about as old as each other: the bucket is near the last one's.
-		for bucket > 0 && age <= ageBounds[bucket-1] {
-			bucket--
+		if age > upTo || age <= over {
+			ages[bucket] += run
+			bucket, run = ageBucket(age), 0
+			over, upTo = -1, math.MaxInt64
+			if bucket > 0 {
+				over = ageBounds[bucket-1]
+			}
+			if bucket < len(ageBounds) {
+				upTo = ageBounds[bucket]
+			}
 		}
-		for bucket < len(ageBounds) && age > ageBounds[bucket] {
-			bucket++
-		}
-		ages[bucket]++
+		run++
 	}
+	ages[bucket] += run
 	st := w.stats
 	for s, k := range n {
 		if k > 0 {
@@ -110,6 +117,15 @@ func (w *watchedView) count(b *feature.Block, v *feature.BlockView, now int64) {
 	}
 }
 
+// ageBucket is the first bucket whose bound an age does not pass.
+func ageBucket(age int64) int {
+	i := 0
+	for i < len(ageBounds) && age > ageBounds[i] {
+		i++
+	}
+	return i
+}
+
 // trues counts; bytes.Count looks at 32 at once, and a bool is a byte that is 0 or 1.
 func trues(valid []bool) uint64 {
 	if len(valid) == 0 {
@@ -125,39 +141,28 @@ var (
 	newestDesc = prometheus.NewDesc("weir_lookup_newest_event_timestamp_seconds", "Event time of the newest row that was served since the start.", []string{"project", "view"}, nil)
 )
 
-// Describe and Collect show the counts of views and features.
-func (o *observations) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{rowsDesc, valuesDesc, ageDesc, newestDesc} {
-		ch <- d
-	}
-}
-
-func (o *observations) Collect(ch chan<- prometheus.Metric) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+func (v *viewStats) collect(ch chan<- prometheus.Metric, project, view string) {
 	counter := func(d *prometheus.Desc, n uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
 	}
-	for k, v := range o.views {
-		for _, s := range []feature.Status{feature.Present, feature.NotFoundStatus, feature.OutsideMaxAge, feature.StoreError} {
-			counter(rowsDesc, v.rows[s].Load(), k[0], k[1], s.String()) // from 0 on, so that the first failure is an increase
+	for _, s := range []feature.Status{feature.Present, feature.NotFoundStatus, feature.OutsideMaxAge, feature.StoreError} {
+		counter(rowsDesc, v.rows[s].Load(), project, view, s.String()) // from 0 on, so that the first failure is an increase
+	}
+	buckets, total := make(map[float64]uint64, len(ageBounds)), uint64(0)
+	for i := range v.ages {
+		total += v.ages[i].Load()
+		if i < len(ageBounds) {
+			buckets[float64(ageBounds[i]/second)] = total
 		}
-		buckets, total := make(map[float64]uint64, len(ageBounds)), uint64(0)
-		for i := range v.ages {
-			total += v.ages[i].Load()
-			if i < len(ageBounds) {
-				buckets[float64(ageBounds[i]/second)] = total
-			}
-		}
-		ch <- prometheus.MustNewConstHistogram(ageDesc, total, float64(v.ageSum.Load())/float64(second), buckets, k[0], k[1])
-		if newest := v.newest.Load(); newest != 0 {
-			ch <- prometheus.MustNewConstMetric(newestDesc, prometheus.GaugeValue, float64(newest)/float64(second), k[0], k[1])
-		}
-		for name, f := range v.features {
-			for s := feature.Present; s <= feature.StoreError; s++ {
-				if n := f.values[s].Load(); n > 0 || s <= feature.NullValue {
-					counter(valuesDesc, n, k[0], k[1], name, s.String())
-				}
+	}
+	ch <- prometheus.MustNewConstHistogram(ageDesc, total, float64(v.ageSum.Load())/float64(second), buckets, project, view)
+	if newest := v.newest.Load(); newest != 0 {
+		ch <- prometheus.MustNewConstMetric(newestDesc, prometheus.GaugeValue, float64(newest)/float64(second), project, view)
+	}
+	for name, f := range v.features {
+		for s := feature.Present; s <= feature.StoreError; s++ {
+			if n := f.values[s].Load(); n > 0 || s <= feature.NullValue {
+				counter(valuesDesc, n, project, view, name, s.String())
 			}
 		}
 	}
