@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -227,7 +228,7 @@ func (w *wire) value(depth int) (any, error) {
 		if err != nil || n < 0 {
 			return nil, err
 		}
-		if n > 1<<20 {
+		if n > mostTaken {
 			return nil, errProtocol
 		}
 		b := make([]byte, n)
@@ -265,14 +266,25 @@ func (w *wire) body(b []byte) error {
 }
 
 func (w *wire) end() error {
-	c, err := w.in.ReadByte()
-	if err == nil && c == '\r' {
-		c, err = w.in.ReadByte()
+	for _, want := range []byte("\r\n") {
+		c, err := w.in.ReadByte()
+		if err != nil {
+			return err
+		}
+		if c != want {
+			return errProtocol
+		}
 	}
-	if err == nil && c != '\n' {
-		err = errProtocol
+	return nil
+}
+
+// large reads a text whose length is not to be believed before it has come.
+func (w *wire) large(n int) ([]byte, error) {
+	var b bytes.Buffer
+	if _, err := io.CopyN(&b, w.in, int64(n)); err != nil {
+		return nil, err
 	}
-	return err
+	return b.Bytes(), w.end()
 }
 
 // slab is the memory of one request's values. They share it, for an allocation a value costs more
@@ -284,13 +296,15 @@ type slab struct {
 	used int
 }
 
+// mostTaken is how much memory is taken at once for what has not come yet.
+const mostTaken = 1 << 20
+
 func (s *slab) take(n int) []byte {
 	if n == 0 {
 		return []byte{} // not nil, which is no value
 	}
 	if n > len(s.free) {
-		const most = 1 << 20
-		s.free = make([]byte, max(n, min(s.left*s.mean, most)))
+		s.free = make([]byte, max(n, min(s.left*s.mean, mostTaken)))
 	}
 	b := s.free[:n:n]
 	s.free = s.free[n:]
@@ -330,8 +344,14 @@ func (w *wire) values(s *slab, at []int32, from, n int, vals [][]byte) (refused,
 		if size < 0 {
 			continue
 		}
-		b := s.take(size)
-		if err := w.body(b); err != nil {
+		var b []byte
+		if size > mostTaken {
+			b, err = w.large(size)
+		} else {
+			b = s.take(size)
+			err = w.body(b)
+		}
+		if err != nil {
 			return nil, err
 		}
 		k := from + i
