@@ -1,12 +1,34 @@
 package serving
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/codes"
+)
 
 // metrics counts calls and lookups.
 type metrics struct {
 	calls *prometheus.HistogramVec
 	http  *prometheus.HistogramVec
 	seen  *observations
+	byEnd sync.Map // callEnd -> prometheus.Observer: finding one by its labels takes longer than to observe
+}
+
+type callEnd struct {
+	method string // of those that are registered; no other call comes as far as here
+	code   codes.Code
+}
+
+// called is what a call's duration goes to.
+func (m *metrics) called(method string, code codes.Code) prometheus.Observer {
+	k := callEnd{method, code}
+	if o, ok := m.byEnd.Load(k); ok {
+		return o.(prometheus.Observer)
+	}
+	o := m.calls.WithLabelValues(method, code.String())
+	m.byEnd.Store(k, o)
+	return o
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
