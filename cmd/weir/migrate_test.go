@@ -79,6 +79,17 @@ metadata: {name: model}
 spec: {features: ["driver_stats:*", "pair_stats:*"]}
 `
 
+// Two features of one member of the event.
+const tornManifest = `
+apiVersion: weir/v1
+kind: FeatureView
+metadata: {name: torn}
+spec:
+  source: pairs
+  entities: [driver]
+  features: [{name: share, type: float64}, {name: again, type: float64, path: share}]
+`
+
 // feastStore writes into a Redis as Feast does.
 type feastStore struct {
 	t *testing.T
@@ -322,12 +333,15 @@ func TestMigrateRefuses(t *testing.T) {
 	must(2, "--redis")
 	must(2, "has no views", "--redis", server.Addr)
 	w.apply(ridesManifest)
+	w.apply(tornManifest)
 	must(2, "connection_string", "--redis", "hush")
 	must(2, "--password-file", "--redis", server.Addr)
 	must(2, "reachable", "--redis", "127.0.0.1:1,password=hush")
 	must(2, "nobody", "--redis", server.Addr+",password=hush", "--view", "driver_stats=nobody")
 	must(2, "named twice", "--redis", server.Addr, "--view", "a=driver_stats", "--view", "driver_stats")
-	must(1, "nothing of project default", "--redis", server.Addr+",password=hush")
+	must(2, "no event can say both", "--redis", server.Addr+",password=hush", "--view", "torn")
+	must(1, "nothing of project default", "--redis", server.Addr+",password=hush", "--view", "driver_stats")
+	must(1, "torn was not copied", "--redis", server.Addr+",password=hush")
 	secret := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(secret, []byte("hush\n"), 0o600))
 	must(1, "nothing of project elsewhere", "--redis", "redis://"+server.Addr, "--password-file", secret, "--feast-project", "elsewhere")

@@ -42,7 +42,7 @@ func Open(c Config) (*Store, error) {
 	return &Store{addrs: strings.Join(c.Addrs, ","), client: goredis.NewUniversalClient(&goredis.UniversalOptions{
 		Addrs: c.Addrs, IsClusterMode: c.Cluster, MasterName: c.Master, DB: c.DB,
 		Username: c.Username, Password: string(c.Password), TLSConfig: tls,
-		ClientName: "weir-migrate", DisableIdentity: true, Protocol: 2,
+		DisableIdentity: true, Protocol: 2, // no command that a reader may not be allowed
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		ContextTimeoutEnabled:    true, DialTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
 	})}, nil
@@ -140,7 +140,7 @@ func (s *Store) fault(what string, err error) error {
 	switch text := err.Error(); {
 	case strings.HasPrefix(text, "NOAUTH"), strings.HasPrefix(text, "WRONGPASS"), strings.Contains(text, "invalid username-password"), strings.HasPrefix(text, "NOPERM"):
 		e.Kind = feature.Unauthorized
-		return e.WithHint("the user needs SCAN, DBSIZE and HGETALL on all keys; give the password with --password-file or in FEAST_REDIS_PASSWORD")
+		return e.WithHint("the user needs SCAN, DBSIZE, HGETALL and SELECT (in a cluster CLUSTER and COMMAND) on all keys; give the password with --password-file or in FEAST_REDIS_PASSWORD")
 	case strings.HasPrefix(text, "MOVED"), strings.Contains(text, "cluster support disabled"):
 		e.Kind = feature.Invalid
 		return e.WithHint("say --cluster where it is a cluster, and leave it out where it is none")

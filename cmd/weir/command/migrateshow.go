@@ -100,8 +100,12 @@ func (m *migration) show() error {
 	r := migrateReport{Project: m.c.project, From: m.args.project, Complete: true, DryRun: m.args.dryRun, Keys: m.found.Keys,
 		Views: []migratedView{}, Unread: m.found.UnreadViews, Unnamed: m.found.Unnamed, Others: m.found.OtherProjects}
 	var entities int64
+	failed := 0
 	for _, v := range m.views {
 		o := v.outcome(m.c)
+		if v.err != nil {
+			failed++
+		}
 		r.Views = append(r.Views, o)
 		entities += o.Entities
 		r.Complete = r.Complete && o.Error == "" && o.Skipped == 0 && o.HeldBack == 0
@@ -115,7 +119,10 @@ func (m *migration) show() error {
 	} else {
 		m.print(&r, entities)
 	}
-	if !r.Complete {
+	switch {
+	case failed == len(m.views):
+		return fmt.Errorf("none of the views was copied")
+	case !r.Complete:
 		return errNo
 	}
 	return nil
