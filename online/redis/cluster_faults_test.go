@@ -29,6 +29,21 @@ func TestClusterFaults(t *testing.T) {
 		ids[i] = client(t, x.Addr).Do(ctx, "cluster", "myid").Val().(string)
 	}
 
+	t.Run("a user with the rights of the manual", func(t *testing.T) {
+		for _, x := range servers {
+			require.NoError(t, client(t, x.Addr).Do(ctx, append([]any{"acl", "setuser", "weir", "on", ">secret", "~w:*"}, rights...)...).Err())
+		}
+		s := impatient(t, nil, withUser("weir", "secret"), servers[0].Addr, servers[1].Addr)
+		require.NoError(t, tr.ask(t, s, 0, 600, time.Minute).err)
+		_, err := s.Put(ctx, []online.Row{{Key: tr.keys[1], Value: tr.want[1]}}, advance)
+		require.NoError(t, err)
+		n := 0
+		require.NoError(t, s.Scan(ctx, spanOf(tr), func(keys []string, _ [][]byte) error { n += len(keys); return nil }))
+		require.GreaterOrEqual(t, n, 400)
+		_, err = s.Marks(ctx, "p/v")
+		require.NoError(t, err)
+	})
+
 	t.Run("a hung server takes only its own keys along", func(t *testing.T) {
 		servers[1].Pause(t)
 		defer servers[1].Resume(t)
