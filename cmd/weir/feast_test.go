@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -379,4 +380,72 @@ func (w *weir) feastWrong(rows object, naive func(time.Duration) string) {
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.Equal(t, 200, resp.StatusCode)
+}
+
+// TestFeastWritesElsewhere: a process that does not ingest answers a write from what the
+// worker's commits say, and says what it waits for when none comes in time.
+func TestFeastWritesElsewhere(t *testing.T) {
+	c := testConfig(t)
+	w := start(t, c)
+	w.apply(typesManifest)
+	at := testConfig(t)
+	at.Kafka.Brokers, at.Redis.Addrs = []string{w.app.KafkaAddr()}, []string{w.app.RedisAddr()}
+	at.Registry.URL, at.Offline.Catalog, at.Offline.Warehouse = "sqlite:"+filepath.Join(c.DataDir, "catalog.db"), "sqlite:"+filepath.Join(c.DataDir, "tables.db"), filepath.Join(c.DataDir, "tables")
+	at.Feast.Partial = true
+	front := start(t, at, "serving")
+	now := time.Now().UTC().Format("2006-01-02T15:04:05")
+	stats := func(trips ...any) object {
+		df := object{}
+		for _, name := range []string{"rating", "share", "city", "active", "level", "photo", "joined"} {
+			df[name] = make([]any, len(trips))
+		}
+		ids, times, kinds := []any{}, []any{}, []any{}
+		for i := range trips {
+			ids, times, kinds = append(ids, i), append(times, now), append(kinds, "x")
+		}
+		df["driver_id"], df["trips"], df["event_timestamp"], df["kind"] = ids, trips, times, kinds
+		return df
+	}
+	for _, p := range []*weir{w, front} {
+		for _, to := range []string{"online", "offline"} {
+			rows := w.status("default", "stats").Rows
+			code, out := p.post("/push", object{"push_source_name": "trips", "to": to, "df": stats(1, -5, 2, 3, -7)})
+			require.Equal(t, 422, code, out)
+			f := out.(object)
+			require.Equal(t, []any{5.0, 3.0}, []any{f["rows"], f["stored"]}, out)
+			var bad []any
+			for _, h := range f["held"].([]any) {
+				bad = append(bad, h.(object)["row"])
+				require.Equal(t, "expect_column_values_to_be_between", h.(object)["reasons"].([]any)[0].(object)["rule"])
+			}
+			require.Equal(t, []any{1.0, 4.0}, bad)
+			if to == "offline" {
+				require.GreaterOrEqual(t, w.status("default", "stats").Rows, rows+3)
+			}
+			code, out = p.post("/push", object{"push_source_name": "trips", "to": to, "df": stats(4, 5)})
+			require.Equal(t, 200, code, out)
+			_, out = p.post("/get-online-features", object{"features": []any{"stats:trips"}, "entities": object{"driver_id": []any{0, 1}}})
+			require.Equal(t, []any{4.0, 5.0}, out.(object)["results"].([]any)[1].(object)["values"])
+			code, out = p.post("/materialize", object{"feature_views": []any{"stats", "fares"}})
+			require.Equal(t, 200, code, out)
+		}
+	}
+	held := w.held("default", "stats")
+	require.EqualValues(t, 8, held.Total)
+	w.stop()
+}
+
+// TestFeastWriteWaits: a write that nobody takes in time is told of as such: accepted, and no more.
+func TestFeastWriteWaits(t *testing.T) {
+	c := testConfig(t)
+	c.Feast.WriteTimeout = 300 * time.Millisecond
+	w := start(t, c, "serving") // nobody ingests
+	w.apply(typesManifest)
+	df := object{"driver_id": []any{1}, "town": []any{"x"}, "fare": []any{1}, "trips": []any{1}, "visits": []any{1}, "event_timestamp": []any{"2026-01-01T00:00:00"}}
+	code, out := w.post("/push", object{"push_source_name": "fares", "df": df})
+	require.Equal(t, 202, code, out)
+	require.Contains(t, out.(object)["message"], "1 rows are in topic fares and will be checked, but cannot be read yet")
+	code, out = w.post("/materialize", object{})
+	require.Equal(t, 503, code, out)
+	require.Contains(t, out.(object)["message"], "weir status")
 }
