@@ -305,7 +305,7 @@ func TestLogHasNoRoom(t *testing.T) {
 	_, err = f.lookup(churn(ints("id", 1)))
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return f.metric(`weir_lookup_log_rows_total{result="failed"}`) == 1 }, 10*time.Second, time.Millisecond)
-	require.Contains(t, f.log.String(), "kafka is away")
+	require.Eventually(t, func() bool { return strings.Contains(f.log.String(), "kafka is away") }, 10*time.Second, time.Millisecond)
 
 	require.NoError(t, g.Close(t.Context()))
 	_, err = f.lookup(churn(ints("id", 1)))
