@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/online/redis"
+	feast "github.com/weir-ml/weir/proto/feast/serving"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -24,8 +25,9 @@ const (
 
 // lookups is a server of lookups with three views in Redis.
 type lookups struct {
-	server *process
-	redis  *goredis.Client
+	server  *process
+	redis   *goredis.Client
+	asFeast feast.ServingServiceClient
 }
 
 func user(who int) string { return fmt.Sprintf("u%08d", who) }
