@@ -13,13 +13,19 @@ import (
 // Register offers feast.serving.ServingService. The server must have serving's codec:
 // requests and answers are read and written without messages being made of them.
 func Register(g grpc.ServiceRegistrar, s *Service) {
+	l := &lookups{Service: s}
+	l.requests.New = func() any {
+		r := &wireRequest{}
+		r.out.free = func() { l.done(r) }
+		return r
+	}
 	desc := grpc.ServiceDesc{
 		ServiceName: feastserving.ServingService_ServiceDesc.ServiceName,
 		HandlerType: (*any)(nil),
 		Metadata:    feastserving.ServingService_ServiceDesc.Metadata,
 		Methods: []grpc.MethodDesc{
 			{MethodName: "GetFeastServingInfo", Handler: s.info},
-			{MethodName: "GetOnlineFeatures", Handler: (&lookups{Service: s, requests: sync.Pool{New: func() any { return &wireRequest{} }}}).call},
+			{MethodName: "GetOnlineFeatures", Handler: l.call},
 		},
 	}
 	g.RegisterService(&desc, s)
@@ -55,7 +61,8 @@ func (l *lookups) call(_ any, ctx context.Context, dec func(any) error, via grpc
 		if err != nil {
 			return nil, err
 		}
-		return &wireAnswer{answer: a, free: func() { l.done(in) }}, nil
+		in.out.answer = a
+		return &in.out, nil
 	})
 }
 

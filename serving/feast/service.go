@@ -47,6 +47,9 @@ type wanted struct {
 	keys      []feature.Vector // of the columns that are join keys
 	echo      []echoed
 	rows      int
+	order     []int    // of the block's columns: those of the first view, then of the next
+	names     []string // in that order
+	question  serving.Question
 }
 
 // column is one column of the request's entities, as it came.
@@ -107,20 +110,23 @@ func (w *wanted) entities(keys []feature.Field, fill fillFunc) ([]feature.Vector
 }
 
 // find asks, and puts the answer in the order and under the names that Feast has.
-func (s *Service) find(ctx context.Context, w *wanted, fill fillFunc) (*answer, error) {
-	q := &serving.Question{Project: w.project, Service: w.service, Features: w.features,
-		Entities: func(keys []feature.Field) ([]feature.Vector, int, error) { return w.entities(keys, fill) }}
-	if q.Project == "" {
-		q.Project = s.cfg.Project
+func (s *Service) find(ctx context.Context, w *wanted, fill fillFunc) (answer, error) {
+	read := w.question.Entities // made once for a request that is used again
+	if read == nil {
+		read = func(keys []feature.Field) ([]feature.Vector, int, error) { return w.entities(keys, fill) }
 	}
-	found, err := s.ask(ctx, q)
+	w.question = serving.Question{Project: w.project, Service: w.service, Features: w.features, Entities: read}
+	if w.project == "" {
+		w.question.Project = s.cfg.Project
+	}
+	found, err := s.ask(ctx, &w.question)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
-	a := &answer{Answer: found, wanted: w}
+	a := answer{Answer: found, wanted: w}
 	if err := a.arrange(s.cfg.Partial); err != nil {
 		found.Release()
-		return nil, err
+		return answer{}, err
 	}
 	return a, nil
 }
@@ -129,8 +135,6 @@ func (s *Service) find(ctx context.Context, w *wanted, fill fillFunc) (*answer, 
 type answer struct {
 	*serving.Answer
 	*wanted
-	order []int    // of the block's columns: those of the first view, then of the next
-	names []string // in that order
 }
 
 func (a *answer) arrange(partial bool) error {
@@ -150,7 +154,7 @@ func (a *answer) arrange(partial bool) error {
 				WithHint("ask again; feast.partial: true answers the others")
 		}
 	}
-	a.order, a.names = make([]int, 0, len(a.Columns)), make([]string, 0, len(a.Columns))
+	a.order, a.names = a.order[:0], a.names[:0]
 	for v := range a.Views {
 		for i, c := range a.Service.Columns {
 			if c.View != v {

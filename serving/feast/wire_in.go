@@ -12,34 +12,44 @@ import (
 // wireRequest is a GetOnlineFeaturesRequest, read without a message being made of it.
 type wireRequest struct {
 	wanted
-	buf []byte // the message; raw columns are in it
+	buf []byte     // the message; raw columns are in it
+	out wireAnswer // of this request, in memory that is used again
 }
 
 // Decode reads the message.
 func (r *wireRequest) Decode(data []byte) error {
 	r.buf = append(r.buf[:0], data...)
+	service, features := r.service, r.features
 	r.service, r.fullNames, r.versions, r.rows = "", false, false, 0
-	r.features, r.columns = nil, r.columns[:0]
+	r.features, r.columns = r.features[:0], r.columns[:0]
 	return fields(r.buf, func(f field, v []byte, x uint64) error {
 		switch f {
 		case text1:
-			r.service, r.features = string(v), nil
+			r.service, r.features = again(service, v), r.features[:0]
 		case text2:
 			if r.service != "" {
-				r.service, r.features = "", nil
+				r.service, r.features = "", r.features[:0]
 			}
 			return fields(v, func(f field, v []byte, _ uint64) error {
 				if f == text1 {
-					r.features = append(r.features, string(v))
+					var before string
+					if at := len(r.features); at < len(features) {
+						before = features[at]
+					}
+					r.features = append(r.features, again(before, v))
 				}
 				return nil
 			})
 		case text3:
 			var c column
+			var before string
+			if at := len(r.columns); at < cap(r.columns) {
+				before = r.columns[:at+1][at].name
+			}
 			err := fields(v, func(f field, v []byte, _ uint64) error {
 				switch f {
 				case text1:
-					c.name = string(v)
+					c.name = again(before, v)
 				case text2:
 					c.raw = v
 				}
@@ -60,6 +70,14 @@ func (r *wireRequest) Decode(data []byte) error {
 		}
 		return nil
 	})
+}
+
+// again is a text, which most requests have in common with the one before.
+func again(before string, v []byte) string {
+	if before == string(v) {
+		return before
+	}
+	return string(v)
 }
 
 // field is a field's number and its type on the wire. One of a type that the field does

@@ -11,7 +11,7 @@ import (
 
 // wireAnswer writes a GetOnlineFeaturesResponse from the columns of a block.
 type wireAnswer struct {
-	*answer
+	answer
 	free  func()
 	head  int   // size of the metadata
 	sizes []int // of the results
@@ -172,6 +172,7 @@ func (a *wireAnswer) appendStatuses(b []byte, valid []bool, of []feature.Status)
 // Free gives the memory of block and request back.
 func (a *wireAnswer) Free() {
 	a.Release()
+	a.answer = answer{}
 	a.free()
 }
 

@@ -67,7 +67,7 @@ func (p plan) Read(_ context.Context, keys []feature.Vector, rows int, b *featur
 	return nil
 }
 
-func newWorld(t *testing.T, c Config, w Writer) *world {
+func newWorld(t testing.TB, c Config, w Writer) *world {
 	t.Helper()
 	reg, err := registry.Open(t.Context(), memory.New(), registry.DefaultConfig(), registry.Checks{}, slog.New(slog.DiscardHandler), nil)
 	require.NoError(t, err)
@@ -79,6 +79,10 @@ func newWorld(t *testing.T, c Config, w Writer) *world {
 		two.Features = append(two.Features, feature.Field{Name: "g_" + ft.String(), Type: ft})
 	}
 	two.Features = append(two.Features, feature.Field{Name: "f_bool", Type: feature.Bool})
+	wide := &feature.View{Meta: feature.Meta{Name: "wide"}, Source: "s", Entities: []string{"number"}}
+	for i := range 10 {
+		wide.Features = append(wide.Features, feature.Field{Name: fmt.Sprint("x", i), Type: feature.Float64})
+	}
 	cfg := serving.DefaultConfig()
 	cfg.Addr = "127.0.0.1:0"
 	srv, err := serving.NewServer(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
@@ -91,7 +95,7 @@ func newWorld(t *testing.T, c Config, w Writer) *world {
 		&feature.Entity{Meta: feature.Meta{Name: "number"}, JoinKeys: []feature.Field{{Name: "n", Type: feature.Int64}}},
 		&feature.Entity{Meta: feature.Meta{Name: "word"}, JoinKeys: []feature.Field{{Name: "w", Type: feature.String}, {Name: "small", Type: feature.Int32}, {Name: "at", Type: feature.Timestamp}, {Name: "yes", Type: feature.Bool}, {Name: "raw", Type: feature.Bytes}}},
 		&feature.Source{Meta: feature.Meta{Name: "s"}, Topic: "s", EventTime: feature.TimeField{Field: "at_time"}},
-		one, two,
+		one, two, wide,
 		&feature.Service{Meta: feature.Meta{Name: "all"}, Features: []string{"two:g_float64", "one:*", "two:g_string"}},
 	}})
 	require.NoError(t, err)
@@ -256,7 +260,8 @@ func TestWire(t *testing.T) {
 			}
 			want.Results = append(want.Results, res)
 		}
-		enc := &wireAnswer{answer: a, free: func() {}}
+		enc := &in.out
+		enc.answer, enc.free = a, func() {}
 		size := enc.Size()
 		got := enc.AppendTo(nil)
 		require.Len(t, got, size)
