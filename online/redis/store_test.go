@@ -39,6 +39,10 @@ func TestConformance(t *testing.T) {
 		addr := testserver.Redis(t).Addr
 		onlinetest.Run(t, func(t *testing.T) online.Store { return open(t, addr) })
 	})
+	t.Run("valkey", func(t *testing.T) {
+		addr := testserver.OwnValkey(t).Addr
+		onlinetest.Run(t, func(t *testing.T) online.Store { return open(t, addr) })
+	})
 	t.Run("cluster", func(t *testing.T) {
 		addrs := cluster(t)
 		onlinetest.Run(t, func(t *testing.T) online.Store { return open(t, addrs...) })

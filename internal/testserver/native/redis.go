@@ -27,6 +27,25 @@ func StartRedis(ctx context.Context, dir string, args ...string) (*Redis, error)
 	if err != nil {
 		return nil, fmt.Errorf("redis-server is %w (Debian: redis-server)", ErrAbsent)
 	}
+	return startRedis(ctx, path, dir, args...)
+}
+
+// ValkeyVersion is the Valkey that scripts/setup-test.sh fetches.
+const ValkeyVersion = "9.1.2"
+
+// ValkeyHome is the folder that scripts/setup-test.sh puts it into.
+func ValkeyHome() string { return filepath.Join(cacheHome(), "valkey-"+ValkeyVersion) }
+
+// StartValkey is StartRedis with Valkey.
+func StartValkey(ctx context.Context, dir string, args ...string) (*Redis, error) {
+	path := filepath.Join(ValkeyHome(), "valkey-server")
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("valkey-server is %w in %s (run scripts/setup-test.sh)", ErrAbsent, ValkeyHome())
+	}
+	return startRedis(ctx, path, dir, args...)
+}
+
+func startRedis(ctx context.Context, path, dir string, args ...string) (*Redis, error) {
 	ports, err := freePorts(1)
 	if err != nil {
 		return nil, err

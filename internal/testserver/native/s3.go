@@ -32,13 +32,16 @@ func (s *S3) URL() string {
 }
 
 // S3Home is the folder that scripts/setup-test.sh puts the server into.
-func S3Home() string {
+func S3Home() string { return filepath.Join(cacheHome(), "versitygw-"+S3Version) }
+
+// cacheHome is where scripts/setup-test.sh puts what it fetches.
+func cacheHome() string {
 	cache := os.Getenv("XDG_CACHE_HOME")
 	if cache == "" {
 		home, _ := os.UserHomeDir()
 		cache = filepath.Join(home, ".cache")
 	}
-	return filepath.Join(cache, "weir", "versitygw-"+S3Version)
+	return filepath.Join(cache, "weir")
 }
 
 // StartS3 runs a server with its buckets in dir, with keys of its own.
