@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -241,6 +242,30 @@ func TestLogRequestIDOfTheCall(t *testing.T) {
 		got = append(got, string(r.key))
 	}
 	require.Equal(t, []string{"by metadata", "its own", "by header", ""}, got)
+}
+
+// The parts of a stream are one request: its rows are counted on.
+func TestLogOfAStream(t *testing.T) {
+	f, sink, g := logging(t, LogConfig{Topic: "t", Sample: 1, Buffer: 1000})
+	f.lookups.cfg.MaxRows = 2
+	req := churn(ints("id", 10, 11, 12, 13, 14))
+	req.RequestId = "r"
+	stream, err := f.features.LookupStream(t.Context(), req)
+	require.NoError(t, err)
+	for err == nil {
+		_, err = stream.Recv()
+	}
+	require.ErrorIs(t, err, io.EOF)
+	require.NoError(t, g.Close(t.Context()))
+	records := sink.all()
+	require.Len(t, records, 5)
+	schema := logged(t)
+	for i, r := range records {
+		row := decodeLog(t, schema, r)
+		require.Equal(t, i, row.Row)
+		require.Equal(t, "r", *row.RequestID)
+		require.Equal(t, json.Number(fmt.Sprint(10+i)), row.Entities["id"])
+	}
 }
 
 // A request with an id is in the sample on every server or on none, and stays in it
