@@ -27,10 +27,10 @@ const EnvPrefix = "WEIR_"
 func Load(path string, set map[string]string) (Config, error) {
 	k := koanf.New(".")
 	def := DefaultConfig()
-	known := map[string]bool{}
+	known, lists := map[string]bool{}, map[string]bool{}
 	var faults []error
 	walk(reflect.ValueOf(def), "", func(key string, v reflect.Value) {
-		known[key] = true
+		known[key], lists[key] = true, v.Kind() == reflect.Slice
 		if err := k.Set(key, v.Interface()); err != nil {
 			faults = append(faults, err)
 		}
@@ -62,7 +62,7 @@ func Load(path string, set map[string]string) (Config, error) {
 			faults = append(faults, unknown("environment", name, known))
 			return "", nil
 		}
-		if known[key] && isList(key) {
+		if lists[key] {
 			return key, strings.Split(value, ",")
 		}
 		return key, value
@@ -76,7 +76,7 @@ func Load(path string, set map[string]string) (Config, error) {
 			continue
 		}
 		var v any = value
-		if isList(key) {
+		if lists[key] {
 			v = strings.Split(value, ",")
 		}
 		if err := k.Set(key, v); err != nil {
@@ -94,8 +94,6 @@ func Load(path string, set map[string]string) (Config, error) {
 	}
 	return c, nil
 }
-
-func isList(key string) bool { return key == "kafka.brokers" || key == "redis.addrs" }
 
 func unknown(where, key string, known map[string]bool) error {
 	base := strings.ToLower(key[strings.LastIndexAny(key, "._")+1:])

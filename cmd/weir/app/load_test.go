@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +37,33 @@ func TestLoadOrder(t *testing.T) {
 	for _, s := range c.Settings() {
 		require.NotContains(t, fmt.Sprint(s.Value), "hunter2", s.Key)
 	}
+}
+
+// TestListsAreListsEverywhere: a setting that is a list in the file is one in the environment and in flags.
+func TestListsAreListsEverywhere(t *testing.T) {
+	lists := 0
+	walk(reflect.ValueOf(DefaultConfig()), "", func(key string, v reflect.Value) {
+		if v.Kind() != reflect.Slice || v.Type().Elem().Kind() != reflect.String {
+			return
+		}
+		lists++
+		t.Run(key, func(t *testing.T) {
+			of := func(c Config, err error) (got any) {
+				require.NoError(t, err)
+				walk(reflect.ValueOf(c), "", func(k string, v reflect.Value) {
+					if k == key {
+						got = v.Interface()
+					}
+				})
+				return got
+			}
+			file := write(t, "# nothing\n")
+			require.Equal(t, []string{"/a:1", "/b:2"}, of(Load(file, map[string]string{key: "/a:1,/b:2"})))
+			t.Setenv(EnvPrefix+strings.ToUpper(strings.ReplaceAll(key, ".", "__")), "/a:1,/b:2")
+			require.Equal(t, []string{"/a:1", "/b:2"}, of(Load(file, nil)))
+		})
+	})
+	require.GreaterOrEqual(t, lists, 4)
 }
 
 // TestLoadFaults: everything wrong is said at once, with the setting's name.
