@@ -3,12 +3,14 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/weir-ml/weir/online"
+	"github.com/weir-ml/weir/registry/feature"
 )
 
 // doubts keeps a server that has lost rows from answering that there is none.
@@ -177,10 +179,10 @@ func lossOf(before, now online.Marks, same bool) string {
 			return fmt.Sprintf("those of offsets %d to %d of partition %d", m.LostFrom, m.LostTo, m.Partition)
 		}
 	}
-	if !same || len(before.Part) == 0 {
+	if !same {
 		return ""
 	}
-	if len(now.Part) == 0 {
+	if fed(before) && !fed(now) {
 		return "it is empty"
 	}
 	for _, b := range before.Part {
@@ -189,6 +191,12 @@ func lossOf(before, now online.Marks, same bool) string {
 		}
 	}
 	return ""
+}
+
+// fed tells that rows of a topic or of an import were ever put. A rebuild from the table has marks of its own, from its
+// beginning on, and those of the partitions when it is done.
+func fed(m online.Marks) bool {
+	return slices.ContainsFunc(m.Part, func(p online.Mark) bool { return p.Partition >= feature.ImportPartition })
 }
 
 // refresh keeps what is remembered of the views near to what the server has, so that a
