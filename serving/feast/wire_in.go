@@ -139,6 +139,13 @@ func broken(size int) error {
 
 // fillWire reads a feast.types.RepeatedValue. A value that is a list counts as so many.
 func fillWire(k feature.Field, raw []byte, v *feature.Vector) (int, error) {
+	if rows, ok, err := fillUsual(k, raw, v); ok {
+		return rows, err
+	}
+	return fillAny(k, raw, v)
+}
+
+func fillAny(k feature.Field, raw []byte, v *feature.Vector) (int, error) {
 	rows := 0
 	if err := fields(raw, func(f field, b []byte, _ uint64) error {
 		if f != text1 {
@@ -167,6 +174,48 @@ func fillWire(k feature.Field, raw []byte, v *feature.Vector) (int, error) {
 		err = broken(-1)
 	}
 	return rows, err
+}
+
+// fillUsual is fillWire where every value is one scalar, as nearly always; false where one is not.
+func fillUsual(k feature.Field, raw []byte, v *feature.Vector) (rows int, ok bool, err error) {
+	for b := raw; len(b) > 0; rows++ {
+		if b[0] != tag1 {
+			return 0, false, nil
+		}
+		val, n := protowire.ConsumeBytes(b[1:])
+		if n < 0 || len(val) == 0 || val[0] < 8 || val[0] >= 9<<3 || protowire.Type(val[0]&7) != scalarTypes[val[0]>>3] {
+			return 0, false, nil
+		}
+		b = b[1+n:]
+	}
+	v.Reset(k.Type, rows)
+	b := raw
+	for i := range rows {
+		val, n := protowire.ConsumeBytes(b[1:])
+		b = b[1+n:]
+		kind, rest := protowire.Number(val[0]>>3), val[1:]
+		var text []byte
+		var x uint64
+		switch protowire.Type(val[0] & 7) {
+		case protowire.VarintType:
+			x, n = protowire.ConsumeVarint(rest)
+		case protowire.BytesType:
+			text, n = protowire.ConsumeBytes(rest)
+		case protowire.Fixed64Type:
+			x, n = protowire.ConsumeFixed64(rest)
+		default:
+			var y uint32
+			y, n = protowire.ConsumeFixed32(rest)
+			x = uint64(y)
+		}
+		if n != len(rest) {
+			return 0, false, nil
+		}
+		if err := put(k, v, i, kind, text, x); err != nil {
+			return 0, true, err
+		}
+	}
+	return rows, true, nil
 }
 
 // each calls fn with the scalars of a Value: itself, those of its list, or none as kind 0.

@@ -348,8 +348,20 @@ func FuzzWireRequest(f *testing.F) {
 		for i := range in.columns {
 			var v feature.Vector
 			for _, ft := range []feature.Type{feature.Int64, feature.String} {
-				if n, err := fillWire(feature.Field{Name: "k", Type: ft}, in.columns[i].raw, &v); err == nil {
+				k := feature.Field{Name: "k", Type: ft}
+				n, err := fillWire(k, in.columns[i].raw, &v)
+				if err == nil {
 					require.Len(t, v.Valid, n)
+				}
+				var all feature.Vector
+				if n, usual, err := fillUsual(k, in.columns[i].raw, &v); usual {
+					m, aerr := fillAny(k, in.columns[i].raw, &all)
+					require.Equal(t, err, aerr)
+					if err == nil {
+						require.Equal(t, n, m)
+						require.Equal(t, all.Valid, v.Valid)
+						require.Equal(t, all.Int64s, v.Int64s)
+					}
 				}
 			}
 		}
