@@ -1,0 +1,113 @@
+package feast
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+func frameOf(t *testing.T, text string) *frame {
+	t.Helper()
+	var o ordered
+	require.NoError(t, json.Unmarshal([]byte(text), &o))
+	f, err := readFrame(o)
+	require.NoError(t, err)
+	return f
+}
+
+// TestTimes: a time of a frame in every format that a source may have.
+func TestTimes(t *testing.T) {
+	for _, c := range []struct{ in, format, want string }{
+		{`"2026-01-31T12:00:00"`, "", `"2026-01-31T12:00:00Z"`},
+		{`"2026-01-31T12:00:00.123456"`, "rfc3339", `"2026-01-31T12:00:00.123456Z"`},
+		{`"2026-01-31T12:00:00.123456789+01:00"`, "", `"2026-01-31T11:00:00.123456Z"`},
+		{`"2026-01-31 12:00:00"`, "naive", `"2026-01-31T12:00:00"`},
+		{`"2026-01-31 12:00:00.5+00:00"`, "naive", `"2026-01-31T12:00:00.5"`},
+		{`"2026-01-31"`, "unix_s", `1769817600`},
+		{`"2026-01-31T00:00:00.25"`, "unix_s", `1769817600.250000`},
+		{`"2026-01-31T00:00:00.25"`, "unix_ms", `1769817600250`},
+		{`"2026-01-31T00:00:00.000001Z"`, "unix_ms", `1769817600000.001`},
+		{`"1969-12-31T23:59:59.999999Z"`, "unix_us", `-1`},
+		{`"2026-01-31T00:00:00Z"`, "unix_ns", `1769817600000000000`},
+		{`1769817600.5`, "unix_s", `1769817600.5`},
+	} {
+		got, err := timeValue(json.RawMessage(c.in), c.format)
+		require.NoError(t, err, c.in)
+		require.Equal(t, c.want, string(got), "%s as %s", c.in, c.format)
+	}
+	for _, bad := range []string{`null`, ``, `"soon"`, `""`, `17`, `true`} {
+		_, err := timeValue(json.RawMessage(bad), "rfc3339")
+		require.Error(t, err, bad)
+	}
+	for in, want := range map[string]string{`1.5`: `1500000`, `-1`: `-1000000`, `1e3`: `1000000000`, `null`: `null`, `"2026-01-31T12:00:00"`: `"2026-01-31T12:00:00Z"`, `true`: `true`} {
+		got, err := featureValue(json.RawMessage(in), feature.Timestamp)
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+	}
+}
+
+// TestEvents: rows become events of the source: nested paths, its times, nulls left out but where the schema wants the field.
+func TestEvents(t *testing.T) {
+	src := &feature.Source{Meta: feature.Meta{Name: "s"}, Topic: "s", EventTime: feature.TimeField{Field: "meta.at", Format: "unix_ms"}, Created: &feature.TimeField{Field: "meta.written", Format: "naive"},
+		Schema: json.RawMessage(`{"type":"object","required":["must"],"properties":{"extra":{}}}`)}
+	one := &feature.View{Meta: feature.Meta{Name: "one"}, Keys: []feature.Field{{Name: "id", Type: feature.Int64, Path: "who.id"}}, Features: []feature.Field{
+		{Name: "x", Type: feature.Float64, Path: "data.x"}, {Name: "must", Type: feature.String}, {Name: "joined", Type: feature.Timestamp}}}
+	two := &feature.View{Meta: feature.Meta{Name: "two"}, Keys: []feature.Field{{Name: "id", Type: feature.Int64, Path: "who.id"}, {Name: "town", Type: feature.String}}, Features: []feature.Field{{Name: "y", Type: feature.Int64, Path: "data.y"}, {Name: "at", Type: feature.Int64, Path: "meta.at"}}}
+	f := frameOf(t, `{"id":[1,2],"x":[3.0,null],"must":["a",null],"joined":[5,null],"town":["Lyon","Köln"],"data.y":[null,7],"extra":[{"deep":[1]},null],"dropped":[1,2],
+		"event_timestamp":["2026-01-31T00:00:00","2026-01-31T00:00:01"],"created":["2026-01-31T00:00:02",null]}`)
+	now := time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
+	s, err := shapeOf(f, src, []*feature.View{one, two}, now)
+	require.NoError(t, err)
+	a, err := s.event(0)
+	require.NoError(t, err)
+	require.Equal(t, `{"data":{"x":3.0},"extra":{"deep":[1]},"joined":5000000,"meta":{"at":1769817600000,"written":"2026-01-31T00:00:02"},"must":"a","town":"Lyon","who":{"id":1}}`, string(a.Payload))
+	require.Equal(t, "1", string(a.Key))
+	b, err := s.event(1)
+	require.NoError(t, err)
+	require.Equal(t, `{"data":{"y":7},"meta":{"at":1769817601000,"written":"2026-02-01T00:00:00"},"must":null,"town":"Köln","who":{"id":2}}`, string(b.Payload))
+
+	s, err = shapeOf(f, src, []*feature.View{two, one}, now)
+	require.NoError(t, err)
+	b, err = s.event(1)
+	require.NoError(t, err)
+	require.Equal(t, `{"id":2,"town":"Köln"}`, string(b.Key))
+
+	one.Features = append(one.Features, feature.Field{Name: "z", Type: feature.Int64})
+	_, err = shapeOf(f, src, []*feature.View{two, one}, now)
+	require.ErrorContains(t, err, "no column for z of view one")
+	one.Features[3] = feature.Field{Name: "town", Type: feature.Int64, Path: "data.x.deeper"}
+	_, err = shapeOf(f, src, []*feature.View{one, two}, now)
+	require.ErrorContains(t, err, "both data.x and data.x.deeper")
+}
+
+// TestFrames: what is no frame is refused with the column's name.
+func TestFrames(t *testing.T) {
+	f := frameOf(t, `{"a":{"7":1,"3":2},"b":{"3":4,"7":3}}`)
+	require.Equal(t, "3", string(f.column("b")[0]), "by index, not by place")
+	require.Equal(t, 0, frameOf(t, `{}`).rows)
+	for text, says := range map[string]string{
+		`{"a":[1],"b":[1,2]}`:         "column b has 2 values where a has 1",
+		`{"a":1}`:                     "column a must be a list",
+		`{"a":{"0":1},"b":{"1":1}}`:   "column b has an index 1",
+		`{"a":[1],"a":[2]}`:           "column a is there twice",
+		`{"a":{"0":1,"1":2},"b":[1]}`: "column b has 1 values",
+	} {
+		var o ordered
+		require.NoError(t, json.Unmarshal([]byte(text), &o))
+		_, err := readFrame(o)
+		require.ErrorContains(t, err, says)
+	}
+	var o ordered
+	require.Error(t, json.Unmarshal([]byte(`[1]`), &o))
+	require.Error(t, json.NewDecoder(strings.NewReader(`{"a":`)).Decode(&o))
+}
+
+func TestConfig(t *testing.T) {
+	require.NoError(t, DefaultConfig().Validate())
+	require.ErrorContains(t, Config{}.Validate(), "feast.write_timeout:")
+}
