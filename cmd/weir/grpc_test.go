@@ -19,7 +19,7 @@ import (
 	_ "github.com/weir-ml/weir/proto/weir/v1"
 )
 
-// TestWrongRequests calls every method of weir.v1 with nothing, with nonsense
+// TestWrongRequests calls every method of weir.v1 and of Feast's service with nothing, with nonsense
 // and with numbers at their ends. Each is answered, or refused with a code that
 // says whose fault it is: never Internal or Unknown, never not at all.
 func TestWrongRequests(t *testing.T) {
@@ -37,7 +37,7 @@ func TestWrongRequests(t *testing.T) {
 		"long":      {number: 1 << 40, text: strings.Repeat("x", 70_000)},
 	}
 	methods := 0
-	protoregistry.GlobalFiles.RangeFilesByPackage("weir.v1", func(f protoreflect.FileDescriptor) bool {
+	call := func(f protoreflect.FileDescriptor) bool {
 		for i := range f.Services().Len() {
 			s := f.Services().Get(i)
 			for j := range s.Methods().Len() {
@@ -60,8 +60,12 @@ func TestWrongRequests(t *testing.T) {
 			}
 		}
 		return true
-	})
+	}
+	protoregistry.GlobalFiles.RangeFilesByPackage("weir.v1", call)
 	require.Greater(t, methods, 15)
+	before := methods
+	protoregistry.GlobalFiles.RangeFilesByPackage("feast.serving", call)
+	require.Equal(t, 2, methods-before)
 	age, _ := w.lookupAge("default", "nobody") // it lives
 	require.Nil(t, age)
 }
@@ -97,7 +101,11 @@ func (f filling) into(m *dynamicpb.Message, alternative, depth int) {
 		}
 		switch {
 		case fd.IsMap():
-			if fd.MapValue().Kind() == protoreflect.StringKind && fd.MapKey().Kind() == protoreflect.StringKind {
+			if fd.MapValue().Kind() == protoreflect.MessageKind && depth <= 4 {
+				sub := dynamicpb.NewMessage(fd.MapValue().Message())
+				f.into(sub, alternative, depth+1)
+				m.Mutable(fd).Map().Set(protoreflect.ValueOfString(f.text).MapKey(), protoreflect.ValueOfMessage(sub))
+			} else if fd.MapValue().Kind() == protoreflect.StringKind && fd.MapKey().Kind() == protoreflect.StringKind {
 				m.Mutable(fd).Map().Set(protoreflect.ValueOfString(f.text).MapKey(), protoreflect.ValueOfString(f.text))
 			}
 		case fd.Kind() == protoreflect.MessageKind:
