@@ -93,7 +93,7 @@ func (s *Server) HTTP(c HTTPCall) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		out := &answered{ResponseWriter: w}
+		out := &answered{ResponseWriter: w, idle: s.cfg.IdleTimeout}
 		fail := func(ctx context.Context, err error) {
 			code, f := httpFault(ctx, s.log, c.Route, err)
 			if out.status != 0 {
@@ -151,7 +151,8 @@ var errPanicked = errors.New("the handler panicked")
 // answered remembers what was answered.
 type answered struct {
 	http.ResponseWriter
-	status int // 0 before the answer has begun
+	idle   time.Duration // how long the client may take nothing
+	status int           // 0 before the answer has begun
 }
 
 func (a *answered) WriteHeader(code int) {
@@ -165,6 +166,7 @@ func (a *answered) Write(b []byte) (int, error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
+	_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Now().Add(a.idle)) // not of every connection
 	return a.ResponseWriter.Write(b)
 }
 

@@ -9,11 +9,14 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// appendAnswer writes an answer as JSON: columns in the order that was asked for, a value
+// appendAnswer writes an answer as JSON, first its first row in the request where that is not 0: columns in the order that was asked for, a value
 // or null a row. What JSON has no number for is a text: "NaN", "Infinity", "-Infinity".
 // Whole numbers keep all their digits; a reader that makes floats of them loses those above 2^53.
-func appendAnswer(dst []byte, a *Answer, statuses, times bool) []byte {
+func appendAnswer(dst []byte, a *Answer, statuses, times bool, first int) []byte {
 	dst = strconv.AppendInt(append(dst, `{"rows":`...), int64(a.Rows), 10)
+	if first > 0 {
+		dst = strconv.AppendInt(append(dst, `,"first_row":`...), int64(first), 10)
+	}
 	dst = append(dst, `,"columns":[`...)
 	for i := range a.Columns {
 		c := &a.Columns[i]

@@ -38,8 +38,10 @@ func newWeb(t *testing.T, change func(*Config)) *web {
 	ready(t, f)
 	features := NewFeatures(NewLookups(f.server, f.reg, func(s *feature.Service) (Plan, error) { return plan{f, s}, nil }))
 	mux := http.NewServeMux()
+	routes := map[string]bool{}
 	for pattern, h := range features.HTTPRoutes(f.server) {
 		mux.Handle(pattern, h)
+		routes[pattern] = true
 	}
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
@@ -53,6 +55,13 @@ func newWeb(t *testing.T, change func(*Config)) *web {
 	raw, err := json.Marshal(doc.(map[string]any)["paths"])
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(raw, &w.paths))
+	described := map[string]bool{"GET /openapi.json": true}
+	for path, methods := range w.paths {
+		for method := range methods {
+			described[strings.ToUpper(method)+" "+path] = true
+		}
+	}
+	require.Equal(t, routes, described)
 	return w
 }
 
@@ -72,7 +81,12 @@ func (w *web) valid(schema, body string) error {
 // post sends a body and holds the answer against what the description says of its status.
 func (w *web) post(body string, header ...string) (int, string) {
 	w.t.Helper()
-	r, err := http.NewRequest("POST", w.url+"/v1/lookup", strings.NewReader(body))
+	return w.postTo("/v1/lookup", "application/json", body, header...)
+}
+
+func (w *web) postTo(path, media, body string, header ...string) (int, string) {
+	w.t.Helper()
+	r, err := http.NewRequest("POST", w.url+path, strings.NewReader(body))
 	require.NoError(w.t, err)
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
@@ -84,15 +98,18 @@ func (w *web) post(body string, header ...string) (int, string) {
 	require.NoError(w.t, err)
 	status := strconv.Itoa(resp.StatusCode)
 	w.told[status] = true
-	responses := w.paths["/v1/lookup"]["post"].(map[string]any)["responses"].(map[string]any)
+	responses := w.paths[path]["post"].(map[string]any)["responses"].(map[string]any)
 	require.Contains(w.t, responses, status, "a status that is not described: %s", b)
-	require.Equal(w.t, "application/json", resp.Header.Get("Content-Type"))
-	schema := "Error"
-	if status == "200" {
-		schema = "LookupAnswer"
+	schema := "LookupAnswer"
+	if status != "200" {
+		schema, media = "Error", "application/json"
 	}
-	require.Contains(w.t, fmt.Sprint(responses[status]), "#/components/schemas/"+schema)
-	require.NoError(w.t, w.valid(schema, string(b)), string(b))
+	require.Equal(w.t, media, resp.Header.Get("Content-Type"))
+	content := responses[status].(map[string]any)["content"].(map[string]any)
+	require.Contains(w.t, fmt.Sprint(content[media]), "#/components/schemas/"+schema)
+	for line := range strings.Lines(string(b)) {
+		require.NoError(w.t, w.valid(schema, line), line)
+	}
 	return resp.StatusCode, string(b)
 }
 
@@ -237,12 +254,42 @@ func TestHTTPLookupRefuses(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, resp.StatusCode)
 }
 
+// A stream over HTTP is the parts of the one over gRPC, a line each, and is broken off by a fault.
+func TestHTTPLookupStream(t *testing.T) {
+	w := newWeb(t, func(c *Config) { c.MaxRows, c.MaxStreamRows = 2, 5 })
+	w.read = echo
+	status, body := w.postTo("/v1/lookup-stream", "application/x-ndjson", `{"service":"churn","entities":{"id":[7,8,9,10,11]},"include_statuses":true}`)
+	require.Equal(t, 200, status)
+	lines := strings.SplitAfter(body, "\n")
+	require.Len(t, lines, 4)
+	for i, want := range []string{`{"rows":2,"columns"`, `{"rows":2,"first_row":2,"columns"`, `{"rows":1,"first_row":4,"columns"`} {
+		require.True(t, strings.HasPrefix(lines[i], want), lines[i])
+	}
+	require.Contains(t, lines[1], `"name":"f_int64","type":"int64","view":"profile","values":[9,10]`)
+	for body, want := range map[string]int{`{"service":"churn","entities":{"id":[1,2,3,4,5,6]}}`: 413, `{"service":"chrun","entities":{"id":[1]}}`: 404, "{": 400} {
+		status, body := w.postTo("/v1/lookup-stream", "", body)
+		require.Equal(t, want, status, body)
+	}
+	n := 0
+	w.read = func(ctx context.Context, s *feature.Service, keys []feature.Vector, rows int, b *feature.Block) error {
+		if n++; n == 2 {
+			return feature.Errorf(feature.Exhausted, "store", "", "enough")
+		}
+		return present(ctx, s, keys, rows, b)
+	}
+	resp, err := http.Post(w.url+"/v1/lookup-stream", "application/json", strings.NewReader(`{"service":"churn","entities":{"id":[1,2,3]}}`))
+	require.NoError(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	_, err = io.ReadAll(resp.Body)
+	require.Error(t, err, "half an answer looks whole")
+}
+
 // What is written reads back as the block, value for value.
 func TestHTTPAnswer(t *testing.T) {
 	for seed := range testseed.Each(t, 300) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		b := randomBlock(r, []int{0, 1, 9, 50}[r.IntN(4)], r.IntN(10))
-		text := appendAnswer(nil, &Answer{Block: b, Revision: 9}, true, true)
+		text := appendAnswer(nil, &Answer{Block: b, Revision: 9}, true, true, 0)
 		dec := json.NewDecoder(bytes.NewReader(text))
 		dec.UseNumber()
 		var got struct {

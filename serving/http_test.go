@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -173,5 +175,34 @@ func TestHTTPDrain(t *testing.T) {
 			}
 			require.NoError(t, <-stopped)
 		})
+	}
+}
+
+// A call whose client takes nothing ends by serving.idle_timeout.
+func TestHTTPSilentClient(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(c *Config) { c.IdleTimeout = 50 * time.Millisecond })
+	ready(t, f)
+	ended := make(chan error, 1)
+	srv := httptest.NewServer(f.server.HTTP(HTTPCall{Route: "x", Answer: func(w http.ResponseWriter, _ *http.Request, _ []byte) error {
+		part := make([]byte, 1<<20)
+		for {
+			if _, err := w.Write(part); err != nil {
+				ended <- err
+				return err
+			}
+		}
+	}}))
+	defer srv.Close()
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	require.NoError(t, err)
+	defer func() { _ = c.Close() }()
+	_, err = c.Write([]byte("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"))
+	require.NoError(t, err)
+	select {
+	case err := <-ended:
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	case <-time.After(time.Minute):
+		t.Fatal("the call goes on")
 	}
 }
