@@ -45,15 +45,6 @@ func (o *ordered) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func (o ordered) find(name string) ([]byte, bool) {
-	for _, c := range o {
-		if c.name == name {
-			return c.raw, true
-		}
-	}
-	return nil, false
-}
-
 // read reads a body into v; its fault is the caller's.
 func read(op string, body []byte, v any) error {
 	if err := json.Unmarshal(body, v); err != nil {
