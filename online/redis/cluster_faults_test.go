@@ -52,8 +52,9 @@ func TestClusterFaults(t *testing.T) {
 			require.Less(t, a.took, longest+50*time.Millisecond)
 			require.Greater(t, a.failed, 100)
 			require.Equal(t, feature.Unavailable, feature.KindOf(a.err))
-			return metric(t, s, "weir_redis_shut") == 1
+			return metric(t, s, "weir_redis_shut", servers[1].Addr) == 1
 		}, "the server to be given up")
+		until(t, func() bool { return metric(t, s, "weir_redis_shut") == 1 }, "the others, which may have been too slow too")
 		for range 20 { // nobody waits for it any more, and the others answer everything
 			a := tr.ask(t, s, 0, 600, time.Minute)
 			require.Greater(t, a.failed, 100)

@@ -92,7 +92,7 @@ func (tr *truth) ask(t testing.TB, s online.Store, from, n int, deadline time.Du
 func impatient(t testing.TB, log *slog.Logger, change func(*redis.Config), addrs ...string) *redis.Store {
 	cfg := redis.DefaultConfig()
 	cfg.Addrs = addrs
-	cfg.ReadTimeout = 2 * time.Second // of probes too: requests have deadlines
+	cfg.ReadTimeout = patience // of probes too: requests have deadlines
 	cfg.ProbeInterval = 20 * time.Millisecond
 	if change != nil {
 		change(&cfg)
@@ -107,8 +107,8 @@ func impatient(t testing.TB, log *slog.Logger, change func(*redis.Config), addrs
 }
 
 // longest is how long a request with a deadline of 50 ms may take on a machine that is busy with other
-// things. What hangs here hangs for good, so a request that waits for it would take ReadTimeout.
-const longest = time.Second
+// things. What hangs here hangs for good, so a request that waits for it would take patience.
+const longest, patience = 10 * time.Second, 30 * time.Second
 
 // until waits in the test's own goroutine, so that what ok requires ends the test.
 func until(t testing.TB, ok func() bool, what string) {
@@ -120,15 +120,15 @@ func until(t testing.TB, ok func() bool, what string) {
 	}
 }
 
-// metric adds up a metric of a store.
-func metric(t testing.TB, s *redis.Store, name string) (sum float64) {
+// metric adds up a metric of a store, or of one of its servers.
+func metric(t testing.TB, s *redis.Store, name string, server ...string) (sum float64) {
 	reg := prometheus.NewRegistry()
 	require.NoError(t, reg.Register(s))
 	all, err := reg.Gather()
 	require.NoError(t, err)
 	for _, f := range all {
 		for _, m := range f.GetMetric() {
-			if f.GetName() == name {
+			if f.GetName() == name && (len(server) == 0 || m.GetLabel()[0].GetValue() == server[0]) {
 				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}

@@ -41,7 +41,10 @@ func TestSentinel(t *testing.T) {
 		}, 60*time.Second, 20*time.Millisecond)
 	}
 
-	named := func(name string) func(*redis.Config) { return func(c *redis.Config) { c.Master = name } }
+	// A sentinel that hangs holds the others up for as long as ReadTimeout.
+	named := func(name string) func(*redis.Config) {
+		return func(c *redis.Config) { c.Master, c.ReadTimeout = name, time.Second }
+	}
 	s := impatient(t, nil, named("main"), addrs...)
 	tr := load(t, s, testserver.Name(t), 90)
 	require.NoError(t, tr.ask(t, s, 0, 90, time.Minute).err)
