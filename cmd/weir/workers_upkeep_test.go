@@ -72,6 +72,7 @@ func upkeepTrial(t *testing.T, f fleet, kills int, seed uint64, rollback bool) {
 	_, out := u.ok("table", "tag", "--view", "people", "early", "-o", "json")
 	var tagged struct{ Snapshot int64 }
 	require.NoError(t, json.Unmarshal([]byte(out), &tagged), out)
+	atTag := u.rows("people")
 	pause := func(most int) { time.Sleep(time.Duration(rng.IntN(most)) * time.Millisecond) } // any moment is right
 	for n := range kills {
 		switch i := rng.IntN(3); i {
@@ -87,6 +88,7 @@ func upkeepTrial(t *testing.T, f fleet, kills int, seed uint64, rollback bool) {
 		}
 		pause(2000)
 		if rollback && n == kills/2 {
+			u.eventually(func() bool { return u.rows("people") > atTag }, "rows that a rollback takes away")
 			before := u.rows("people")
 			u.apply(agesManifest(f.project, 30))
 			views[0].suites = append(views[0].suites, ageFrom(30))
