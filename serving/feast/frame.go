@@ -22,7 +22,8 @@ type frame struct {
 // {"column": {"index": value}}.
 func readFrame(df ordered) (*frame, error) {
 	f := &frame{}
-	var index []string // of the rows, where columns are objects
+	var index map[string]int // row by index, where columns are objects
+	var owner string         // the column that it is of
 	for _, c := range df {
 		var col []json.RawMessage
 		if b := bytes.TrimSpace(c.raw); len(b) > 0 && b[0] == '{' {
@@ -31,15 +32,19 @@ func readFrame(df ordered) (*frame, error) {
 				return nil, err
 			}
 			if index == nil {
-				for _, m := range o {
-					index = append(index, m.name)
+				index, owner = make(map[string]int, len(o)), c.name
+				for i, m := range o {
+					index[m.name] = i
 				}
 			}
 			col = make([]json.RawMessage, len(index))
 			for _, m := range o {
-				at := slices.Index(index, m.name)
-				if at < 0 {
-					return nil, fmt.Errorf("column %s has an index %s, which %s has not", c.name, m.name, df[0].name)
+				at, ok := index[m.name]
+				if !ok {
+					return nil, fmt.Errorf("column %s has an index %s, which %s has not", c.name, m.name, owner)
+				}
+				if at >= len(col) || col[at] != nil {
+					return nil, fmt.Errorf("column %s has the index %s twice", c.name, m.name)
 				}
 				col[at] = json.RawMessage(m.raw)
 			}

@@ -2,6 +2,8 @@ package feast
 
 import (
 	"encoding/json"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -110,4 +112,35 @@ func TestFrames(t *testing.T) {
 func TestConfig(t *testing.T) {
 	require.NoError(t, DefaultConfig().Validate())
 	require.ErrorContains(t, Config{}.Validate(), "feast.write_timeout:")
+}
+
+// TestWideFrame: the rows of pandas' to_dict are found by their index without a search through all of
+// them, in whatever order: a body of 16 MiB has a million, and a search each would take an hour.
+func TestWideFrame(t *testing.T) {
+	const rows = 300_000
+	member := func(i int) string { return fmt.Sprintf(`"%d":%d`, i, i) }
+	var up, down []string
+	for i := range rows {
+		up, down = append(up, member(i)), append(down, member(rows-1-i))
+	}
+	f := frameOf(t, `{"a":{`+strings.Join(up, ",")+`},"b":{`+strings.Join(down, ",")+`}}`)
+	require.Equal(t, rows, f.rows)
+	for i := range rows {
+		if a, b := f.columns[0][i], f.columns[1][i]; string(a) != strconv.Itoa(i) || string(b) != string(a) {
+			t.Fatalf("row %d: %s and %s", i, a, b)
+		}
+	}
+	_, err := readFrame(ordered{{"a", []byte(`{"0":1,"1":2}`)}, {"b", []byte(`{"0":1,"2":2}`)}})
+	require.EqualError(t, err, "column b has an index 2, which a has not")
+	_, err = readFrame(ordered{{"a", []byte(`{"0":1,"0":2}`)}})
+	require.EqualError(t, err, "column a has the index 0 twice")
+}
+
+// TestHugeTime: a number of ten characters does not become an event of a million.
+func TestHugeTime(t *testing.T) {
+	for _, in := range []string{`1e999999`, `-1e999999`, `1e-999999`, `1e30`} {
+		got, err := featureValue(json.RawMessage(in), feature.Timestamp)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(got), 64, in)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"strconv"
 	"time"
@@ -73,6 +74,14 @@ func featureValue(raw json.RawMessage, t feature.Type) (json.RawMessage, error) 
 	}
 	if raw[0] == '"' {
 		return timeValue(raw, "rfc3339")
+	}
+	// No time is as large as this, and as an event of its own it would have as many digits as its exponent says.
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || math.Abs(f) > 1e30 {
+		return raw, nil
+	}
+	if f == 0 {
+		return json.RawMessage("0"), nil
 	}
 	x, ok := new(big.Rat).SetString(string(raw))
 	if !ok {
