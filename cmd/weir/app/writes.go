@@ -137,16 +137,28 @@ func (w *writes) Write(ctx context.Context, src *feature.Source, views []*featur
 	return out, nil
 }
 
-// produce writes records; an error may leave some of them in the topic.
+const writeAgain = "write them again: a row that is there already changes nothing"
+
+// produce writes records; an error may leave some of them in the topic, and more may come there later.
 func (w *writes) produce(ctx context.Context, src *feature.Source, recs []*kgo.Record) error {
 	if w.topics != nil {
 		if err := w.topics.create(ctx, src.Topic); err != nil {
 			return err
 		}
 	}
+	what := "topic " + src.Topic
+	// What the broker has got and not answered for the producer does not give up, whatever its context says.
+	produced := make(chan kgo.ProduceResults, 1)
+	go func() { produced <- w.a.producer.ProduceSync(ctx, recs...) }()
+	var results kgo.ProduceResults
+	select {
+	case results = <-produced:
+	case <-ctx.Done():
+		return feature.Errorf(feature.Unavailable, "write", what, "Kafka has not taken all of %d rows in time: %w", len(recs), ctx.Err()).WithHint(writeAgain)
+	}
 	var first error
 	failed := 0
-	for _, r := range w.a.producer.ProduceSync(ctx, recs...) {
+	for _, r := range results {
 		if r.Err != nil {
 			failed++
 			if first == nil {
@@ -157,7 +169,6 @@ func (w *writes) produce(ctx context.Context, src *feature.Source, recs []*kgo.R
 	if first == nil {
 		return nil
 	}
-	what := "topic " + src.Topic
 	switch {
 	case errors.Is(first, kerr.UnknownTopicOrPartition):
 		return feature.Errorf(feature.Invalid, "write", what, "there is no such topic").WithHint("make it in Kafka")
@@ -167,7 +178,7 @@ func (w *writes) produce(ctx context.Context, src *feature.Source, recs []*kgo.R
 		return feature.Errorf(feature.Unauthorized, "write", what, "Kafka lets Weir not write there").WithHint("allow it to produce")
 	}
 	return feature.Errorf(feature.Unavailable, "write", what, "%d of %d rows could not be written: %w", failed, len(recs), first).
-		WithHint("write them again: a row that is there already changes nothing")
+		WithHint(writeAgain)
 }
 
 // judged waits until every view has judged every record.
