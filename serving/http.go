@@ -91,10 +91,15 @@ func (s *Server) HTTP(c HTTPCall) http.Handler {
 	if c.Fail == nil {
 		c.Fail = writeFault
 	}
+	// A page in somebody's browser reaches what listens on 127.0.0.1, and a call may write.
+	pages := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		out := &answered{ResponseWriter: w, idle: s.cfg.IdleTimeout}
 		fail := func(ctx context.Context, err error) {
+			if out.failed != nil && errors.Is(err, out.failed) {
+				panic(http.ErrAbortHandler) // the client has gone, or takes nothing
+			}
 			code, f := httpFault(ctx, s.log, c.Route, err)
 			if out.status != 0 {
 				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
@@ -104,6 +109,10 @@ func (s *Server) HTTP(c HTTPCall) http.Handler {
 		defer func() {
 			s.met.http.WithLabelValues(c.Route, strconv.Itoa(max(out.status, http.StatusOK))).Observe(time.Since(start).Seconds())
 		}()
+		if err := pages.Check(r); err != nil {
+			fail(r.Context(), feature.Errorf(feature.Unauthorized, "serving", "", "pages of other origins may not call").WithHint("call from a program, or through a server of the page's own"))
+			return
+		}
 		if !s.http.begin() {
 			w.Header().Set("Connection", "close")
 			fail(r.Context(), notNow("starting or stopping"))
@@ -153,6 +162,7 @@ type answered struct {
 	http.ResponseWriter
 	idle   time.Duration // how long the client may take nothing
 	status int           // 0 before the answer has begun
+	failed error         // of the last write
 }
 
 func (a *answered) WriteHeader(code int) {
@@ -167,7 +177,9 @@ func (a *answered) Write(b []byte) (int, error) {
 		a.status = http.StatusOK
 	}
 	_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Now().Add(a.idle)) // not of every connection
-	return a.ResponseWriter.Write(b)
+	n, err := a.ResponseWriter.Write(b)
+	a.failed = err
+	return n, err
 }
 
 // Unwrap is for http.ResponseController.

@@ -244,6 +244,8 @@ func TestHTTPLookupRefuses(t *testing.T) {
 	status, _ := w.post(ask7, "X-Timeout", "5ms")
 	require.Equal(t, 504, status)
 	w.read = present
+	status, _ = w.post(ask7, "Origin", "https://example.com")
+	require.Equal(t, 403, status)
 	w.post(ask7)
 	for status := range w.paths["/v1/lookup"]["post"].(map[string]any)["responses"].(map[string]any) {
 		require.Contains(t, w.told, status, "described, and never answered")

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -204,5 +205,49 @@ func TestHTTPSilentClient(t *testing.T) {
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	case <-time.After(time.Minute):
 		t.Fatal("the call goes on")
+	}
+}
+
+// A page that somebody has open in a browser cannot call: what listens on 127.0.0.1 is in
+// its reach, and a call may write. Programs send none of the headers that say so.
+func TestHTTPFromPages(t *testing.T) {
+	f := newFixture(t, nil)
+	ready(t, f)
+	called := 0
+	h := f.server.HTTP(HTTPCall{Route: "x", Answer: func(http.ResponseWriter, *http.Request, []byte) error {
+		called++
+		return nil
+	}})
+	for _, header := range [][]string{{"Origin", "https://example.com", "Content-Type", "text/plain"}, {"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}} {
+		status, body := asked(t, h, "{}", header...)
+		require.Equal(t, 403, status, header)
+		require.Contains(t, body, `"code":"unauthorized"`)
+	}
+	require.Zero(t, called)
+	for _, header := range [][]string{nil, {"Sec-Fetch-Site", "same-origin"}, {"Content-Type", "text/plain"}} {
+		status, _ := asked(t, h, "{}", header...)
+		require.Equal(t, 200, status, header)
+	}
+	require.Equal(t, 3, called)
+}
+
+// brokenWriter is a connection that takes nothing any more.
+type brokenWriter struct {
+	*httptest.ResponseRecorder
+	err error
+}
+
+func (b brokenWriter) Write([]byte) (int, error) { return 0, b.err }
+
+// A client that has gone, or takes nothing, is no fault of the server, and nothing in its log.
+func TestHTTPGoneClientIsNoError(t *testing.T) {
+	for _, gone := range []error{&net.OpError{Op: "write", Err: os.ErrDeadlineExceeded}, &net.OpError{Op: "write", Err: syscall.EPIPE}} {
+		w := newWeb(t, nil)
+		features := NewFeatures(NewLookups(w.server, w.reg, func(s *feature.Service) (Plan, error) { return plan{w.fixture, s}, nil }))
+		r := httptest.NewRequest("POST", "/v1/lookup-stream", strings.NewReader(`{"service":"churn","entities":{"id":[1]}}`))
+		require.PanicsWithValue(t, http.ErrAbortHandler, func() {
+			features.HTTPRoutes(w.server)["POST /v1/lookup-stream"].ServeHTTP(brokenWriter{httptest.NewRecorder(), gone}, r)
+		})
+		require.NotContains(t, w.log.String(), "call failed")
 	}
 }
