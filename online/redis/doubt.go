@@ -20,7 +20,8 @@ import (
 // view's marks (online.Mark) and put the rows again; until then an absent key means nothing. So
 // lookups hold absences against the marks too: whenever a connection is new, or keys have moved,
 // the first absence in each view has the view's marks read, and while they show a loss, or
-// are behind what they were, absences are failures.
+// are behind what they were, absences are failures. What they were is remembered by the name of
+// the marks, not by server: where another one takes over, it is held against what the former had.
 type doubts struct {
 	epoch atomic.Uint64
 	views sync.Map // view id -> *trusted
@@ -31,20 +32,21 @@ func (d *doubts) raise() { d.epoch.Add(1) }
 // trusted is what is known of one view on one server.
 type trusted struct {
 	turn    chan struct{} // holds one: whoever looks, and then what follows may be used
-	key     string        // of the marks: another one after slots have moved
-	marks   online.Marks
-	first   time.Time // when the loss was first seen
+	first   time.Time     // when the loss was first seen, or was last seen to be mended
+	put     int64         // rows that whoever mends it had put by then
 	looked  time.Time
 	readErr error
 
 	at   atomic.Uint64 // epoch that whole is of, plus one
+	from atomic.Int64  // since when it has been whole, on the lanes' clock
 	loss atomic.Pointer[string]
 }
 
 const (
 	// While rows are missing, the marks are read again this often.
 	doubtPause = 50 * time.Millisecond
-	// A loss that nobody mends is believed after this long: the marks may have been set back on purpose.
+	// A loss that nobody mends is believed after this long: the marks may have been set back on purpose. While
+	// rows are put again, it is not.
 	mostDoubt = 5 * time.Minute
 )
 
@@ -55,11 +57,32 @@ func (e *lostError) Error() string {
 	return fmt.Sprintf("rows of view %s are missing on the server: %s; they are being written again", e.view, e.why)
 }
 
-// trust turns the absent values of a group into failures where its server may have lost them.
-func (r *lookup) trust(ctx context.Context, until time.Time, tab *table, g *group, keys []string, vals [][]byte, failed []bool) (err error) {
+// trust turns the absent values of a group, asked for at asked, into failures where its server may have lost them.
+func (r *lookup) trust(ctx context.Context, until time.Time, tab *table, g *group, keys []string, vals [][]byte, failed []bool, asked int64) error {
+	err, early := r.believe(ctx, until, tab, g, keys, vals, failed, asked)
+	if !early {
+		return err
+	}
+	// They were absent before the marks were seen to be good: perhaps because what the marks tell of came just then.
+	one := []group{*g}
+	g.lane.ask(ctx, until, r, one, keys, vals, "")
+	if err := one[0].err; err != nil {
+		for k := range r.each(g) {
+			failed[k] = vals[k] == nil
+		}
+		return err
+	}
+	err, _ = r.believe(ctx, until, tab, g, keys, vals, failed, asked)
+	return err
+}
+
+// believe says which absent values are failures. early tells that some of the others were asked for before the
+// server was known to be whole.
+func (r *lookup) believe(ctx context.Context, until time.Time, tab *table, g *group, keys []string, vals [][]byte, failed []bool, asked int64) (err error, early bool) {
 	var view, span, project string // the last one seen: rows of a view stand together
 	var whole error
 	for k := range r.each(g) {
+		failed[k] = false
 		if vals[k] != nil {
 			continue
 		}
@@ -70,14 +93,16 @@ func (r *lookup) trust(ctx context.Context, until time.Time, tab *table, g *grou
 		if view == "" || p != project || v != span {
 			project, span = p, v
 			view = p + "/" + v
-			whole = g.lane.whole(ctx, until, tab, view)
+			var from int64
+			from, whole = g.lane.whole(ctx, until, tab, view)
+			early = early || whole == nil && from > asked
 		}
 		if whole != nil {
 			failed[k] = true
 			err = whole
 		}
 	}
-	return err
+	return err, early
 }
 
 // viewOf takes project and view from a key, w:{project/entity/key}:view.
@@ -93,17 +118,19 @@ func viewOf(key string) (project, view string, ok bool) {
 	return project, key[end+2:], true
 }
 
-// whole tells whether the server has all rows of a view that were ever put there.
-func (l *lane) whole(ctx context.Context, until time.Time, tab *table, view string) error {
+// whole tells whether the server has all rows of a view that were ever put there, and since when at least, on the lanes' clock.
+func (l *lane) whole(ctx context.Context, until time.Time, tab *table, view string) (from int64, err error) {
 	v, ok := l.doubt.views.Load(view)
 	if !ok {
 		v, _ = l.doubt.views.LoadOrStore(strings.Clone(view), &trusted{turn: make(chan struct{}, 1)})
 	}
 	t := v.(*trusted)
-	if t.at.Load() == l.doubt.epoch.Load()+1 && t.loss.Load() == nil {
-		return nil
+	if t.at.Load() != l.doubt.epoch.Load()+1 || t.loss.Load() != nil {
+		if err := t.look(ctx, until, l, tab, view, false); err != nil {
+			return 0, err
+		}
 	}
-	return t.look(ctx, until, l, tab, view, false)
+	return t.from.Load(), nil
 }
 
 // look reads the marks, unless somebody just has and force is not set.
@@ -144,59 +171,105 @@ func (t *trusted) look(ctx context.Context, until time.Time, l *lane, tab *table
 		fields, refused, err = w.hash(key)
 		return err
 	})
-	t.looked = time.Now()
-	if refused != "" && refused.word() != "NOPERM" { // who may not read marks goes without
+	switch refused.word() {
+	case "":
+	case "NOPERM": // who may not read marks goes without
+	case "MOVED":
+		l.moved() // perhaps no lookup asks for what has moved with them
+		fallthrough
+	default:
 		err = refused
 	}
-	if t.readErr = err; err != nil {
+	if err != nil {
+		if ctx.Err() == nil { // else it is the caller's own
+			t.looked, t.readErr = time.Now(), err
+		}
 		return err
 	}
+	t.looked, t.readErr = time.Now(), nil
+	before, _ := l.seen.Load(key)
+	was, _ := before.(online.Marks)
 	now := parseMarks(fields)
-	why := lossOf(t.marks, now, key == t.key)
-	if why == "" || !t.first.IsZero() && time.Since(t.first) > mostDoubt {
-		t.key, t.marks, t.first = key, now, time.Time{}
-		t.loss.Store(nil)
+	why := t.judge(was, now, t.looked)
+	if why != "" {
+		if t.loss.Swap(&why) == nil {
+			l.log.Warn("a server of the online store has lost rows: lookups of what it does not have fail until it has been filled",
+				"redis", l.addr, "view", view, "why", why)
+		}
 		t.at.Store(epoch + 1)
-		return nil
+		return &lostError{view, why}
 	}
-	if t.first.IsZero() {
-		t.first = t.looked
-		l.log.Warn("a server of the online store has lost rows: lookups of what it does not have fail until it has been filled",
-			"redis", l.addr, "view", view, "why", why)
+	l.seen.Store(key, now)
+	if t.loss.Load() != nil || t.at.Load() != epoch+1 {
+		t.from.Store(l.now())
 	}
-	t.loss.Store(&why)
+	t.loss.Store(nil)
 	t.at.Store(epoch + 1)
-	return &lostError{view, why}
+	return nil
+}
+
+// judge is lossOf for as long as somebody may mend the loss.
+func (t *trusted) judge(before, now online.Marks, at time.Time) string {
+	why := lossOf(before, now)
+	var put int64
+	for _, m := range now.Part {
+		if m.Partition < feature.ImportPartition {
+			put += m.Written
+		}
+	}
+	if t.first.IsZero() || put != t.put {
+		t.first, t.put = at, put
+	}
+	if why != "" && at.Sub(t.first) <= mostDoubt {
+		return why
+	}
+	t.first = time.Time{}
+	return ""
 }
 
 // lossOf tells what marks show to be lost; "" where it is nothing. before are marks of a moment when
-// nothing was, of the same key if same. What was written beyond the table's position does not count: a
-// worker that takes a partition over sets Written back, and writes those rows again. Nor do
-// imports, which nobody may ever finish.
-func lossOf(before, now online.Marks, same bool) string {
+// nothing was, or nothing that was not believed. What was written beyond the table's position does not count: a
+// worker that takes a partition over sets Written back, and writes those rows again. Nor is it a loss that Settled alone
+// goes back, for a worker may tell late of where the table was. Nor are imports, which nobody may ever finish.
+func lossOf(before, now online.Marks) string {
 	for _, m := range now.Part {
-		if m.LostFrom < m.LostTo && m.Partition >= 0 {
+		if m.LostFrom >= m.LostTo || m.Partition < 0 {
+			continue
+		}
+		if b, ok := before.Find(m.TopicID, m.Partition); !ok || m.LostFrom < b.LostFrom || m.LostTo > b.LostTo {
 			return fmt.Sprintf("those of offsets %d to %d of partition %d", m.LostFrom, m.LostTo, m.Partition)
 		}
 	}
-	if !same {
-		return ""
-	}
-	if fed(before) && !fed(now) {
-		return "it is empty"
+	if !fed(now) {
+		switch {
+		case fed(before):
+			return "it is empty"
+		case filling(now) && !filling(before):
+			return "it has not been filled yet"
+		}
 	}
 	for _, b := range before.Part {
-		if m, ok := now.Find(b.TopicID, b.Partition); ok && m.Settled < b.Settled && m.Partition >= 0 {
+		m, ok := now.Find(b.TopicID, b.Partition)
+		switch {
+		case b.Partition < 0 || b.Settled == 0:
+		case ok && m.Settled < b.Settled && m.Written < b.Written:
 			return fmt.Sprintf("partition %d was settled at offset %d and is at %d", b.Partition, b.Settled, m.Settled)
+		case !ok && slices.ContainsFunc(now.Part, func(m online.Mark) bool { return m.TopicID == b.TopicID && m.Partition >= 0 }):
+			return fmt.Sprintf("all of partition %d", b.Partition) // but of a former topic nobody need remember any
 		}
 	}
 	return ""
 }
 
-// fed tells that rows of a topic or of an import were ever put. A rebuild from the table has marks of its own, from its
-// beginning on, and those of the partitions when it is done.
+// fed tells that rows of a topic or of an import were put, all that the table has. A rebuild from the table has marks of its own,
+// from its first rows on, and those of the partitions when it is done.
 func fed(m online.Marks) bool {
-	return slices.ContainsFunc(m.Part, func(p online.Mark) bool { return p.Partition >= feature.ImportPartition })
+	return slices.ContainsFunc(m.Part, func(p online.Mark) bool { return p.Partition >= feature.ImportPartition && p.Written > 0 })
+}
+
+// filling tells that a rebuild has begun to put rows, and has not ended.
+func filling(m online.Marks) bool {
+	return slices.ContainsFunc(m.Part, func(p online.Mark) bool { return p.Partition < feature.ImportPartition && p.Written > 0 })
 }
 
 // refresh keeps what is remembered of the views near to what the server has, so that a

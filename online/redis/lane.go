@@ -50,8 +50,13 @@ type lanes struct {
 	login *login
 	log   *slog.Logger
 	moved func() // asks for the topology to be looked up again
+	born  time.Time
+	seen  sync.Map // key of marks -> online.Marks, as they were when nothing was lost
 	bg    sync.WaitGroup
 }
+
+// now is a clock that only goes forward.
+func (l *lanes) now() int64 { return int64(time.Since(l.born)) }
 
 // errShed is a request turned away because the server has too many on it.
 var errShed = errors.New("too many lookups are under way on this server")

@@ -82,6 +82,7 @@ func (s *Store) get(ctx context.Context, keys []string, vals [][]byte, failed []
 		r.groups = r.groups[:0]
 		s.lookups.Put(r)
 	}()
+	asked := s.lanes.now()
 	r.split(tab, keys, s.cfg.KeysPerRead)
 	each(r.groups, func(l *lane, part []group) { l.ask(ctx, until, r, part, keys, vals, "") })
 	if tab.owner != nil {
@@ -91,16 +92,16 @@ func (s *Store) get(ctx context.Context, keys []string, vals [][]byte, failed []
 	for i := range r.groups {
 		g := &r.groups[i]
 		if g.err == nil && doubt {
-			g.err = r.trust(ctx, until, tab, g, keys, vals, failed)
+			g.err = r.trust(ctx, until, tab, g, keys, vals, failed, asked)
 		} else if g.err != nil {
 			for k := range r.each(g) {
 				failed[k] = true
 			}
-		}
-		if g.err != nil {
-			if errors.Is(g.err, errShed) {
+			if errors.Is(g.err, errShed) { // nothing of it was asked
 				shed++
 			}
+		}
+		if g.err != nil {
 			if err == nil || errors.Is(err, errShed) {
 				err = s.shardError("get", g.lane, g.err)
 			}

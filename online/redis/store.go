@@ -92,7 +92,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 
 // route begins to find out where lookups go.
 func (s *Store) route(ctx context.Context, log *slog.Logger, secure *tls.Config) {
-	s.lanes = &lanes{cfg: &s.cfg, log: log,
+	s.lanes = &lanes{cfg: &s.cfg, log: log, born: time.Now(),
 		login: &login{username: s.cfg.Username, password: string(s.cfg.Password), db: s.cfg.DB, tls: secure, master: s.cfg.Master != ""}}
 	s.top = &topology{lanes: s.lanes, current: s.tab.Load, publish: s.tab.Store, ctx: ctx,
 		known: make(chan struct{}), byAddr: map[string]*lane{}, kick: make(chan struct{}, 1)}

@@ -1,0 +1,139 @@
+package redis_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/internal/testserver"
+	"github.com/weir-ml/weir/online"
+	"github.com/weir-ml/weir/online/onlinetest"
+	"github.com/weir-ml/weir/online/redis"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// pretend is a server that answers what f says to each command, in Redis' protocol. "" ends the connection.
+func pretend(t testing.TB, f func(args []string) string) (addr string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	serve := func(c net.Conn) {
+		defer func() { _ = c.Close() }()
+		in := bufio.NewReader(c)
+		number := func() int {
+			line, _ := in.ReadString('\n')
+			n, _ := strconv.Atoi(strings.TrimSpace(strings.TrimLeft(line, "*$")))
+			return n
+		}
+		for {
+			args := make([]string, number())
+			for i := range args {
+				b := make([]byte, number()+2)
+				if _, err := io.ReadFull(in, b); err != nil {
+					return
+				}
+				args[i] = string(b[:len(b)-2])
+			}
+			if len(args) == 0 {
+				return
+			}
+			answer := f(args)
+			if _, err := io.WriteString(c, answer); err != nil || answer == "" {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(c)
+		}
+	}()
+	return l.Addr().String()
+}
+
+// list is a list of texts.
+func list(texts ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "*%d\r\n", len(texts))
+	for _, x := range texts {
+		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(x), x)
+	}
+	return b.String()
+}
+
+// A server that takes another's place is held against what that one had.
+func TestSuccessorThatLacksRows(t *testing.T) {
+	ctx := context.Background()
+	first, second := testserver.OwnRedis(t), testserver.OwnRedis(t)
+	var master atomic.Pointer[string]
+	master.Store(&first.Addr)
+	sentinel := pretend(t, func(args []string) string {
+		if args[0] != "SENTINEL" {
+			return "+OK\r\n"
+		}
+		host, port, _ := net.SplitHostPort(*master.Load())
+		return list(host, port)
+	})
+	v, table, now := onlinetest.View("p", "v", 0), &onlinetest.Table{}, time.Now().UnixMicro()
+	topic := [16]byte{1}
+	at := []feature.Position{{TopicID: topic, Next: 100}}
+	table.Append(texts(v, 0, 100, now))
+	fill := func(addr string) { require.NoError(t, online.NewWriter(v, open(t, addr), table, online.Options{}).Assign(ctx, at)) }
+	fill(first.Addr)
+
+	s := impatient(t, nil, func(c *redis.Config) { c.Master = "main" }, sentinel)
+	look := func() (written, never bool, failures int) {
+		vals, failed := make([][]byte, 2), make([]bool, 2)
+		_ = s.Lookups().Get(ctx, []string{"w:{p/customer/k7}:v", "w:{p/customer/never}:v"}, vals, failed)
+		for i, f := range failed {
+			if f {
+				failures++
+			}
+			require.True(t, i > 0 || f || vals[i] != nil, "a row that was written is answered as absent")
+		}
+		return vals[0] != nil, !failed[1], failures
+	}
+	until(t, func() bool { written, never, _ := look(); return written && never }, "the first server")
+	master.Store(&second.Addr)
+	until(t, func() bool { _, _, failures := look(); return failures == 2 && client(t, second.Addr).DBSize(ctx).Val() == 0 }, "the second server")
+	for range 20 {
+		look()
+	}
+	fill(second.Addr)
+	until(t, func() bool { written, never, _ := look(); return written && never }, "the rows to be written again")
+}
+
+// What was absent before the last lost row was written again is asked for once more.
+func TestAbsenceFromBeforeTheMending(t *testing.T) {
+	var mended atomic.Bool
+	srv := pretend(t, func(args []string) string {
+		switch {
+		case args[0] == "HGETALL": // the rows come between the question for them and that for the marks
+			mended.Store(true)
+			part := strings.Repeat("00", 16) + "/0"
+			return list("ttl", "0", part+":written", "9", part+":settled", "9")
+		case args[0] != "MGET":
+			return "+OK\r\n"
+		case mended.Load():
+			return list("value")
+		}
+		return "*1\r\n$-1\r\n"
+	})
+	vals, failed := make([][]byte, 1), make([]bool, 1)
+	require.NoError(t, impatient(t, nil, nil, srv).Lookups().Get(context.Background(), []string{"w:{p/customer/k7}:v"}, vals, failed))
+	require.Equal(t, []bool{false}, failed)
+	require.Equal(t, "value", string(vals[0]))
+}
