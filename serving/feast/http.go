@@ -51,9 +51,11 @@ func (s *Service) lookup(w http.ResponseWriter, r *http.Request, body []byte) er
 	if err != nil {
 		return missing(w, http.StatusNotFound, s.classOf(r, &q), err)
 	}
-	defer a.Release()
+	defer a.Release() // where the next line panics
+	out := a.appendAnswer(make([]byte, 0, 256+(len(a.order)+len(a.echo))*(64+a.Rows*56)))
+	a.Release() // sending depends on the client
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(a.appendAnswer(make([]byte, 0, 256+(len(a.order)+len(a.echo))*(64+a.Rows*56)))) // the client may have gone
+	_, _ = w.Write(out) // the client may have gone
 	return nil
 }
 

@@ -3,6 +3,7 @@ package feast
 import (
 	"math"
 	"strconv"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -297,6 +298,9 @@ func put(k feature.Field, v *feature.Vector, i int, kind protowire.Number, text 
 	case 1, 2:
 		switch k.Type {
 		case feature.String, feature.Bytes:
+			if k.Type == feature.String && !utf8.Valid(text) { // it would be given back as a text
+				return notA(k, i, strconv.Quote(feature.Shorten(text)))
+			}
 			v.Valid[i], v.Bytes[i] = true, text // lives as long as the request
 			return nil
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ var featureTypes = []feature.Type{feature.Bool, feature.Int32, feature.Int64, fe
 type world struct {
 	*Service
 	reg  *registry.Registry
+	met  *prometheus.Registry
 	read func(keys []feature.Vector, rows int, b *feature.Block)
 }
 
@@ -85,7 +87,8 @@ func newWorld(t testing.TB, c Config, w Writer) *world {
 	}
 	cfg := serving.DefaultConfig()
 	cfg.Addr = "127.0.0.1:0"
-	srv, err := serving.NewServer(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	met := prometheus.NewRegistry()
+	srv, err := serving.NewServer(cfg, slog.New(slog.DiscardHandler), met)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -100,7 +103,7 @@ func newWorld(t testing.TB, c Config, w Writer) *world {
 	}})
 	require.NoError(t, err)
 	require.Empty(t, p.Faults)
-	out := &world{reg: reg}
+	out := &world{reg: reg, met: met}
 	lookups := serving.NewLookups(srv, reg, func(s *feature.Service) (serving.Plan, error) { return plan{out, s}, nil })
 	out.Service = New(Options{Config: c, Lookups: lookups, Catalogs: reg, Writer: w, Ready: func(context.Context) string { return "" }})
 	return out
@@ -398,4 +401,47 @@ func TestStoreError(t *testing.T) {
 	a, err := w.find(t.Context(), ask(), fillJSON)
 	require.NoError(t, err)
 	require.Contains(t, string(a.appendAnswer(nil)), `"statuses":["INVALID","NOT_FOUND"]`)
+}
+
+// TestKeyIsText: keys are given back as texts, and one that is none would make clients refuse the whole answer.
+func TestKeyIsText(t *testing.T) {
+	v := feature.Vector{}
+	for _, bad := range []string{"\xff", "a\xc3"} {
+		raw, err := proto.Marshal(&feasttypes.RepeatedValue{Val: []*feasttypes.Value{{Val: &feasttypes.Value_BytesVal{BytesVal: []byte(bad)}}}})
+		require.NoError(t, err)
+		_, err = fillWire(feature.Field{Name: "k", Type: feature.String}, raw, &v)
+		require.Equal(t, feature.Invalid, feature.KindOf(err), "%q", bad)
+		_, err = fillWire(feature.Field{Name: "k", Type: feature.Bytes}, raw, &v)
+		require.NoError(t, err)
+	}
+}
+
+// slowClient looks at the lookups under way when it takes the answer.
+type slowClient struct {
+	*httptest.ResponseRecorder
+	met  *prometheus.Registry
+	seen float64
+}
+
+func (s *slowClient) Write(b []byte) (int, error) {
+	all, err := s.met.Gather()
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range all {
+		if m.GetName() == "weir_lookups_in_flight" {
+			s.seen = m.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	return s.ResponseRecorder.Write(b)
+}
+
+// TestAnswerIsOverBeforeItIsSent: a client that takes its answer slowly holds no block, and its time is not the lookup's.
+func TestAnswerIsOverBeforeItIsSent(t *testing.T) {
+	w := newWorld(t, DefaultConfig(), nil)
+	w.read = func([]feature.Vector, int, *feature.Block) {}
+	to := &slowClient{httptest.NewRecorder(), w.met, -1}
+	require.NoError(t, w.lookup(to, httptest.NewRequest("POST", "/get-online-features", nil), []byte(`{"features":["one:f_bool"],"entities":{"n":[1]}}`)))
+	require.Contains(t, to.Body.String(), `"results"`)
+	require.Zero(t, to.seen)
 }
