@@ -72,6 +72,8 @@ func classify(op, what string, err error) error {
 			e.Kind, e.Hint = feature.Unavailable, hint
 		case word == "NOAUTH" || word == "WRONGPASS" || word == "NOPERM":
 			e.Kind, e.Hint = feature.Unauthorized, "check redis.username and redis.password, and the user's rights"
+		case word == "DENIED":
+			e.Kind, e.Hint = feature.Unauthorized, "the server is in protected mode: give it a password, or have it listen where Weir is"
 		case word == "WRONGTYPE":
 			e.Hint = "a key of Weir's layout is of another type: does another program write keys that begin with w:{ there?"
 		}
@@ -107,7 +109,7 @@ func unauthorized(err error) bool {
 		return certificate(err)
 	}
 	word, _, _ := strings.Cut(r.Error(), " ")
-	return word == "NOAUTH" || word == "WRONGPASS" || word == "NOPERM" || strings.HasPrefix(r.Error(), "ERR AUTH")
+	return word == "NOAUTH" || word == "DENIED" || word == "WRONGPASS" || word == "NOPERM" || strings.HasPrefix(r.Error(), "ERR AUTH")
 }
 
 // certificate tells that a certificate was not what it must be, theirs or ours.

@@ -91,7 +91,9 @@ func TestSuccessorThatLacksRows(t *testing.T) {
 	topic := [16]byte{1}
 	at := []feature.Position{{TopicID: topic, Next: 100}}
 	table.Append(texts(v, 0, 100, now))
-	fill := func(addr string) { require.NoError(t, online.NewWriter(v, open(t, addr), table, online.Options{}).Assign(ctx, at)) }
+	fill := func(addr string) {
+		require.NoError(t, online.NewWriter(v, open(t, addr), table, online.Options{}).Assign(ctx, at))
+	}
 	fill(first.Addr)
 
 	s := impatient(t, nil, func(c *redis.Config) { c.Master = "main" }, sentinel)
@@ -108,7 +110,10 @@ func TestSuccessorThatLacksRows(t *testing.T) {
 	}
 	until(t, func() bool { written, never, _ := look(); return written && never }, "the first server")
 	master.Store(&second.Addr)
-	until(t, func() bool { _, _, failures := look(); return failures == 2 && client(t, second.Addr).DBSize(ctx).Val() == 0 }, "the second server")
+	until(t, func() bool {
+		_, _, failures := look()
+		return failures == 2 && client(t, second.Addr).DBSize(ctx).Val() == 0
+	}, "the second server")
 	for range 20 {
 		look()
 	}
@@ -136,4 +141,28 @@ func TestAbsenceFromBeforeTheMending(t *testing.T) {
 	require.NoError(t, impatient(t, nil, nil, srv).Lookups().Get(context.Background(), []string{"w:{p/customer/k7}:v"}, vals, failed))
 	require.Equal(t, []bool{false}, failed)
 	require.Equal(t, "value", string(vals[0]))
+}
+
+// A server that turns a new connection away is understood, not only its closing it.
+func TestUnwelcome(t *testing.T) {
+	for text, want := range map[string]struct {
+		kind feature.ErrorKind
+		hint string
+	}{
+		"ERR max number of clients reached":                                           {feature.Unavailable, "maxclients"},
+		"DENIED Redis is running in protected mode because protected mode is enabled": {feature.Unauthorized, "protected mode"},
+	} {
+		srv := pretend(t, func(args []string) string {
+			if args[0] == "MGET" {
+				return ""
+			}
+			return "-" + text + "\r\n"
+		})
+		vals, failed := make([][]byte, 1), make([]bool, 1)
+		err := impatient(t, nil, nil, srv).Get(context.Background(), []string{"w:{p/customer/k7}:v"}, vals, failed)
+		require.Equal(t, []bool{true}, failed)
+		require.Equal(t, want.kind, feature.KindOf(err), "%v", err)
+		require.ErrorContains(t, err, text[:10])
+		require.ErrorContains(t, err, want.hint)
+	}
 }

@@ -254,10 +254,13 @@ func (t *topology) parseSlots(from string, v any) (*table, error) {
 	return tab, nil
 }
 
-// nodeAddr is where a node is: on the host that was asked, when its own is not told.
+// nodeAddr is where a node is: on the host that was asked, when its own is not told, or is that of every machine
+// (127.0.0.1 of a container, say). So does the client of writes.
 func nodeAddr(from, host, port string) string {
-	if host == "" || host == "?" {
-		host, _, _ = net.SplitHostPort(from)
+	asked, _, _ := net.SplitHostPort(from)
+	ip, of := net.ParseIP(host), net.ParseIP(asked)
+	if host == "" || host == "?" || ip.IsLoopback() && of != nil && !of.IsLoopback() {
+		host = asked
 	}
 	return net.JoinHostPort(host, port)
 }

@@ -122,12 +122,16 @@ func (w *wire) hello(l *login) error {
 			return reply("READONLY the server that the sentinels named is no master")
 		}
 		// A user who may not name itself or ask for its role can look values up all the same.
-		// A server that wants a password says so to these too.
-		if r, ok := v.(reply); ok && r.word() == "NOAUTH" {
+		if r, ok := v.(reply); ok && r.unwelcome() {
 			return r
 		}
 	}
 	return nil
+}
+
+// unwelcome tells that the server wants no connection, whatever is asked on it: most close it after that.
+func (r reply) unwelcome() bool {
+	return r.word() == "NOAUTH" || r.word() == "DENIED" || strings.Contains(string(r), "max number of clients")
 }
 
 func (w *wire) close() { _ = w.raw.Close() }
@@ -207,6 +211,10 @@ func number(line []byte) (int, error) {
 // mostBulk is the longest text that is taken from a server: Redis' own limit.
 const mostBulk = 512 << 20
 
+// mostItems is the longest list that is taken. A view's marks take eight items for each partition and
+// each import that it ever had.
+const mostItems = 1 << 24
+
 // value reads any answer: a reply, a string, an int, a []any or nil.
 func (w *wire) value(depth int) (any, error) {
 	line, err := w.line()
@@ -241,7 +249,7 @@ func (w *wire) value(depth int) (any, error) {
 		if err != nil || n < 0 {
 			return nil, err
 		}
-		if n > 1<<16 || depth > 8 {
+		if n > mostItems || depth > 8 {
 			return nil, errProtocol
 		}
 		list := make([]any, 0, min(n, 64))

@@ -119,3 +119,34 @@ func TestSlot(t *testing.T) {
 		require.Equal(t, want, slot(key), key)
 	}
 }
+
+// Marks of many partitions make long lists.
+func TestLongList(t *testing.T) {
+	const n = 200_000
+	w := wireOf([]byte(fmt.Sprintf("*%d\r\n%s", n, strings.Repeat("$1\r\nx\r\n", n))), rand.New(rand.NewPCG(1, 0)))
+	v, err := w.value(0)
+	require.NoError(t, err)
+	require.Len(t, v, n)
+}
+
+func TestNodeAddr(t *testing.T) {
+	for _, c := range []struct{ from, host, want string }{
+		{"10.0.0.1:6379", "10.0.0.2", "10.0.0.2:7000"},
+		{"10.0.0.1:6379", "", "10.0.0.1:7000"},
+		{"10.0.0.1:6379", "?", "10.0.0.1:7000"},
+		{"10.0.0.1:6379", "127.0.0.1", "10.0.0.1:7000"},
+		{"10.0.0.1:6379", "redis-2.test", "redis-2.test:7000"},
+		{"127.0.0.1:6379", "127.0.0.1", "127.0.0.1:7000"},
+		{"127.0.0.2:6379", "127.0.0.1", "127.0.0.1:7000"},
+		{"localhost:6379", "127.0.0.1", "127.0.0.1:7000"},
+		{"[::1]:6379", "::1", "[::1]:7000"},
+		{"[2001:db8::1]:6379", "::1", "[2001:db8::1]:7000"},
+	} {
+		require.Equal(t, c.want, nodeAddr(c.from, c.host, "7000"), "%+v", c)
+	}
+	for text, want := range map[string][2]string{"10.0.0.1:7000": {"10.0.0.1", "7000"}, "2001:db8::1:7000": {"2001:db8::1", "7000"}, "[::1]:7000": {"::1", "7000"}, ":7000": {"", "7000"}} {
+		host, port, ok := cutPort(text)
+		require.True(t, ok)
+		require.Equal(t, want, [2]string{host, port})
+	}
+}
