@@ -137,7 +137,7 @@ func (w *writes) Write(ctx context.Context, src *feature.Source, views []*featur
 	return out, nil
 }
 
-const writeAgain = "write them again: a row that is there already changes nothing"
+const writeAgain = "write them again: lookups and training sets take a row that came twice as one"
 
 // produce writes records; an error may leave some of them in the topic, and more may come there later.
 func (w *writes) produce(ctx context.Context, src *feature.Source, recs []*kgo.Record) error {
