@@ -50,6 +50,12 @@ type asked struct {
 	vals   [][]byte
 	failed []bool
 	where  []int32 // view * rows + row of each key
+	// The schema that the store was asked for and did not tell, of which view, and why not.
+	unknown struct {
+		of  *planView
+		id  uint32
+		err error
+	}
 }
 
 // Read fills b with rows rows; keys are in the order of Keys and have rows
@@ -90,7 +96,7 @@ func (p *Plan) Read(ctx context.Context, keys []feature.Vector, rows int, b *fea
 			b.Views[v].Status[row] = feature.StoreError
 			continue
 		}
-		p.views[v].fill(ctx, r, a.vals[i], now, b, &b.Views[v], row)
+		p.views[v].fill(ctx, r, a, a.vals[i], now, b, &b.Views[v], row)
 	}
 	return nil
 }
@@ -140,13 +146,14 @@ func (a *asked) drop() {
 	clear(a.keys)
 	clear(a.vals)
 	a.bytes, a.ends, a.where = a.bytes[:0], a.ends[:0], a.where[:0]
+	a.unknown.of, a.unknown.err = nil, nil
 	if cap(a.bytes) > 4<<20 {
 		*a = asked{}
 	}
 }
 
 // fill judges one value and decodes it.
-func (v *planView) fill(ctx context.Context, r *Reader, val []byte, now int64, b *feature.Block, out *feature.BlockView, row int) {
+func (v *planView) fill(ctx context.Context, r *Reader, a *asked, val []byte, now int64, b *feature.Block, out *feature.BlockView, row int) {
 	if val == nil {
 		out.Status[row] = feature.NotFoundStatus
 		return
@@ -166,12 +173,18 @@ func (v *planView) fill(ctx context.Context, r *Reader, val []byte, now int64, b
 	}
 	p := v.projection(h.Schema)
 	if p == nil {
-		text, err := r.store.Schema(ctx, v.id, h.Schema)
-		if err == nil {
-			p, err = v.learn(h.Schema, text)
+		u := &a.unknown
+		if u.of != v || u.id != h.Schema { // once, not for each row
+			var text string
+			if text, err = r.store.Schema(ctx, v.id, h.Schema); err == nil {
+				p, err = v.learn(h.Schema, text)
+			}
+			if err != nil {
+				u.of, u.id, u.err = v, h.Schema, err
+			}
 		}
-		if err != nil {
-			v.bad(r, out, row, err)
+		if p == nil {
+			v.bad(r, out, row, u.err)
 			return
 		}
 	}

@@ -234,3 +234,28 @@ func TestCompileRefuses(t *testing.T) {
 	_, err = r.Compile(onlinetest.Service(a))
 	require.Equal(t, feature.Invalid, feature.KindOf(err))
 }
+
+// forgetful does not tell schemas, and counts who asks.
+type forgetful struct {
+	online.Store
+	asked int
+}
+
+func (f *forgetful) Schema(context.Context, string, uint32) (string, error) {
+	f.asked++
+	return "", &feature.Error{Kind: feature.Unavailable, Op: "test"}
+}
+
+// A schema that the store does not tell is asked for once a request: a store that hangs would be waited for with each row.
+func TestSchemaIsAskedForOnce(t *testing.T) {
+	s := &forgetful{Store: memory.New(nil)}
+	v := simple("v", time.Hour, id)
+	write(t, s, v, at(base, "a", 1.0), at(base, "b", 2.0), at(base, "c", 3.0))
+	now := simple("v", time.Hour, id)
+	now.Features = append(now.Features, feature.Field{Name: "y", Type: feature.Int64})
+	for n := range 2 {
+		b := lookup(t, s, base, onlinetest.Service(now), texts("a", "b", "c"))
+		require.Equal(t, []feature.Status{feature.StoreError, feature.StoreError, feature.StoreError}, b.Views[0].Status)
+		require.Equal(t, n+1, s.asked)
+	}
+}
