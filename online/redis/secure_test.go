@@ -1,9 +1,11 @@
 package redis_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -122,4 +124,45 @@ func TestTLS(t *testing.T) {
 			require.ErrorContains(t, x.err, c.hint)
 		})
 	}
+}
+
+// A certificate that is renewed in its place is shown by the next connection.
+func TestCertificateIsRenewed(t *testing.T) {
+	a := newAuthority(t)
+	ca := filepath.Join(a.dir, "ca.pem")
+	serverCert, serverKey := a.issue(t, "server", "127.0.0.1")
+	cert, key := a.issue(t, "client")
+	pair, err := tls.LoadX509KeyPair(serverCert, serverKey)
+	require.NoError(t, err)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	shown := make(chan int64, 100)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if x := c.(*tls.Conn); x.Handshake() == nil {
+				shown <- x.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+			}
+			_ = c.Close()
+		}
+	}()
+	s := impatient(t, nil, func(c *redis.Config) {
+		c.TLS = redis.TLS{Enabled: true, CAFile: ca, CertFile: cert, KeyFile: key}
+	}, l.Addr().String())
+	until(t, func() bool { return s.Ping(context.Background()) != nil && len(shown) > 0 }, "a connection")
+	was := <-shown
+	a.issue(t, "client")
+	until(t, func() bool {
+		_ = s.Ping(context.Background())
+		select {
+		case n := <-shown:
+			return n != was
+		default:
+			return false
+		}
+	}, "the new certificate")
 }
