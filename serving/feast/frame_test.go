@@ -144,3 +144,37 @@ func TestHugeTime(t *testing.T) {
 		require.LessOrEqual(t, len(got), 64, in)
 	}
 }
+
+// TestWholeFloats: pandas makes floats of whole numbers with a gap among them. They are the
+// same keys as without one, and their records belong into the same partition.
+func TestWholeFloats(t *testing.T) {
+	src := &feature.Source{Meta: feature.Meta{Name: "s"}, Topic: "s", EventTime: feature.TimeField{Field: "at"}}
+	v := &feature.View{Meta: feature.Meta{Name: "v"}, Keys: []feature.Field{{Name: "id", Type: feature.Int64}}, Features: []feature.Field{{Name: "n", Type: feature.Int32}, {Name: "x", Type: feature.Float64}}}
+	f := frameOf(t, `{"id":[7,7.0,7e0,9007199254740993],"n":[1,1.0,null,1.5],"x":[1.0,1.0,1.0,1.0],"at":["2026-01-01","2026-01-01","2026-01-01","2026-01-01"]}`)
+	s, err := shapeOf(f, src, []*feature.View{v}, time.Now())
+	require.NoError(t, err)
+	for row, want := range []struct{ key, payload string }{
+		{`7`, `{"at":"2026-01-01T00:00:00Z","id":7,"n":1,"x":1.0}`},
+		{`7`, `{"at":"2026-01-01T00:00:00Z","id":7,"n":1,"x":1.0}`},
+		{`7`, `{"at":"2026-01-01T00:00:00Z","id":7,"x":1.0}`},
+		{`9007199254740993`, `{"at":"2026-01-01T00:00:00Z","id":9007199254740993,"n":1.5,"x":1.0}`}, // what is no whole number is for the checks
+	} {
+		e, err := s.event(row)
+		require.NoError(t, err)
+		require.Equal(t, want.key, string(e.Key))
+		require.Equal(t, want.payload, string(e.Payload))
+	}
+}
+
+// TestUnreadableBodies: what is wrong with a body is said in the caller's words.
+func TestUnreadableBodies(t *testing.T) {
+	for body, want := range map[string]string{
+		`[]`: "an object is wanted", `5`: "an object is wanted", `{"push_source_name":5}`: "push_source_name", `{"df":5}`: "an object of columns is wanted",
+		``: "unexpected end", `{"df":{"x":[NaN]}}`: "send null",
+	} {
+		err := read("push", []byte(body), &pushBody{})
+		require.ErrorContains(t, err, want, body)
+		require.NotContains(t, err.Error(), "Go ", body)
+		require.Equal(t, strings.Contains(body, "NaN"), strings.Contains(err.Error(), "NaN and Infinity"), body)
+	}
+}

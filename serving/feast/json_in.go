@@ -47,10 +47,20 @@ func (o *ordered) UnmarshalJSON(b []byte) error {
 
 // read reads a body into v; its fault is the caller's.
 func read(op string, body []byte, v any) error {
-	if err := json.Unmarshal(body, v); err != nil {
+	err := json.Unmarshal(body, v)
+	var kind *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &kind) && kind.Field == "":
+		return feature.Errorf(feature.Invalid, op, "body", "a %s where an object is wanted", kind.Value)
+	case errors.As(err, &kind):
+		return feature.Errorf(feature.Invalid, op, "body", "%s must not be a %s", kind.Field, kind.Value)
+	case errors.As(err, &syntax) && len(body) > 0:
 		return feature.Errorf(feature.Invalid, op, "body", "%w", err).WithHint("NaN and Infinity are no JSON: send null")
 	}
-	return nil
+	return feature.Errorf(feature.Invalid, op, "body", "%w", err)
 }
 
 // fillJSON reads a list of values into a vector of a join key.

@@ -1,6 +1,7 @@
 package feast
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,9 +67,12 @@ func fraction(micros int64, digits int) json.RawMessage {
 	return json.RawMessage(big.NewRat(micros, unit).FloatString(digits))
 }
 
-// featureValue writes a value as a feature of that type is read. Only times differ:
-// Feast's are whole seconds, Weir's microseconds. The rest is judged where every event is.
+// featureValue writes a value as a feature of that type is read. Times differ: Feast's are
+// whole seconds, Weir's microseconds; and whole numbers may come as floats. The rest is judged where every event is.
 func featureValue(raw json.RawMessage, t feature.Type) (json.RawMessage, error) {
+	if t == feature.Int64 || t == feature.Int32 {
+		return wholeValue(raw), nil
+	}
 	if t != feature.Timestamp || isNull(raw) {
 		return raw, nil
 	}
@@ -89,4 +93,17 @@ func featureValue(raw json.RawMessage, t feature.Type) (json.RawMessage, error) 
 	}
 	x.Mul(x, big.NewRat(1_000_000, 1))
 	return json.RawMessage(new(big.Int).Div(x.Num(), x.Denom()).String()), nil
+}
+
+// wholeValue writes 7.0 as 7: records of one entity have one key. What a float does not hold
+// exactly, or is no whole number, stays as it is.
+func wholeValue(raw json.RawMessage) json.RawMessage {
+	if isNull(raw) || raw[0] == '"' || !bytes.ContainsAny(raw, ".eE") {
+		return raw
+	}
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+		return raw
+	}
+	return strconv.AppendInt(nil, int64(f), 10)
 }
