@@ -297,7 +297,7 @@ func (a *App) Addresses() []Address {
 		{"Kafka" + kind(a.cfg.EmbeddedKafka()), fmt.Sprint(join(a.brokers))},
 		{"Redis" + kind(a.cfg.EmbeddedRedis()), join(a.redisAddrs)},
 		{"gRPC", a.grpcAddr},
-		{"metrics, health", "http://" + a.HTTPAddr()},
+		{"HTTP", "http://" + a.HTTPAddr()},
 		{"data", a.cfg.DataDir},
 	}
 }
