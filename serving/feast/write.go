@@ -98,6 +98,10 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, src *feature.Sour
 	if err != nil {
 		return feature.Errorf(feature.Invalid, "write", "df", "%w", err)
 	}
+	if f.rows > s.cfg.MaxWriteRows {
+		return feature.Errorf(feature.Invalid, "write", "df", "%d rows in one call; at most %d are taken", f.rows, s.cfg.MaxWriteRows).
+			WithHint("split the call, raise feast.max_write_rows, or bring a file in with weir import")
+	}
 	var out *Outcome
 	if f.rows > 0 {
 		shape, err := shapeOf(f, src, views, time.Now())
