@@ -289,6 +289,9 @@ func (t *table) markKey(l *lane, view string) (string, bool) {
 	if t.owner == nil {
 		return markKey(view, 0), true
 	}
+	if !slices.Contains(t.lanes, l) { // a redirect led there, and the search is long
+		return "", false
+	}
 	for n := range slots { // a server with very few slots may have none of these names
 		k := markKey(view, n)
 		if o := t.owner[slot(k)]; o >= 0 && t.lanes[o] == l {

@@ -258,11 +258,14 @@ func (s *Store) redirect(ctx context.Context, until time.Time, r *lookup, keys [
 		for i := range r.groups {
 			g := &r.groups[i]
 			var to reply
-			if g.lane == nil || !errors.As(g.err, &to) {
+			if !errors.As(g.err, &to) {
 				continue
 			}
 			word := to.word()
 			switch word {
+			case "LOADING", "CLUSTERDOWN", "MASTERDOWN":
+				s.top.stale() // perhaps another server has taken over meanwhile, and this one does not know
+				continue
 			case "MOVED", "ASK":
 				s.top.stale()
 				f := strings.Fields(string(to))
