@@ -168,7 +168,10 @@ func (t *trusted) look(ctx context.Context, until time.Time, l *lane, tab *table
 	var fields map[string]string
 	var refused reply
 	err := l.use(ctx, until, func(w *wire) (err error) {
-		fields, refused, err = w.hash(key)
+		start := time.Now()
+		if fields, refused, err = w.hash(key); err == nil {
+			l.measure(start)
+		}
 		return err
 	})
 	switch refused.word() {

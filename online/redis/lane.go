@@ -31,6 +31,7 @@ type lane struct {
 	dialing int     // guarded by mu
 
 	failures atomic.Int32 // in a row
+	takes    atomic.Int64 // nanoseconds from a question to its answer, when it was last measured
 	shut     atomic.Pointer[shutting]
 	ended    context.Context // when the lane is not used any more
 	end      context.CancelFunc
@@ -91,6 +92,7 @@ func (l *lane) use(ctx context.Context, until time.Time, f func(*wire) error) er
 		l.shed.Add(1)
 		return errShed
 	}
+	had := time.Until(until)
 	err := l.try(ctx, until, f)
 	l.inFlight.Add(-1)
 	switch {
@@ -99,11 +101,19 @@ func (l *lane) use(ctx context.Context, until time.Time, f func(*wire) error) er
 			l.failures.Store(0)
 		}
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded): // the caller went away
+	case late(err) && had < min(time.Duration(l.takes.Load()), hopeless): // no server could have answered
 	default:
 		l.failed(err)
 	}
 	return err
 }
+
+// hopeless is how little time a request must have had for its end to tell nothing of the server, where answers take longer.
+// With more it tells, however slow the server was: it may be hung since.
+const hopeless = 10 * time.Millisecond
+
+// measure notes how long an answer took.
+func (l *lane) measure(since time.Time) { l.takes.Store(int64(time.Since(since))) }
 
 func (l *lane) try(ctx context.Context, until time.Time, f func(*wire) error) error {
 	select {
@@ -306,10 +316,12 @@ func (l *lane) probe() (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
+	start := time.Now()
 	if err := w.ping(until); err != nil {
 		w.close()
 		return nil, err
 	}
+	l.measure(start)
 	return w, nil
 }
 
