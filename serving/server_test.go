@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -472,5 +473,27 @@ func TestConfig(t *testing.T) {
 	err := Config{Addr: "x", ConnectionGrace: -1, StopDelay: -1}.Validate()
 	for _, field := range []string{"addr", "max_rows", "max_values", "max_stream_rows", "max_message", "max_body", "max_connection_age", "connection_grace", "stop_delay", "drain"} {
 		require.ErrorContains(t, err, "serving."+field+":")
+	}
+}
+
+// A message that repeats a long request stays as short as every client takes: it travels
+// in a header, and Python's gRPC gives up a call whose headers have more than 8 KiB.
+func TestLongErrors(t *testing.T) {
+	f := newFixture(t, nil)
+	for _, of := range []string{"x", "ü", "\n"} {
+		name := strings.Repeat(of, 100_000)
+		_, err := f.lookup(&weirv1.LookupRequest{What: &weirv1.LookupRequest_Service{Service: name}, Entities: churn(ints("id", 1)).Entities})
+		require.Equal(t, codes.NotFound, status.Code(err))
+		message := status.Convert(err).Message()
+		sent := 0
+		for _, c := range []byte(message) {
+			if sent++; c < ' ' || c > '~' || c == '%' {
+				sent += 2 // as %XX
+			}
+		}
+		require.LessOrEqual(t, sent, 7000)
+		require.Contains(t, message, "FeatureService")
+		require.Contains(t, message, "it does not exist")
+		require.True(t, utf8.ValidString(message))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -34,13 +35,48 @@ func toStatus(ctx context.Context, log *slog.Logger, method string, err error) e
 	}
 	var fe *feature.Error
 	if errors.As(err, &fe) && fe.Kind != feature.Internal {
-		return status.Error(grpcCodes[fe.Kind], err.Error())
+		return status.Error(grpcCodes[fe.Kind], shortMessage(err.Error()))
 	}
 	if s, ok := status.FromError(err); ok && fe == nil {
 		return s.Err()
 	}
 	log.Error("call failed", "method", method, "err", err)
 	return status.Error(codes.Internal, "an internal fault; the server's log has the details")
+}
+
+// A message travels in a header, where some clients take 8 KiB in all: of one that repeats
+// a long request the beginning and the end are told. Bytes count as they are sent, where most
+// that are not ASCII take three.
+const (
+	mostHead = 4500
+	mostTail = 1500
+)
+
+func shortMessage(s string) string {
+	if len(s) <= (mostHead+mostTail)/3 {
+		return s
+	}
+	cost := func(c byte) int {
+		if c < ' ' || c > '~' || c == '%' {
+			return 3
+		}
+		return 1
+	}
+	head, tail := 0, len(s)
+	for left := mostHead; head < len(s); head++ {
+		if left -= cost(s[head]); left < 0 {
+			break
+		}
+	}
+	for left := mostTail; tail > head; tail-- {
+		if left -= cost(s[tail-1]); left < 0 {
+			break
+		}
+	}
+	if head >= tail {
+		return s
+	}
+	return strings.ToValidUTF8(s[:head], "") + " ... " + strings.ToValidUTF8(s[tail:], "")
 }
 
 // httpCodes are what the kinds are over HTTP: the status, and its name in the answer.
