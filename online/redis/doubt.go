@@ -65,7 +65,7 @@ func (r *lookup) trust(ctx context.Context, until time.Time, tab *table, g *grou
 	}
 	// They were absent before the marks were seen to be good: perhaps because what the marks tell of came just then.
 	one := []group{*g}
-	g.lane.ask(ctx, until, r, one, keys, vals, "")
+	g.lane.ask(ctx, until, r, one, keys, vals)
 	if err := one[0].err; err != nil {
 		for k := range r.each(g) {
 			failed[k] = vals[k] == nil

@@ -166,3 +166,66 @@ func TestUnwelcome(t *testing.T) {
 		require.ErrorContains(t, err, want.hint)
 	}
 }
+
+// While a slot moves, entities that lack a view are answered too: for several keys of which some are not there, Redis answers neither here nor there.
+func TestAbsentKeysOfASlotThatMoves(t *testing.T) {
+	const absent = "*1\r\n$-1\r\n"
+	there := func(arg string) string { return list("value of " + arg) }
+	for name, c := range map[string]struct{ a, b bool }{ // have moved
+		"nothing has moved":     {false, false},
+		"one of them has":       {true, false},
+		"all that is there has": {true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			moved := map[string]bool{"w:{p/e/1}:a": c.a, "w:{p/e/1}:b": c.b}
+			var asking atomic.Bool
+			to := pretend(t, func(args []string) string {
+				switch {
+				case args[0] == "ASKING":
+					asking.Store(true)
+				case args[0] == "MGET" && !asking.Swap(false):
+					return "-MOVED 1 127.0.0.1:1\r\n"
+				case args[0] == "MGET" && len(args) > 2:
+					return "-TRYAGAIN Multiple keys request during rehashing of slot\r\n"
+				case args[0] == "MGET" && moved[args[1]]:
+					return there(args[1])
+				case args[0] == "MGET":
+					return absent
+				}
+				return "+OK\r\n"
+			})
+			var self atomic.Pointer[string]
+			from := pretend(t, func(args []string) string {
+				switch {
+				case args[0] == "CLUSTER":
+					host, port, _ := net.SplitHostPort(*self.Load())
+					return fmt.Sprintf("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$%d\r\n%s\r\n:%s\r\n", len(host), host, port)
+				case args[0] != "MGET":
+					return "+OK\r\n"
+				}
+				here := 0
+				for _, k := range args[1:] {
+					if m, known := moved[k]; known && !m {
+						here++
+					}
+				}
+				switch {
+				case here == 0:
+					return "-ASK 1 " + to + "\r\n"
+				case len(args) > 2:
+					return "-TRYAGAIN Multiple keys request during rehashing of slot\r\n"
+				}
+				return there(args[1])
+			})
+			self.Store(&from)
+			keys := []string{"w:{p/e/1}:a", "w:{p/e/1}:b", "w:{p/e/1}:c"}
+			vals, failed := make([][]byte, 3), make([]bool, 3)
+			s := impatient(t, nil, func(c *redis.Config) { c.Cluster = true }, from)
+			require.NoError(t, s.Get(context.Background(), keys, vals, failed))
+			require.Equal(t, []bool{false, false, false}, failed)
+			require.Equal(t, "value of "+keys[0], string(vals[0]))
+			require.Equal(t, "value of "+keys[1], string(vals[1]))
+			require.Nil(t, vals[2])
+		})
+	}
+}

@@ -17,6 +17,7 @@ import (
 type group struct {
 	lane     *lane
 	from, to int
+	ahead    string // a command that goes before the MGET
 	err      error
 }
 
@@ -84,7 +85,7 @@ func (s *Store) get(ctx context.Context, keys []string, vals [][]byte, failed []
 	}()
 	asked := s.lanes.now()
 	r.split(tab, keys, s.cfg.KeysPerRead)
-	each(r.groups, func(l *lane, part []group) { l.ask(ctx, until, r, part, keys, vals, "") })
+	each(r.groups, func(l *lane, part []group) { l.ask(ctx, until, r, part, keys, vals) })
 	if tab.owner != nil {
 		s.redirect(ctx, until, r, keys, vals)
 	}
@@ -188,14 +189,14 @@ func each(groups []group, f func(*lane, []group)) {
 	wg.Wait()
 }
 
-// ask asks one server for groups of keys. ahead is a command that goes before each MGET.
-func (l *lane) ask(ctx context.Context, until time.Time, r *lookup, groups []group, keys []string, vals [][]byte, ahead string) {
+// ask asks one server for groups of keys.
+func (l *lane) ask(ctx context.Context, until time.Time, r *lookup, groups []group, keys []string, vals [][]byte) {
 	err := l.use(ctx, until, func(w *wire) error {
 		n := 0
 		for i := range groups {
 			g := &groups[i]
-			if ahead != "" {
-				w.command(ahead)
+			if g.ahead != "" {
+				w.command(g.ahead)
 			}
 			w.head(1 + g.to - g.from)
 			w.bulk("MGET")
@@ -217,7 +218,7 @@ func (l *lane) ask(ctx context.Context, until time.Time, r *lookup, groups []gro
 		s := slab{mean: mean + mean/8, left: n}
 		for i := range groups {
 			g := &groups[i]
-			if ahead != "" {
+			if g.ahead != "" {
 				if _, err := w.value(0); err != nil {
 					return err
 				}
@@ -254,6 +255,7 @@ const mostRedirects = 2
 // redirect asks again for the groups that have moved to another server, there.
 func (s *Store) redirect(ctx context.Context, until time.Time, r *lookup, keys []string, vals [][]byte) {
 	for range mostRedirects {
+		r.single()
 		again := false
 		for i := range r.groups {
 			g := &r.groups[i]
@@ -278,6 +280,9 @@ func (s *Store) redirect(ctx context.Context, until time.Time, r *lookup, keys [
 				}
 				g.lane = s.top.lane(nodeAddr(g.lane.addr, host, port))
 				g.lane.doubt.raise()
+				if g.ahead = ""; word == "ASK" {
+					g.ahead = "ASKING"
+				}
 			case "TRYAGAIN":
 			default:
 				continue
@@ -285,18 +290,30 @@ func (s *Store) redirect(ctx context.Context, until time.Time, r *lookup, keys [
 			if !time.Now().Before(until) {
 				return
 			}
-			ahead := ""
-			if word == "ASK" {
-				ahead = "ASKING"
-			}
 			// A slot at a time: slots move in ones, and a storm of redirects is over with the next table.
 			g.err = nil
-			g.lane.ask(ctx, until, r, r.groups[i:i+1], keys, vals, ahead)
+			g.lane.ask(ctx, until, r, r.groups[i:i+1], keys, vals)
 			s.redirects.Add(1)
 			again = true
 		}
 		if !again {
 			return
+		}
+	}
+}
+
+// single makes groups of one key each of those whose slot is on its way: while some of the keys are not at one
+// server, be it that they never were anywhere, Redis refuses to answer for several.
+func (r *lookup) single() {
+	for i := range len(r.groups) {
+		g := r.groups[i]
+		var to reply
+		if g.to-g.from < 2 || !errors.As(g.err, &to) || to.word() != "TRYAGAIN" {
+			continue
+		}
+		r.groups[i].to = g.from + 1
+		for from := g.from + 1; from < g.to; from++ {
+			r.groups = append(r.groups, group{lane: g.lane, from: from, to: from + 1, ahead: g.ahead, err: g.err})
 		}
 	}
 }
