@@ -20,6 +20,9 @@ type Config struct {
 	MaxMessage int `koanf:"max_message"`
 	// MaxBody is the largest request taken over HTTP, in bytes.
 	MaxBody int `koanf:"max_body"`
+	// MaxBodies is how large the requests under way over HTTP may be together, in bytes; what
+	// comes on top is turned away. One takes up to some twenty times its size while it is read.
+	MaxBodies int `koanf:"max_bodies"`
 	// MaxConnectionAge makes clients connect again, so that load balancers see new
 	// servers. ConnectionGrace is how long their calls under way may go on; 0 lets
 	// them end by themselves, as imports and snapshots need, which may take hours.
@@ -37,7 +40,7 @@ type Config struct {
 // DefaultConfig is what holds where nothing is configured.
 func DefaultConfig() Config {
 	return Config{Addr: "127.0.0.1:6567", MaxRows: 10_000, MaxValues: 1_000_000, MaxStreamRows: 10_000_000,
-		MaxMessage: 256 << 20, MaxBody: 16 << 20,
+		MaxMessage: 256 << 20, MaxBody: 16 << 20, MaxBodies: 64 << 20,
 		MaxConnectionAge: 30 * time.Minute, IdleTimeout: 15 * time.Minute, Drain: 10 * time.Second,
 		Log: LogConfig{Buffer: 1_000_000}}
 }
@@ -51,10 +54,13 @@ func (c Config) Validate() error {
 	for _, x := range []struct {
 		field string
 		v     int
-	}{{"max_rows", c.MaxRows}, {"max_values", c.MaxValues}, {"max_stream_rows", c.MaxStreamRows}, {"max_message", c.MaxMessage}, {"max_body", c.MaxBody}} {
+	}{{"max_rows", c.MaxRows}, {"max_values", c.MaxValues}, {"max_stream_rows", c.MaxStreamRows}, {"max_message", c.MaxMessage}, {"max_body", c.MaxBody}, {"max_bodies", c.MaxBodies}} {
 		if x.v < 1 {
 			errs = append(errs, fmt.Errorf("serving.%s: must be above zero (got %d)", x.field, x.v))
 		}
+	}
+	if c.MaxBodies < c.MaxBody {
+		errs = append(errs, fmt.Errorf("serving.max_bodies: must be at least serving.max_body, %d (got %d)", c.MaxBody, c.MaxBodies))
 	}
 	for _, x := range []struct {
 		field string

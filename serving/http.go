@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-ml/weir/registry/feature"
@@ -48,6 +49,7 @@ type httpCalls struct {
 	halted context.Context // ends when a stop waits no longer
 	halt   context.CancelFunc
 	bodies buffers
+	taken  atomic.Int64 // bytes of the bodies of calls under way
 }
 
 func newHTTPCalls() *httpCalls {
@@ -140,7 +142,9 @@ func (s *Server) HTTP(c HTTPCall) http.Handler {
 				ctx, late = context.WithTimeout(ctx, d)
 				defer late()
 			}
-			if err := s.http.read(w, r, body, s.cfg.MaxBody); err != nil {
+			in := &held{Reader: http.MaxBytesReader(w, r.Body, int64(s.cfg.MaxBody)), all: &s.http.taken, most: int64(s.cfg.MaxBodies)}
+			defer in.release() // what a body becomes when it is read lives as long, and is some times as large
+			if err := s.http.read(w, in, body, s.cfg.MaxBody); err != nil {
 				return err
 			}
 			return c.Answer(out, r.WithContext(ctx), *body)
@@ -186,15 +190,17 @@ func (a *answered) Write(b []byte) (int, error) {
 func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // read reads the whole body into b.
-func (c *httpCalls) read(w http.ResponseWriter, r *http.Request, b *[]byte, limit int) error {
+func (c *httpCalls) read(w http.ResponseWriter, from io.Reader, b *[]byte, limit int) error {
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(uploadTime)) // not of every connection; then the client's patience is the end
 	buf := bytes.NewBuffer((*b)[:0])
-	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, int64(limit)))
+	_, err := buf.ReadFrom(from)
 	*b = buf.Bytes()
 	var most *http.MaxBytesError
 	var late net.Error
 	switch {
+	case errors.Is(err, errFull):
+		return feature.Errorf(feature.Exhausted, "serving", "", "%w", err).WithHint("come back later, split the call, or raise serving.max_bodies")
 	case errors.As(err, &most):
 		return feature.Errorf(feature.Exhausted, "serving", "", "%w", tooLarge(fmt.Sprintf("the body has more than %d bytes", limit))).WithHint("split the call, or raise serving.max_body")
 	case errors.As(err, &late) && late.Timeout():
@@ -205,6 +211,27 @@ func (c *httpCalls) read(w http.ResponseWriter, r *http.Request, b *[]byte, limi
 	_ = rc.SetReadDeadline(time.Time{})
 	return nil
 }
+
+// held counts the bytes of a body among those of all calls under way, and takes no more than
+// most of them.
+type held struct {
+	io.Reader
+	all       *atomic.Int64
+	most, own int64
+}
+
+var errFull = errors.New("the bodies of the calls under way are as large as all may be together")
+
+func (h *held) Read(b []byte) (int, error) {
+	n, err := h.Reader.Read(b)
+	h.own += int64(n)
+	if h.all.Add(int64(n)) > h.most && n > 0 {
+		return n, errFull
+	}
+	return n, err
+}
+
+func (h *held) release() { h.all.Add(-h.own) }
 
 // writeFault answers with {"error": {"code": ..., "message": ..., "hint": ...}}.
 func writeFault(w http.ResponseWriter, status int, f Fault) {

@@ -106,6 +106,36 @@ func ready(t *testing.T, f *fixture) {
 }
 
 // Half an answer is broken off, so that nobody takes it for a whole one.
+// TestHTTPBodiesTogether: requests that are large together are turned away, and taken again when one is over.
+func TestHTTPBodiesTogether(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.MaxBody, c.MaxBodies = 100, 150 })
+	ready(t, f)
+	in, out := make(chan struct{}), make(chan struct{})
+	waits := f.server.HTTP(HTTPCall{Route: "POST /waits", Answer: func(http.ResponseWriter, *http.Request, []byte) error {
+		in <- struct{}{}
+		<-out
+		return nil
+	}})
+	plain := f.server.HTTP(HTTPCall{Route: "POST /plain", Answer: func(http.ResponseWriter, *http.Request, []byte) error { return nil }})
+	large := strings.Repeat("x", 100)
+	first := make(chan int)
+	go func() {
+		status, _ := asked(t, waits, large)
+		first <- status
+	}()
+	<-in
+	status, body := asked(t, plain, large)
+	require.Equal(t, 429, status)
+	require.Contains(t, body, "serving.max_bodies")
+	status, _ = asked(t, plain, large[:50])
+	require.Equal(t, 200, status)
+	close(out)
+	require.Equal(t, 200, <-first)
+	status, _ = asked(t, plain, large)
+	require.Equal(t, 200, status)
+	require.Zero(t, f.server.http.taken.Load())
+}
+
 func TestHTTPHalfAnAnswer(t *testing.T) {
 	f := newFixture(t, nil)
 	ready(t, f)

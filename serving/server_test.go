@@ -471,7 +471,7 @@ func TestSilentConnection(t *testing.T) {
 func TestConfig(t *testing.T) {
 	require.NoError(t, DefaultConfig().Validate())
 	err := Config{Addr: "x", ConnectionGrace: -1, StopDelay: -1}.Validate()
-	for _, field := range []string{"addr", "max_rows", "max_values", "max_stream_rows", "max_message", "max_body", "max_connection_age", "connection_grace", "stop_delay", "drain"} {
+	for _, field := range []string{"addr", "max_rows", "max_values", "max_stream_rows", "max_message", "max_body", "max_bodies", "max_connection_age", "connection_grace", "stop_delay", "drain"} {
 		require.ErrorContains(t, err, "serving."+field+":")
 	}
 }
