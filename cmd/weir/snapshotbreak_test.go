@@ -200,6 +200,12 @@ func TestSnapshotBrokenOff(t *testing.T) {
 	dir := t.TempDir()
 	addr, b := breakingServer(t, nil)
 	b.then = func(s weirv1.SnapshotService_CreateServer, w *ipc.Writer) error {
+		for { // the client has begun its file: it looks whether it can be had before that, too
+			if begun, err := os.ReadDir(dir); err != nil || len(begun) > 0 {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
 		if err := os.MkdirAll(filepath.Join(dir, "set.csv", "in the way"), 0o700); err != nil {
 			return err
 		}
@@ -208,7 +214,12 @@ func TestSnapshotBrokenOff(t *testing.T) {
 	var o, e bytes.Buffer
 	code := command.Main([]string{"--server", addr, "snapshot", "create", "--service", "s", "--spine", spine, "--out", filepath.Join(dir, "set.csv")}, strings.NewReader(""), &o, &e)
 	require.Equal(t, 2, code, e.String())
-	require.Equal(t, "x", <-b.deleted)
+	select {
+	case id := <-b.deleted: // before the command ended
+		require.Equal(t, "x", id)
+	default:
+		t.Fatalf("the snapshot was not deleted: %s", e.String())
+	}
 	require.Equal(t, []string{"set.csv"}, filesIn(t, dir))
 }
 
