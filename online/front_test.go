@@ -21,14 +21,14 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// stub is a store whose answers a test makes.
-type stub struct {
+// scripted is a store whose answers a test makes.
+type scripted struct {
 	online.Store
 	get   func(ctx context.Context, keys []string, vals [][]byte, failed []bool) error
 	asked atomic.Int64 // keys
 }
 
-func (s *stub) Get(ctx context.Context, keys []string, vals [][]byte, failed []bool) error {
+func (s *scripted) Get(ctx context.Context, keys []string, vals [][]byte, failed []bool) error {
 	s.asked.Add(int64(len(keys)))
 	return s.get(ctx, keys, vals, failed)
 }
@@ -70,12 +70,12 @@ func TestStalenessIsBounded(t *testing.T) {
 					return h[len(h)-1].val
 				}
 				broken := false
-				s := &stub{get: func(_ context.Context, keys []string, vals [][]byte, failed []bool) (err error) {
+				s := &scripted{get: func(_ context.Context, keys []string, vals [][]byte, failed []bool) (err error) {
 					for i, k := range keys {
 						switch v := current(k); {
 						case broken && r.IntN(3) > 0:
 							failed[i] = true
-							err = feature.Errorf(feature.Unavailable, "stub", "", "down")
+							err = feature.Errorf(feature.Unavailable, "scripted", "", "down")
 						case v != "":
 							vals[i] = []byte(v)
 						}
@@ -193,7 +193,7 @@ func TestSharedQuestions(t *testing.T) {
 		end  chan error
 	}
 	calls := make(chan call)
-	s := &stub{get: func(ctx context.Context, keys []string, vals [][]byte, failed []bool) error {
+	s := &scripted{get: func(ctx context.Context, keys []string, vals [][]byte, failed []bool) error {
 		c := call{ctx, keys, make(chan error)}
 		calls <- c
 		err := <-c.end
@@ -270,10 +270,10 @@ func TestSharedQuestions(t *testing.T) {
 // Many requests for few keys: all answers are right, and questions are shared.
 func TestSharedQuestionsManyAtOnce(t *testing.T) {
 	var down atomic.Bool
-	s := &stub{get: func(_ context.Context, keys []string, vals [][]byte, failed []bool) (err error) {
+	s := &scripted{get: func(_ context.Context, keys []string, vals [][]byte, failed []bool) (err error) {
 		for i, k := range keys {
 			if down.Load() && rand.IntN(3) == 0 {
-				failed[i], err = true, feature.Errorf(feature.Unavailable, "stub", "", "down")
+				failed[i], err = true, feature.Errorf(feature.Unavailable, "scripted", "", "down")
 			} else if !strings.HasSuffix(k, "7") {
 				vals[i] = []byte(k)
 			}

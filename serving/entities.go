@@ -146,7 +146,7 @@ func fillKey(v *feature.Vector, k feature.Field, vals *weirv1.Values) (int, erro
 	case *weirv1.Values_Strings:
 		reset(len(x.Strings.Values))
 		for i, s := range x.Strings.Values {
-			if err := parseKey(v, k.Type, i, s); err != nil {
+			if err := ParseKey(v, k.Type, i, s); err != nil {
 				return 0, notOf(k, i, s)
 			}
 		}
@@ -156,7 +156,9 @@ func fillKey(v *feature.Vector, k feature.Field, vals *weirv1.Values) (int, erro
 	}
 	return 0, notOf(k, 0, fmt.Sprintf("%T", vals.GetKind()))
 }
-func parseKey(v *feature.Vector, t feature.Type, i int, s string) (err error) {
+
+// ParseKey puts a join key that came as text into row i: base64 for bytes, RFC 3339 for timestamps.
+func ParseKey(v *feature.Vector, t feature.Type, i int, s string) (err error) {
 	switch t {
 	case feature.String:
 		v.Bytes[i] = []byte(s)

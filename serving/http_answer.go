@@ -73,32 +73,37 @@ func comma(dst []byte, i int) []byte {
 }
 
 func appendValueList(dst []byte, v *feature.Vector) []byte {
-	for i, ok := range v.Valid {
-		dst = comma(dst, i)
-		if !ok {
-			dst = append(dst, "null"...)
-			continue
-		}
-		switch v.Type {
-		case feature.Bool:
-			dst = strconv.AppendBool(dst, v.Bools[i])
-		case feature.Int32:
-			dst = strconv.AppendInt(dst, int64(v.Int32s[i]), 10)
-		case feature.Int64:
-			dst = strconv.AppendInt(dst, v.Int64s[i], 10)
-		case feature.Timestamp:
-			dst = appendTime(dst, v.Int64s[i])
-		case feature.Float32:
-			dst = appendNumber(dst, float64(v.Float32[i]), 32)
-		case feature.Float64:
-			dst = appendNumber(dst, v.Float64[i], 64)
-		case feature.String:
-			dst = appendText(dst, v.Bytes[i])
-		case feature.Bytes:
-			dst = append(base64.StdEncoding.AppendEncode(append(dst, '"'), v.Bytes[i]), '"')
-		}
+	for i := range v.Valid {
+		dst = appendCell(comma(dst, i), v, i)
 	}
 	return dst
+}
+
+// appendCell writes one value. Numbers are numbers, whole ones to the last digit;
+// what JSON has no number for is text: NaN, Infinity, -Infinity. Bytes are base64.
+func appendCell(dst []byte, v *feature.Vector, row int) []byte {
+	if !v.Valid[row] {
+		return append(dst, "null"...)
+	}
+	switch v.Type {
+	case feature.Bool:
+		return strconv.AppendBool(dst, v.Bools[row])
+	case feature.Int32:
+		return strconv.AppendInt(dst, int64(v.Int32s[row]), 10)
+	case feature.Int64:
+		return strconv.AppendInt(dst, v.Int64s[row], 10)
+	case feature.Timestamp:
+		return appendTime(dst, v.Int64s[row])
+	case feature.Float32:
+		return appendNumber(dst, float64(v.Float32[row]), 32)
+	case feature.Float64:
+		return appendNumber(dst, v.Float64[row], 64)
+	case feature.String:
+		return appendText(dst, v.Bytes[row])
+	case feature.Bytes:
+		return append(base64.StdEncoding.AppendEncode(append(dst, '"'), v.Bytes[row]), '"')
+	}
+	return append(dst, "null"...)
 }
 
 // appendTime writes microseconds UTC as RFC 3339; years above 9999 have more digits than that knows.

@@ -200,7 +200,7 @@ func (r *httpRequest) key(v *feature.Vector, row int, at uint32) bool {
 			v.Bytes[row] = text
 			return true
 		}
-		return parseKey(v, v.Type, row, view(text)) == nil
+		return ParseKey(v, v.Type, row, view(text)) == nil
 	}
 	return false
 }

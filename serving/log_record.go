@@ -1,8 +1,6 @@
 package serving
 
 import (
-	"encoding/base64"
-	"math"
 	"strconv"
 	"time"
 
@@ -75,46 +73,6 @@ func (s *sampled) appendView(dst []byte, v, row int) []byte {
 		dst = appendCell(append(dst, ':'), &s.block.Columns[i].Vector, row)
 	}
 	return append(dst, "}}"...)
-}
-
-// appendCell writes one value. Numbers are numbers, whole ones to the last digit;
-// what JSON has no number for is text: NaN, Infinity, -Infinity. Bytes are base64.
-func appendCell(dst []byte, v *feature.Vector, row int) []byte {
-	if !v.Valid[row] {
-		return append(dst, "null"...)
-	}
-	switch v.Type {
-	case feature.Bool:
-		return strconv.AppendBool(dst, v.Bools[row])
-	case feature.Int32:
-		return strconv.AppendInt(dst, int64(v.Int32s[row]), 10)
-	case feature.Int64:
-		return strconv.AppendInt(dst, v.Int64s[row], 10)
-	case feature.Timestamp:
-		return appendInstant(dst, v.Int64s[row])
-	case feature.Float32:
-		return appendReal(dst, float64(v.Float32[row]), 32)
-	case feature.Float64:
-		return appendReal(dst, v.Float64[row], 64)
-	case feature.String:
-		return appendText(dst, v.Bytes[row])
-	case feature.Bytes:
-		dst = base64.StdEncoding.AppendEncode(append(dst, '"'), v.Bytes[row])
-		return append(dst, '"')
-	}
-	return append(dst, "null"...)
-}
-
-func appendReal(dst []byte, x float64, bits int) []byte {
-	switch {
-	case math.IsNaN(x):
-		return append(dst, `"NaN"`...)
-	case math.IsInf(x, 1):
-		return append(dst, `"Infinity"`...)
-	case math.IsInf(x, -1):
-		return append(dst, `"-Infinity"`...)
-	}
-	return strconv.AppendFloat(dst, x, 'g', -1, bits)
 }
 
 func appendInstant(dst []byte, micros int64) []byte {

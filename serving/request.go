@@ -333,7 +333,7 @@ func (c *wireColumn) fill(v *feature.Vector, k feature.Field) error {
 			_, part, _, b, _ = field(b)
 			if v.Type == feature.String {
 				v.Bytes[i] = part
-			} else if err := parseKey(v, k.Type, i, view(part)); err != nil {
+			} else if err := ParseKey(v, k.Type, i, view(part)); err != nil {
 				return notOf(k, i, string(part))
 			}
 		}

@@ -1,12 +1,12 @@
 package feast
 
 import (
-	"encoding/base64"
 	"math"
 	"strconv"
 	"time"
 
 	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/serving"
 )
 
 // putWhole sets a join key from a whole number; a time is in seconds, as Feast has it.
@@ -49,25 +49,12 @@ func putFloat(k feature.Field, v *feature.Vector, i int, f float64) error {
 
 // putText reads a join key that is no text from one.
 func putText(k feature.Field, v *feature.Vector, i int, s string) (err error) {
-	switch k.Type {
-	case feature.String:
-		v.Bytes[i] = []byte(s)
-	case feature.Bytes:
-		v.Bytes[i], err = base64.StdEncoding.DecodeString(s)
-	case feature.Bool:
-		v.Bools[i], err = strconv.ParseBool(s)
-	case feature.Int64:
-		v.Int64s[i], err = strconv.ParseInt(s, 10, 64)
-	case feature.Int32:
-		var n int64
-		n, err = strconv.ParseInt(s, 10, 32)
-		v.Int32s[i] = int32(n)
-	case feature.Timestamp:
+	if k.Type == feature.Timestamp { // Feast's clients write them in more ways
 		var at time.Time
 		at, err = parseTime(s)
 		v.Int64s[i] = at.UnixMicro()
-	default:
-		err = strconv.ErrSyntax
+	} else {
+		err = serving.ParseKey(v, k.Type, i, s)
 	}
 	if err != nil {
 		return notA(k, i, strconv.Quote(feature.Shorten([]byte(s))))
