@@ -31,7 +31,7 @@ type Vector struct {
 	Int64s  []int64 // also Timestamp, microseconds UTC
 	Float32 []float32
 	Float64 []float64
-	Bytes   [][]byte // String and Bytes
+	Bytes   [][]byte // String, Bytes, and arrays in their packed form
 }
 
 // Reset makes the vector n invalid rows of type t, keeping its memory.
@@ -49,8 +49,10 @@ func (v *Vector) Reset(t Type, n int) {
 		v.Float32 = zeroed(v.Float32, n)
 	case Float64:
 		v.Float64 = zeroed(v.Float64, n)
-	case String, Bytes:
-		v.Bytes = zeroed(v.Bytes, n)
+	default:
+		if t.Variable() {
+			v.Bytes = zeroed(v.Bytes, n)
+		}
 	}
 }
 

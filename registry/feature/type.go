@@ -8,7 +8,7 @@ import (
 
 // Type is the type of a feature or join key. All features are nullable; join keys never are.
 // The values are stored (catalog, cells), so they never change. Numbers from 64 on are
-// reserved for arrays of the type minus 64.
+// arrays of the type minus 64; see Array.
 type Type uint8
 
 const (
@@ -26,9 +26,18 @@ const (
 var typeNames = [...]string{"invalid", "bool", "int32", "int64", "float32", "float64", "string", "bytes", "timestamp"}
 
 // TypeNames lists what a manifest may say, in the order of the constants.
-func TypeNames() []string { return append([]string(nil), typeNames[1:]...) }
+func TypeNames() []string {
+	names := append([]string(nil), typeNames[1:]...)
+	for _, n := range typeNames[1:] {
+		names = append(names, "array<"+n+">")
+	}
+	return names
+}
 
 func (t Type) String() string {
+	if t.IsArray() {
+		return "array<" + t.Elem().String() + ">"
+	}
 	if int(t) < len(typeNames) {
 		return typeNames[t]
 	}
@@ -41,8 +50,11 @@ func ParseType(s string) (Type, error) {
 		if i > 0 && n == s {
 			return Type(i), nil
 		}
+		if i > 0 && len(s) == len(n)+len("array<>") && s[:6] == "array<" && s[6:len(s)-1] == n && s[len(s)-1] == '>' {
+			return Array(Type(i)), nil
+		}
 	}
-	return InvalidType, fmt.Errorf("unknown type %q: use one of bool, int32, int64, float32, float64, string, bytes, timestamp", s)
+	return InvalidType, fmt.Errorf("unknown type %q: use one of bool, int32, int64, float32, float64, string, bytes, timestamp, or array<...> of one of these", s)
 }
 
 // MarshalText and UnmarshalText make a Type its name in JSON and YAML.
@@ -68,8 +80,12 @@ func (t Type) KeyType() bool {
 
 var timestampType = &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"}
 
-// Arrow returns the Arrow type that columns of this type have in a Batch.
+// Arrow returns the Arrow type that columns of this type have in a Batch: of an
+// array binary, each value in its packed form (see Array).
 func (t Type) Arrow() arrow.DataType {
+	if t.IsArray() {
+		return arrow.BinaryTypes.Binary
+	}
 	switch t {
 	case Bool:
 		return arrow.FixedWidthTypes.Boolean
