@@ -22,10 +22,13 @@ type Summary struct {
 
 // ColumnSummary is what a file says of a column.
 type ColumnSummary struct {
-	Values, Nulls int64 // nulls count as values
+	// Nulls count as values. Of arrays it is the elements that count, and one that is
+	// empty or null as a null.
+	Values, Nulls int64
+	NullRows      int64
 	Bytes         int64 // compressed
 	// Bounds in plain encoding, texts of more than BoundBytes cut to something below
-	// and above; nil when they cannot be told.
+	// and above; nil when they cannot be told, and of arrays.
 	Min, Max []byte
 }
 
@@ -33,16 +36,19 @@ func (e *Encoder) summary() Summary {
 	f := Summary{Rows: e.meta.NumRows, Bytes: e.offset}
 	for ci := range e.columns {
 		c := e.columns[ci].col
-		var s ColumnSummary
-		known := true
+		s := ColumnSummary{NullRows: e.columns[ci].nullRows}
+		known := !c.Type.IsArray()
 		for g := range e.meta.RowGroups {
 			md := &e.meta.RowGroups[g].Columns[ci].MetaData
 			s.Values += md.NumValues
 			s.Nulls += md.Statistics.NullCount
 			s.Bytes += md.TotalCompressedSize
+			if !known {
+				continue
+			}
 			lo, hi := md.Statistics.MinValue, md.Statistics.MaxValue
 			if lo == nil || hi == nil || IsNaN(c.Type, lo) || IsNaN(c.Type, hi) {
-				known = known && md.Statistics.NullCount == md.NumValues
+				known = md.Statistics.NullCount == md.NumValues
 				continue
 			}
 			if s.Min == nil || Compare(c.Type, lo, s.Min) < 0 {

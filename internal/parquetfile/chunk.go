@@ -26,6 +26,7 @@ type chunker struct {
 	texts                            textMemory
 	codes                            []int32 // of the chunk's values, by their place in its dictionary
 	pages                            []pageOfCodes
+	lists                            listMemory
 }
 
 func newChunker(o Options) *chunker {
@@ -52,17 +53,20 @@ func (w *chunker) chunk(c *columnEncoder, d *Data, rows int) error {
 	if valid != nil {
 		valid = valid[:rows]
 	}
+	if c.array() {
+		return w.listColumn(c, d, rows, valid)
+	}
 	switch c.physical() {
 	case format.Boolean:
 		return w.booleans(c, d.Bools[:rows], valid)
 	case format.Int32:
-		return writeNumbers(w, &w.narrow, c, view[uint32](d.Int32s[:rows]), valid)
+		return writeNumbers(w, &w.narrow, c, numbers[uint32]{src: view[uint32](d.Int32s[:rows]), valid: valid})
 	case format.Float:
-		return writeNumbers(w, &w.narrow, c, view[uint32](d.Floats[:rows]), valid)
+		return writeNumbers(w, &w.narrow, c, numbers[uint32]{src: view[uint32](d.Floats[:rows]), valid: valid})
 	case format.Int64:
-		return writeNumbers(w, &w.wide, c, view[uint64](d.Int64s[:rows]), valid)
+		return writeNumbers(w, &w.wide, c, numbers[uint64]{src: view[uint64](d.Int64s[:rows]), valid: valid})
 	case format.Double:
-		return writeNumbers(w, &w.wide, c, view[uint64](d.Doubles[:rows]), valid)
+		return writeNumbers(w, &w.wide, c, numbers[uint64]{src: view[uint64](d.Doubles[:rows]), valid: valid})
 	}
 	return w.textColumn(c, d, rows, valid)
 }

@@ -11,7 +11,10 @@ import (
 // columnEncoder is one column of the files that an Encoder writes.
 type columnEncoder struct {
 	col  Column
+	leaf feature.Type // of the values that are written: an array's elements
 	plan columnPlan
+
+	nullRows int64 // of the file
 
 	// The chunk at hand.
 	chunk      *format.ColumnChunk
@@ -28,7 +31,7 @@ type columnEncoder struct {
 	hasDict    bool
 	dataPages  int32
 	data       format.Encoding
-	path       [1]string
+	path       []string
 }
 
 // columnPlan is what has been learnt of a column: it is tried out on the first
@@ -42,24 +45,24 @@ type columnPlan struct {
 	loose  int  // rows for which compression is not worth trying
 }
 
-// text tells whether the values are bytes.
-func (c *columnEncoder) text() bool {
-	return c.col.Type == feature.String || c.col.Type == feature.Bytes
-}
+// text tells whether the values are bytes where they come from: texts and arrays.
+func (c *columnEncoder) text() bool { return c.col.Type.Variable() }
+
+func (c *columnEncoder) array() bool { return c.col.Type.IsArray() }
 
 func (c *columnEncoder) physical() format.Type {
 	switch {
 	case c.col.Fixed > 0:
 		return format.FixedLenByteArray
-	case c.col.Type == feature.Bool:
+	case c.leaf == feature.Bool:
 		return format.Boolean
-	case c.col.Type == feature.Int32:
+	case c.leaf == feature.Int32:
 		return format.Int32
-	case c.col.Type == feature.Int64, c.col.Type == feature.Timestamp:
+	case c.leaf == feature.Int64, c.leaf == feature.Timestamp:
 		return format.Int64
-	case c.col.Type == feature.Float32:
+	case c.leaf == feature.Float32:
 		return format.Float
-	case c.col.Type == feature.Float64:
+	case c.leaf == feature.Float64:
 		return format.Double
 	}
 	return format.ByteArray
@@ -130,7 +133,7 @@ func (c *columnEncoder) begin(chunk *format.ColumnChunk) {
 	c.locations, c.nullPages, c.nullCounts = c.locations[:0], c.nullPages[:0], c.nullCounts[:0]
 	c.mins, c.maxs, c.memory = c.mins[:0], c.maxs[:0], c.memory[:0]
 	c.some, c.bounded, c.hasDict, c.dataPages = false, true, false, 0
-	chunk.MetaData = format.ColumnMetaData{Type: c.physical(), PathInSchema: c.path[:]}
+	chunk.MetaData = format.ColumnMetaData{Type: c.physical(), PathInSchema: c.path}
 }
 
 // end completes the chunk's part of the footer. Its slices are copied: the
@@ -145,7 +148,7 @@ func (c *columnEncoder) end(e *Encoder) {
 		enc = append(enc, format.Plain)
 		m.EncodingStats = append(m.EncodingStats, format.PageEncodingStats{PageType: format.DictionaryPage, Encoding: format.Plain, Count: 1})
 	}
-	if !c.col.Required {
+	if !c.col.Required || c.array() {
 		enc = append(enc, format.RLE)
 	}
 	m.Encoding = append(enc, c.data)
@@ -175,23 +178,28 @@ func (w *chunker) booleans(c *columnEncoder, src []bool, valid []byte) error {
 			w.held = dense(w.held, part, present)
 			part = w.held
 		}
-		w.body = packBits(w.body[:0], part)
-		ones := 0
-		for _, b := range w.body {
-			ones += bits.OnesCount8(b)
-		}
-		least, most := []byte{1}, []byte{0}
-		if ones < len(part) {
-			least[0] = 0
-		}
-		if ones > 0 {
-			most[0] = 1
-		}
-		if err := w.page(c, hi-lo, len(part), present, w.body, least, most); err != nil {
+		if err := w.bitPage(c, hi-lo, part, present); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// bitPage writes a page of booleans, a byte each.
+func (w *chunker) bitPage(c *columnEncoder, rows int, values, present []byte) error {
+	w.body = packBits(w.body[:0], values)
+	ones := 0
+	for _, b := range w.body {
+		ones += bits.OnesCount8(b)
+	}
+	least, most := []byte{1}, []byte{0}
+	if ones < len(values) {
+		least[0] = 0
+	}
+	if ones > 0 {
+		most[0] = 1
+	}
+	return w.page(c, rows, len(values), present, w.body, least, most)
 }
 
 // slice is part of valid, nil when all of it is valid anyway.

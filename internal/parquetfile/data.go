@@ -7,6 +7,7 @@ type Column struct {
 	Name     string
 	ID       int // the field id; none when 0
 	Type     feature.Type
+	Element  int  // of arrays, the field id of their elements; none when 0
 	Fixed    int  // the length in bytes where all values have the same (then Type is Bytes), else 0
 	Required bool // never null
 	// Key says of texts that most of them differ and that readers look for some: no
@@ -23,7 +24,8 @@ type Data struct {
 	Floats  []float32
 	Doubles []float64
 
-	// Texts (strings, bytes, bytes of one length): text i is Text[Ends[i-1]:Ends[i]].
+	// Texts (strings, bytes, bytes of one length, arrays in their packed form): text i
+	// is Text[Ends[i-1]:Ends[i]].
 	Text []byte
 	Ends []uint32
 	// Or by number, where there are few different ones: text i is Dict[Codes[i]].

@@ -45,10 +45,15 @@ const magic = "PAR1"
 func New(name string, cols []Column, o Options) *Encoder {
 	e := &Encoder{options: o, out: bufio.NewWriterSize(nil, 256<<10)}
 	for _, c := range cols {
-		e.columns = append(e.columns, columnEncoder{col: c})
+		leaf := c.Type
+		if c.Type.IsArray() {
+			leaf = c.Type.Elem()
+		}
+		e.columns = append(e.columns, columnEncoder{col: c, leaf: leaf})
 	}
 	// The footer of a file without rows has all that does not depend on them.
-	pw := parquet.NewWriter(io.Discard, Schema(name, cols, nil), parquet.CreatedBy("weir", "1", ""))
+	schema := Schema(name, cols, nil)
+	pw := parquet.NewWriter(io.Discard, schema, parquet.CreatedBy("weir", "1", ""))
 	if err := pw.Close(); err != nil {
 		panic("parquetfile: the schema of " + name + ": " + err.Error()) // nothing is written anywhere
 	}
@@ -57,8 +62,8 @@ func New(name string, cols []Column, o Options) *Encoder {
 		i := slices.IndexFunc(cols, func(c Column) bool { return c.Name == by })
 		e.sorted = append(e.sorted, format.SortingColumn{ColumnIdx: int32(i)})
 	}
-	for i := range e.columns {
-		e.columns[i].path[0] = e.meta.Schema[1+i].Name
+	for i, path := range schema.Columns() {
+		e.columns[i].path = path
 	}
 	return e
 }
@@ -70,6 +75,9 @@ func (e *Encoder) Start(w io.Writer) {
 	e.meta.NumRows, e.meta.RowGroups = 0, e.meta.RowGroups[:0]
 	e.index.reset()
 	e.bounds = e.bounds[:0]
+	for i := range e.columns {
+		e.columns[i].nullRows = 0
+	}
 }
 
 // Group writes a row group after those before. Columns are asked for one by one, in

@@ -16,7 +16,8 @@ import (
 
 // someColumns are columns of every type and data for them, nulls and all.
 func someColumns(r *rand.Rand, rows int) (cols []Column, data []*Data) {
-	for i, t := range []feature.Type{feature.Bool, feature.Int32, feature.Int64, feature.Float32, feature.Float64, feature.String, feature.Bytes, feature.Timestamp, feature.Float64, feature.String} {
+	for i, t := range []feature.Type{feature.Bool, feature.Int32, feature.Int64, feature.Float32, feature.Float64, feature.String, feature.Bytes, feature.Timestamp, feature.Float64, feature.String,
+		feature.Array(feature.Bool), feature.Array(feature.Int64), feature.Array(feature.Float32), feature.Array(feature.String)} {
 		cols = append(cols, Column{Name: fmt.Sprint("c", i), Type: t, Required: i%3 == 0})
 		d := &Data{}
 		for range rows {
@@ -25,7 +26,7 @@ func someColumns(r *rand.Rand, rows int) (cols []Column, data []*Data) {
 			d.Int64s = append(d.Int64s, r.Int64N(1<<40))
 			d.Floats = append(d.Floats, r.Float32())
 			d.Doubles = append(d.Doubles, math.Round(r.Float64()*1000))
-			d.Text = append(d.Text, fmt.Sprint("text ", r.IntN(9+90*i))...)
+			d.Text = appendText(d.Text, r, t, 9+90*i)
 			d.Ends = append(d.Ends, uint32(len(d.Text)))
 			if i%3 != 0 {
 				d.Valid = append(d.Valid, byte(min(1, r.IntN(5))))
@@ -34,6 +35,29 @@ func someColumns(r *rand.Rand, rows int) (cols []Column, data []*Data) {
 		data = append(data, d)
 	}
 	return cols, data
+}
+
+// appendText appends a text, or an array in its packed form.
+func appendText(dst []byte, r *rand.Rand, t feature.Type, kinds int) []byte {
+	if !t.IsArray() {
+		return append(dst, fmt.Sprint("text ", r.IntN(kinds))...)
+	}
+	var v feature.Vector
+	v.Reset(t.Elem(), 1)
+	for range r.IntN(5) * r.IntN(3) {
+		switch v.Type {
+		case feature.Bool:
+			v.Bools[0] = r.IntN(2) == 0
+		case feature.Int64:
+			v.Int64s[0] = r.Int64N(int64(kinds))
+		case feature.Float32:
+			v.Float32[0] = r.Float32()
+		default:
+			v.Bytes[0] = fmt.Appendf(nil, "text %d", r.IntN(kinds))
+		}
+		dst = feature.AppendElement(dst, &v, 0)
+	}
+	return dst
 }
 
 // Columns encoded at once make the very file that columns encoded one by one do,

@@ -81,7 +81,7 @@ func (c *columnEncoder) order() format.BoundaryOrder {
 			continue
 		}
 		if last >= 0 {
-			lo, hi := Compare(c.col.Type, c.mins[last], c.mins[i]), Compare(c.col.Type, c.maxs[last], c.maxs[i])
+			lo, hi := Compare(c.leaf, c.mins[last], c.mins[i]), Compare(c.leaf, c.maxs[last], c.maxs[i])
 			up, down = up && lo <= 0 && hi <= 0, down && lo >= 0 && hi >= 0
 		}
 		last = i
@@ -109,16 +109,16 @@ func (c *columnEncoder) pageBounds(values int, lo, hi []byte) {
 		c.mins, c.maxs = append(c.mins, nil), append(c.maxs, nil)
 		return
 	}
-	if !c.some || Compare(c.col.Type, lo, c.min) < 0 {
+	if !c.some || Compare(c.leaf, lo, c.min) < 0 {
 		c.min = append(c.min[:0], lo...)
 	}
-	if !c.some || Compare(c.col.Type, hi, c.max) > 0 {
+	if !c.some || Compare(c.leaf, hi, c.max) > 0 {
 		c.max = append(c.max[:0], hi...)
 	}
 	c.some = true
-	if c.text() {
-		lo = lowerBound(lo, c.col.Type == feature.String)
-		if short := upperBound(hi, c.col.Type == feature.String); short != nil {
+	if c.leaf == feature.String || c.leaf == feature.Bytes {
+		lo = lowerBound(lo, c.leaf == feature.String)
+		if short := upperBound(hi, c.leaf == feature.String); short != nil {
 			hi = short
 		}
 	}

@@ -46,31 +46,80 @@ func plainBytes[B uint32 | uint64](s []B) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(B(0))))
 }
 
-func writeNumbers[B uint32 | uint64](w *chunker, m *numberMemory[B], c *columnEncoder, src []B, valid []byte) error {
-	step := w.pageRows(width[B]())
-	real := c.col.Type == feature.Float32 || c.col.Type == feature.Float64
+// numbers are the numbers of a chunk: a place for every row, or those in its arrays.
+type numbers[B uint32 | uint64] struct {
+	src   []B
+	valid []byte
+	lists *listMemory // of arrays; then src is nil
+}
+
+func (n *numbers[B]) rows() int {
+	if n.lists != nil {
+		return len(n.lists.counts)
+	}
+	return len(n.src)
+}
+
+// total is how many numbers there are, or places for them.
+func (n *numbers[B]) total() int {
+	if n.lists != nil {
+		return n.lists.total
+	}
+	return len(n.src)
+}
+
+// end is the row before which a page ends that begins with row lo, whose values take so many bytes each.
+func (n *numbers[B]) end(w *chunker, lo, size int) int {
+	if n.lists != nil {
+		return n.lists.end(lo, w.pageRows(size))
+	}
+	return min(lo+w.pageRows(size), len(n.src))
+}
+
+// values are those of rows [lo, hi) that are not null.
+func (n *numbers[B]) values(m *numberMemory[B], lo, hi int) []B {
+	if n.lists != nil {
+		m.dense = numbersIn(n.lists, m.dense, lo, hi)
+		return m.dense
+	}
+	return m.values(n.src[lo:hi], slice(n.valid, lo, hi))
+}
+
+// sample is the first of the values, and how many places they stand for.
+func (n *numbers[B]) sample(w *chunker, m *numberMemory[B]) (values []B, places int) {
+	const most = 4096
+	if n.lists != nil {
+		values = n.values(m, 0, n.end(w, 0, width[B]()))
+		values = values[:min(len(values), most)]
+		return values, len(values)
+	}
+	places = min(len(n.src), most)
+	return n.values(m, 0, places), places
+}
+
+func writeNumbers[B uint32 | uint64](w *chunker, m *numberMemory[B], c *columnEncoder, src numbers[B]) error {
+	real := c.leaf == feature.Float32 || c.leaf == feature.Float64
 	if !real && c.plan.trust == 0 {
-		if err := tryNumbers(w, m, c, src, valid); err != nil {
+		if err := tryNumbers(w, m, c, &src); err != nil {
 			return err
 		}
 		c.plan.trust = rowsTrusted
 	}
-	c.plan.trust = max(0, c.plan.trust-len(src))
+	c.plan.trust = max(0, c.plan.trust-src.total())
 	if (real || c.plan.dict) && c.plan.noDict == 0 {
-		if numberDict(w, m, c, src, valid) {
-			return writeCodes(w, m, c, valid)
+		if numberDict(w, m, c, &src) {
+			return writeCodes(w, m, c, src.valid)
 		}
 		c.plan.noDict = rowsTrusted
 	}
-	c.plan.noDict = max(0, c.plan.noDict-len(src))
+	c.plan.noDict = max(0, c.plan.noDict-src.total())
 	c.data = format.Plain
 	if c.plan.delta {
 		c.data = format.DeltaBinaryPacked
 	}
-	for lo := 0; lo < len(src); lo += step {
-		hi := min(lo+step, len(src))
-		present := slice(valid, lo, hi)
-		values := m.values(src[lo:hi], present)
+	for lo, hi := 0, 0; lo < src.rows(); lo = hi {
+		hi = src.end(w, lo, width[B]())
+		values := src.values(m, lo, hi)
 		body := plainBytes(values)
 		if c.plan.delta {
 			var err error
@@ -79,8 +128,8 @@ func writeNumbers[B uint32 | uint64](w *chunker, m *numberMemory[B], c *columnEn
 			}
 		}
 		p := pageOfCodes{rows: hi - lo, values: len(values)}
-		setBounds(c.col.Type, &p, values)
-		if err := w.page(c, p.rows, p.values, present, body, p.lo(width[B]()), p.hi(width[B]())); err != nil {
+		setBounds(c.leaf, &p, values)
+		if err := w.page(c, p.rows, p.values, slice(src.valid, lo, hi), body, p.lo(width[B]()), p.hi(width[B]())); err != nil {
 			return err
 		}
 	}
@@ -108,9 +157,8 @@ func deltas[B uint32 | uint64](w *chunker, values []B) ([]byte, error) {
 }
 
 // tryNumbers finds out how integers are written best, on the first of them.
-func tryNumbers[B uint32 | uint64](w *chunker, m *numberMemory[B], c *columnEncoder, src []B, valid []byte) error {
-	n := min(len(src), 4096)
-	values := m.values(src[:n], slice(valid, 0, n))
+func tryNumbers[B uint32 | uint64](w *chunker, m *numberMemory[B], c *columnEncoder, src *numbers[B]) error {
+	values, n := src.sample(w, m)
 	diffs, err := deltas(w, values)
 	if err != nil {
 		return err
@@ -130,7 +178,7 @@ func tryNumbers[B uint32 | uint64](w *chunker, m *numberMemory[B], c *columnEnco
 	w.codes = sized(w.codes, len(values))
 	if m.limit > 0 && m.number(values, w.codes, 0) {
 		d := len(m.dict)
-		size := d * width[B]() * n / len(src)
+		size := d * width[B]() * n / src.total()
 		if d > 1 {
 			size += bits.Len(uint(d-1)) * len(values) / 8
 		}
@@ -181,23 +229,28 @@ func (m *numberMemory[B]) number(values []B, codes []int32, seen int) bool {
 }
 
 // numberDict makes the chunk's dictionary and codes; false where its values are too many.
-func numberDict[B uint32 | uint64](w *chunker, m *numberMemory[B], c *columnEncoder, src []B, valid []byte) bool {
-	m.startDict(min(maxDict, len(src)/4))
+func numberDict[B uint32 | uint64](w *chunker, m *numberMemory[B], c *columnEncoder, src *numbers[B]) bool {
+	m.startDict(min(maxDict, src.total()/4))
 	if m.limit == 0 {
 		return false
 	}
-	step := w.pageRows(4)
-	w.codes, w.pages = sized(w.codes, len(src)), w.pages[:0]
+	w.pages = w.pages[:0]
+	if src.lists == nil {
+		w.codes = sized(w.codes, src.total())
+	}
 	n := 0
-	for lo := 0; lo < len(src); lo += step {
-		hi := min(lo+step, len(src))
-		values := m.values(src[lo:hi], slice(valid, lo, hi))
+	for lo, hi := 0, 0; lo < src.rows(); lo = hi {
+		hi = src.end(w, lo, 4)
+		values := src.values(m, lo, hi)
+		if src.lists != nil && !w.moreCodes(n, len(values)) {
+			return false
+		}
 		if !m.number(values, w.codes[n:], n) {
 			return false
 		}
 		n += len(values)
 		p := pageOfCodes{rows: hi - lo, values: len(values)}
-		setBounds(c.col.Type, &p, values)
+		setBounds(c.leaf, &p, values)
 		w.pages = append(w.pages, p)
 	}
 	return true

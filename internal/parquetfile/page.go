@@ -26,8 +26,17 @@ type packer struct{ decided, on bool }
 // least and most are bounds in plain encoding, nil where there are none.
 func (w *chunker) page(c *columnEncoder, rows, values int, valid, body []byte, least, most []byte) error {
 	w.levels = w.levels[:0]
-	if !c.col.Required {
-		w.levels, w.bits = appendLevels(w.levels, w.bits, rows, valid)
+	entries, repeats := rows, 0 // how many levels there are, and the bytes of those that say where a row begins
+	if c.array() {
+		var err error
+		if entries, repeats, err = w.listLevels(c, rows); err != nil {
+			return err
+		}
+	} else {
+		c.nullRows += int64(rows - values)
+		if !c.col.Required {
+			w.levels, w.bits = appendLevels(w.levels, w.bits, rows, valid)
+		}
 	}
 	packed := false
 	out := body
@@ -55,10 +64,10 @@ func (w *chunker) page(c *columnEncoder, rows, values int, valid, body []byte, l
 	}
 	h.DataPageHeaderV2.Valid = true
 	h.DataPageHeaderV2.V = format.DataPageHeaderV2{
-		NumValues: int32(rows), NumNulls: int32(rows - values), NumRows: int32(rows), Encoding: c.data,
-		DefinitionLevelsByteLength: int32(len(w.levels)), IsCompressed: thrift.New(packed),
+		NumValues: int32(entries), NumNulls: int32(entries - values), NumRows: int32(rows), Encoding: c.data,
+		RepetitionLevelsByteLength: int32(repeats), DefinitionLevelsByteLength: int32(len(w.levels) - repeats), IsCompressed: thrift.New(packed),
 	}
-	h.DataPageHeaderV2.V.Statistics.NullCount = int64(rows - values)
+	h.DataPageHeaderV2.V.Statistics.NullCount = int64(entries - values)
 	m := &c.chunk.MetaData
 	if c.dataPages == 0 {
 		m.DataPageOffset = w.offset
@@ -71,9 +80,9 @@ func (w *chunker) page(c *columnEncoder, rows, values int, valid, body []byte, l
 	c.rows += int64(rows)
 	c.dataPages++
 	c.plan.loose = max(0, c.plan.loose-rows)
-	m.NumValues += int64(rows)
-	m.Statistics.NullCount += int64(rows - values)
-	c.nullCounts = append(c.nullCounts, int64(rows-values))
+	m.NumValues += int64(entries)
+	m.Statistics.NullCount += int64(entries - values)
+	c.nullCounts = append(c.nullCounts, int64(entries-values))
 	c.pageBounds(values, least, most)
 	return nil
 }

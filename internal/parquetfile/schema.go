@@ -14,10 +14,7 @@ import (
 func Schema(name string, cols []Column, encode func(Column, parquet.Node) parquet.Node) *parquet.Schema {
 	o := &orderedGroup{Group: parquet.Group{}}
 	for _, c := range cols {
-		n := leaf(c)
-		if encode != nil {
-			n = encode(c, n)
-		}
+		n := node(c, encode)
 		if !c.Required {
 			n = parquet.Optional(n)
 		}
@@ -44,6 +41,23 @@ type orderedGroup struct {
 }
 
 func (g *orderedGroup) Fields() []parquet.Field { return g.fields }
+
+// node is a column without what any may have: an id, and that it is optional. One
+// of arrays is a list as the format has it, of three levels, whose elements are required.
+func node(c Column, encode func(Column, parquet.Node) parquet.Node) parquet.Node {
+	if c.Type.IsArray() {
+		element := node(Column{Name: c.Name, Type: c.Type.Elem()}, encode)
+		if c.Element != 0 {
+			element = parquet.FieldID(element, c.Element)
+		}
+		return parquet.List(element)
+	}
+	n := leaf(c)
+	if encode != nil {
+		n = encode(c, n)
+	}
+	return n
+}
 
 func leaf(c Column) parquet.Node {
 	switch {

@@ -39,14 +39,11 @@ func (w *chunker) textColumn(c *columnEncoder, d *Data, rows int, valid []byte) 
 func (w *chunker) textDict(c *columnEncoder, d *Data, rows int, valid []byte) bool {
 	m := &w.texts
 	limit := min(maxDict, max(rows/2, 16))
-	m.dict, m.hashes, m.size = m.dict[:0], m.hashes[:0], 0
 	w.codes, w.pages = sized(w.codes, rows), w.pages[:0]
+	m.start(limit)
 	if d.Dict != nil {
 		m.places = sized(m.places, len(d.Dict))
 		clear(m.places)
-	} else {
-		m.table = sized(m.table, 1<<bits.Len(uint(2*limit)))
-		clear(m.table)
 	}
 	step := w.pageRows(4)
 	n := 0
@@ -58,12 +55,24 @@ func (w *chunker) textDict(c *columnEncoder, d *Data, rows int, valid []byte) bo
 		} else {
 			n = m.byHash(d, lo, hi, valid, w.codes, n)
 		}
-		if m.size > maxDictBytes || len(m.dict) > limit || len(m.dict) > earlyValues && 8*len(m.dict) > 7*n {
+		if m.givesUp(limit, n) {
 			return false
 		}
 		w.pages = append(w.pages, pageOfCodes{rows: hi - lo, values: n - from})
 	}
 	return true
+}
+
+// start empties the dictionary, which is given up beyond so many texts.
+func (m *textMemory) start(limit int) {
+	m.dict, m.hashes, m.size = m.dict[:0], m.hashes[:0], 0
+	m.table = sized(m.table, 1<<bits.Len(uint(2*limit)))
+	clear(m.table)
+}
+
+// givesUp tells whether the dictionary of n texts does not pay.
+func (m *textMemory) givesUp(limit, n int) bool {
+	return m.size > maxDictBytes || len(m.dict) > limit || len(m.dict) > earlyValues && 8*len(m.dict) > 7*n
 }
 
 // add puts a text into the dictionary.
@@ -91,7 +100,6 @@ func (m *textMemory) byCode(d *Data, lo, hi int, valid []byte, codes []int32, n 
 
 // byHash numbers texts in the order in which they come.
 func (m *textMemory) byHash(d *Data, lo, hi int, valid []byte, codes []int32, n int) int {
-	mask := len(m.table) - 1
 	var last []byte
 	code := int32(-1)
 	start := d.begin(lo)
@@ -103,27 +111,37 @@ func (m *textMemory) byHash(d *Data, lo, hi int, valid []byte, codes []int32, n 
 			continue
 		}
 		if code < 0 || !bytes.Equal(text, last) {
-			x := maphash.Bytes(m.seed, text)
-			for h := int(x); ; h++ {
-				k := m.table[h&mask]
-				if k == 0 {
-					if 2*len(m.dict) > mask { // full: about to be given up
-						return n
-					}
-					k = m.add(text)
-					m.hashes = append(m.hashes, x)
-					m.table[h&mask] = k
-				} else if m.hashes[k-1] != x || !bytes.Equal(m.dict[k-1], text) {
-					continue
-				}
-				last, code = text, k-1
-				break
+			place, ok := m.place(text)
+			if !ok {
+				return n
 			}
+			last, code = text, place
 		}
 		codes[n] = code
 		n++
 	}
 	return n
+}
+
+// place is the place of a text in the dictionary; false where that is full, and
+// about to be given up.
+func (m *textMemory) place(text []byte) (int32, bool) {
+	mask := len(m.table) - 1
+	x := maphash.Bytes(m.seed, text)
+	for h := int(x); ; h++ {
+		k := m.table[h&mask]
+		if k == 0 {
+			if 2*len(m.dict) > mask {
+				return 0, false
+			}
+			k = m.add(text)
+			m.hashes = append(m.hashes, x)
+			m.table[h&mask] = k
+		} else if m.hashes[k-1] != x || !bytes.Equal(m.dict[k-1], text) {
+			continue
+		}
+		return k - 1, true
+	}
 }
 
 // textCodes writes a chunk of texts as its dictionary and the places in it.
