@@ -10,20 +10,27 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-func benchEvents(n int) ([][]byte, int) {
+func benchEvents(n int, event func(int, *rand.Rand) []byte) ([][]byte, int) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	events, size := make([][]byte, n), 0
 	for i := range events {
-		events[i] = decodetest.Event(i, rng)
+		events[i] = event(i, rng)
 		size += len(events[i])
 	}
 	return events, size / n
 }
 
 // BenchmarkDecodeSchema is decode and schema alone, batches of 8192 rows cut and dropped.
-func BenchmarkDecodeSchema(b *testing.B) {
-	events, size := benchEvents(8192)
-	d, err := decode.New(decodetest.Source(), []*feature.View{decodetest.View()}, decode.Options{})
+func BenchmarkDecodeSchema(b *testing.B) { benchDecode(b, decodetest.View(), decodetest.Event) }
+
+// BenchmarkDecodeArrays is the same of events with arrays, an embedding among them.
+func BenchmarkDecodeArrays(b *testing.B) {
+	benchDecode(b, decodetest.ArraysView(), decodetest.ArraysEvent)
+}
+
+func benchDecode(b *testing.B, v *feature.View, event func(int, *rand.Rand) []byte) {
+	events, size := benchEvents(8192, event)
+	d, err := decode.New(v.SourceOf, []*feature.View{v}, decode.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -28,9 +28,10 @@ type column struct {
 	i64   []int64 // Int64, Timestamp
 	f32   []float32
 	f64   []float64
-	off   []int32 // String, Bytes: one more than rows
+	off   []int32 // Type.Variable: one more than rows
 	data  []byte
-	size  int // of data in the batch before
+	size  int    // of data in the batch before
+	text  []byte // an array's element on its way to data; used again
 }
 
 // resize makes room for n rows, n a multiple of 8, keeping the first have.
@@ -47,7 +48,7 @@ func (c *column) resize(n, have int) {
 		c.f32 = grown(c.f32, n, have)
 	case feature.Float64:
 		c.f64 = grown(c.f64, n, have)
-	case feature.String, feature.Bytes:
+	default:
 		c.off = grown(c.off, n+1, have+1)
 	}
 }
@@ -111,7 +112,7 @@ func (c *column) put(d *jsonscan.Doc, i uint32, row int) bool {
 		c.i64[row] = v
 		return ok
 	}
-	return false
+	return c.putArray(d, i, row)
 }
 
 func (c *column) putNull(row int) {
@@ -127,7 +128,7 @@ func (c *column) putNull(row int) {
 		c.f32[row] = 0
 	case feature.Float64:
 		c.f64[row] = 0
-	case feature.String, feature.Bytes:
+	default:
 		c.off[row+1] = int32(len(c.data))
 	}
 }
@@ -141,19 +142,26 @@ func (c *column) putBool(row int, v bool) {
 }
 
 func (c *column) putBase64(row int, text []byte) bool {
+	var ok bool
+	if c.data, ok = appendBase64(c.data, text); !ok {
+		return false
+	}
+	c.off[row+1] = int32(len(c.data))
+	return true
+}
+
+func appendBase64(dst, text []byte) ([]byte, bool) {
 	// The decoder skips line breaks; the contract has none.
 	for _, b := range text {
 		if b == '\n' || b == '\r' {
-			return false
+			return dst, false
 		}
 	}
-	out, err := base64.StdEncoding.Strict().AppendDecode(c.data, text)
+	out, err := base64.StdEncoding.Strict().AppendDecode(dst, text)
 	if err != nil {
-		return false
+		return dst, false
 	}
-	c.data = out
-	c.off[row+1] = int32(len(c.data))
-	return true
+	return out, true
 }
 
 // integer is the whole number at node i.
@@ -211,7 +219,7 @@ func (c *column) array(rows int) arrow.Array {
 		buffers[1] = memory.NewBufferBytes(arrow.Float32Traits.CastToBytes(c.f32[:rows]))
 	case feature.Float64:
 		buffers[1] = memory.NewBufferBytes(arrow.Float64Traits.CastToBytes(c.f64[:rows]))
-	case feature.String, feature.Bytes:
+	default:
 		buffers[1] = memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(c.off[:rows+1]))
 		buffers = append(buffers, memory.NewBufferBytes(c.data[:c.off[rows]]))
 	}

@@ -69,6 +69,9 @@ func NewColumns(source *feature.Source, view *feature.View, o Options, names []s
 func (c *Columns) covers(types []arrow.DataType) bool {
 	d := c.dec
 	for i, t := range types {
+		if arrow.IsNested(t.ID()) { // what their JSON is judged by is not known here
+			return false
+		}
 		if c.members == nil {
 			continue
 		}

@@ -15,6 +15,9 @@ import (
 // covers reports whether values of a file's type can become the column's. Where
 // none of them can, the Decoder says so row by row.
 func (c *column) covers(t arrow.DataType) bool {
+	if c.typ.IsArray() { // a file's binary is text in events, whatever its bytes look like
+		return false
+	}
 	switch t.ID() {
 	case arrow.INT32, arrow.INT64:
 		return c.typ.Numeric() || c.typ == feature.Timestamp

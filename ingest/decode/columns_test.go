@@ -427,6 +427,9 @@ func (g *fileMaker) view() *feature.View {
 		v.Features = append(v.Features, feature.Field{Name: fmt.Sprintf("f%d", i), Path: g.names[i], Type: fits(g.kinds[i])})
 	}
 	v.Features = append(v.Features, feature.Field{Name: "absent", Type: feature.Type(rng.IntN(int(feature.Timestamp))) + 1})
+	if rng.IntN(3) == 0 {
+		v.Features = append(v.Features, feature.Field{Name: "absent_list", Type: feature.Array(pick(rng, feature.Int64, feature.String, feature.Bytes))})
+	}
 	if rng.IntN(6) == 0 {
 		v.Features = append(v.Features, feature.Field{Name: "seen", Path: "at", Type: pick(rng, feature.Int64, feature.Timestamp, feature.String)})
 	}

@@ -127,7 +127,7 @@ func New(source *feature.Source, views []*feature.View, o Options) (*Decoder, er
 		vc := &viewColumns{view: v, schema: v.Schema(), keys: len(v.Keys)}
 		for i, f := range v.Columns() {
 			vc.cols = append(vc.cols, column{field: f, typ: f.Type, leaf: b.leaf(f.EventPath()), key: i < len(v.Keys)})
-			if f.Type == feature.InvalidType || f.Type > feature.Timestamp {
+			if !f.Type.Known() {
 				return nil, feature.Errorf(feature.Unsupported, op, "view "+v.ID(), "column %s has type %s", f.Name, f.Type)
 			}
 		}

@@ -124,6 +124,9 @@ func (c *column) reason(d *jsonscan.Doc, i uint32) feature.Reason {
 	if i == 0 || d.Nodes[i].Kind == jsonscan.Null {
 		return keyNull(c, path)
 	}
+	if c.typ.IsArray() {
+		return c.arrayReason(d, i, path)
+	}
 	return feature.Reason{Rule: feature.RuleDecode, Path: path, Value: feature.Shorten(d.AppendText(nil, i)),
 		Expected: fmt.Sprintf("%s: %s", c.typ, wants[c.typ])}
 }

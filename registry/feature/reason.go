@@ -27,10 +27,11 @@ const (
 
 // Shorten cuts a value for a Reason: at most 128 bytes, valid UTF-8.
 func Shorten(b []byte) string {
-	const most = 128
 	s := b
-	if len(s) > most {
-		s = s[:most]
+	if len(s) > shortened {
+		s = s[:shortened]
 	}
-	return toValid(s, len(b) > most)
+	return toValid(s, len(b) > shortened)
 }
+
+const shortened = 128
