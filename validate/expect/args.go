@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,9 +18,11 @@ type args struct {
 	at    string // "spec.expectations[3]"
 	raw   map[string]json.RawMessage
 	used  []string
+	unfit string // why this table cannot be asked, where that is no fault of the suite
 	bad   bool
 	wrong []string // kwargs that have a fault
-	cols  []int    // columns read so far, as indexes in Suite.columns
+	cols  []int    // columns read so far, as indexes in Suite.columns, each once
+	named []int    // the same, as often as they are named
 }
 
 // Kwargs that say how Great Expectations should report or run. They do not
@@ -38,6 +41,92 @@ func (a *args) fault(name, format string, v ...any) {
 		a.wrong = append(a.wrong, name)
 	}
 	a.c.faults = append(a.c.faults, feature.Fault{Field: field, Msg: fmt.Sprintf(format, v...)})
+}
+
+// unfits reports a kwarg that the columns at hand do not suit. A stream's suite is
+// written for its view, so that it is a fault there; a file is judged by it.
+func (a *args) unfits(name, format string, v ...any) {
+	if a.c.table == nil {
+		a.fault(name, format, v...)
+		return
+	}
+	a.bad = true
+	if a.unfit == "" {
+		a.unfit = fmt.Sprintf(format, v...)
+	}
+}
+
+// parameters puts the values in the place of {"$PARAMETER": "name"}.
+func (a *args) parameters() {
+	for _, n := range sortedKeys(a.raw) {
+		if !json.Valid(a.raw[n]) {
+			a.fault(n, "is not JSON (got %s)", short(a.raw[n]))
+		} else if bytes.Contains(a.raw[n], []byte(`"$PARAMETER"`)) {
+			a.parameter(n)
+		}
+	}
+}
+
+func (a *args) parameter(kwarg string) {
+	raw, err := replaceParameters(a.raw[kwarg], a.c.parameters)
+	if err != nil {
+		a.fault(kwarg, "%v", err)
+		return
+	}
+	a.raw = maps.Clone(a.raw)
+	a.raw[kwarg] = raw
+}
+
+// replaceParameters replaces every object {"$PARAMETER": "name"} in raw.
+func replaceParameters(raw json.RawMessage, values map[string]json.RawMessage) (json.RawMessage, error) {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 || !bytes.Contains(raw, []byte(`"$PARAMETER"`)) {
+		return raw, nil
+	}
+	switch raw[0] {
+	case '[':
+		var l []json.RawMessage
+		if err := json.Unmarshal(raw, &l); err != nil {
+			return nil, err
+		}
+		for i := range l {
+			var err error
+			if l[i], err = replaceParameters(l[i], values); err != nil {
+				return nil, err
+			}
+		}
+		return json.Marshal(l)
+	case '{':
+		var m map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &m); err != nil {
+			return nil, err
+		}
+		p, ok := m["$PARAMETER"]
+		if !ok {
+			for k := range m {
+				var err error
+				if m[k], err = replaceParameters(m[k], values); err != nil {
+					return nil, err
+				}
+			}
+			return json.Marshal(m)
+		}
+		var name string
+		if json.Unmarshal(p, &name) != nil {
+			return nil, fmt.Errorf("$PARAMETER must be the name of a parameter (got %s)", short(p))
+		}
+		v, ok := values[name]
+		switch {
+		case ok && json.Valid(v):
+			return v, nil
+		case ok:
+			return nil, fmt.Errorf("the parameter %q is not JSON (got %s)", name, short(v))
+		case values == nil:
+			return nil, fmt.Errorf("unsupported: $PARAMETER stands for a value known only when the suite runs; write the value")
+		}
+		return nil, fmt.Errorf("no value is given for the parameter %q: there are %s", name, strings.Join(sortedKeys(values), ", "))
+	}
+	return raw, nil
 }
 
 // warn notes something that is right and may surprise.
@@ -177,16 +266,17 @@ func (a *args) columnList(name string, least int) ([]int, bool) {
 func (a *args) resolve(at, name string) (int, bool) {
 	found := a.c.schema.FieldIndices(name)
 	if len(found) == 0 {
-		a.fault(at, "there is no column %q%s", name, a.c.suggestColumn(name))
+		a.unfits(at, "there is no column %q%s", name, a.c.suggestColumn(name))
 		return 0, false
 	}
 	typ := typeOf(a.c.schema.Field(found[0]).Type)
 	if typ == feature.InvalidType {
-		a.fault(at, "column %s is %s, which cannot be checked: cast it to one of %s", name,
+		a.unfits(at, "column %s is %s, which cannot be checked: cast it to one of %s", name,
 			a.c.schema.Field(found[0]).Type, strings.Join(feature.TypeNames(), ", "))
 		return 0, false
 	}
 	i := a.c.use(columnRef{found[0], name, typ})
+	a.named = append(a.named, i)
 	if !slices.Contains(a.cols, i) {
 		a.cols = append(a.cols, i)
 	}

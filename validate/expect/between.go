@@ -29,7 +29,7 @@ func betweenRule(a *args) built {
 		}
 		v := a.scalar(name, a.raw[name])
 		if v != nil && v.kind != kind {
-			a.fault(name, "column %s is %s: %s (got %s)", a.name(col), typ, what, short(a.raw[name]))
+			a.unfits(name, "column %s is %s: %s (got %s)", a.name(col), typ, what, short(a.raw[name]))
 			return nil
 		}
 		return v
@@ -43,7 +43,7 @@ func betweenRule(a *args) built {
 		}
 		return built{onColumn(col, textRange(lo, hi, strictMin, strictMax)), want}
 	case feature.Bytes:
-		a.fault("column", "column %s is bytes, which have no order", a.name(col))
+		a.unfits("column", "column %s is bytes, which have no order", a.name(col))
 		return built{}
 	case feature.Timestamp:
 		b := bounds{strictMin: strictMin, strictMax: strictMax}

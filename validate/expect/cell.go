@@ -2,6 +2,7 @@ package expect
 
 import (
 	"cmp"
+	"encoding/binary"
 	"math"
 	"math/big"
 	"strings"
@@ -147,4 +148,20 @@ func (a *args) cellOf(at string, typ feature.Type, v scalar) (cell, bool) {
 		return cell{}, false
 	}
 	return cell{kind: intCell, i: i.Int64()}, true
+}
+
+// appendKey appends a row's value so that two rows have the same key when their
+// values are equal, and no key is the beginning of another.
+func (c *column) appendKey(dst []byte, row int) []byte {
+	v := c.at(row)
+	dst = append(dst, byte(v.kind))
+	switch v.kind {
+	case intCell, timeCell:
+		return binary.LittleEndian.AppendUint64(dst, uint64(v.i))
+	case floatCell:
+		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v.f))
+	case textCell:
+		return append(binary.AppendUvarint(dst, uint64(len(v.s))), v.s...)
+	}
+	return dst
 }

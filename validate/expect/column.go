@@ -18,6 +18,13 @@ type batch struct {
 	liveCount int
 	cols      []column
 	text      []byte // scratch for values that are looked at as text
+	views     []view // the same rows under each condition, made when asked for
+}
+
+// view is a batch whose live rows are those that meet a condition.
+type view struct {
+	made  bool
+	batch batch
 }
 
 // column is one column of a batch. Only the slice of its type is set.
@@ -64,6 +71,9 @@ func (b *batch) reset(rows int, skip []bool) {
 	b.live = resize(b.live, rows)
 	fill(b.live, rows)
 	b.liveCount = rows
+	for i := range b.views {
+		b.views[i].made = false
+	}
 	for i, s := range skip {
 		if s {
 			b.live[i>>6] &^= 1 << (i & 63)
@@ -78,6 +88,41 @@ func (b *batch) release() {
 		c := &b.cols[i]
 		c.i32, c.i64, c.f32, c.f64, c.off, c.data = nil, nil, nil, nil, nil, ""
 	}
+	for i := range b.views {
+		b.views[i].batch.release()
+	}
+}
+
+// under returns the rows under conds[k-1], b itself for k = 0.
+func (b *batch) under(k int, conds []condition) *batch {
+	if k == 0 {
+		return b
+	}
+	if b.views == nil {
+		b.views = make([]view, len(conds))
+	}
+	v := &b.views[k-1]
+	d := &v.batch
+	if v.made {
+		return d
+	}
+	v.made = true
+	d.rows = b.rows
+	d.live = resize(d.live, b.rows)
+	conds[k-1].holds(b, d.live)
+	and(d.live, b.live)
+	d.liveCount = d.live.Count()
+	if d.cols == nil {
+		d.cols = make([]column, len(b.cols))
+	}
+	for i := range b.cols {
+		present := resize(d.cols[i].present, b.rows)
+		copy(present, b.cols[i].present)
+		and(present, d.live)
+		d.cols[i] = b.cols[i]
+		d.cols[i].present, d.cols[i].count = present, present.Count()
+	}
+	return d
 }
 
 func (b *batch) load(i int, typ feature.Type, arr arrow.Array) {

@@ -1,7 +1,6 @@
 package expect
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -21,6 +20,8 @@ type compiler struct {
 	faults     []feature.Fault
 	jsonSchema func([]byte) (JSONSchema, error)
 	renamed    func(name string) string // nil: nothing is known
+	parameters map[string]json.RawMessage
+	table      *TableSuite // what a whole table is judged by; nil for a stream
 }
 
 // built is what the maker of a rule returns: the loop and what the rule wants.
@@ -32,23 +33,25 @@ type built struct {
 func (c *compiler) compile(i int, e *feature.Expectation) {
 	a := &args{c: c, at: fmt.Sprintf("spec.expectations[%d]", i), raw: e.Kwargs}
 	build, ok := rules[e.Type]
+	if !ok && c.table != nil {
+		if build, ok := tableRules[e.Type]; ok {
+			c.compileWhole(a, e, build)
+			return
+		}
+	}
 	if !ok {
 		c.faults = append(c.faults, feature.Fault{Field: a.at + ".type", Msg: c.unknown(e.Type)})
 		return
 	}
-	for _, n := range sortedKeys(e.Kwargs) {
-		if !json.Valid(e.Kwargs[n]) {
-			a.fault(n, "is not JSON (got %s)", short(e.Kwargs[n]))
-		} else if bytes.Contains(e.Kwargs[n], []byte(`"$PARAMETER"`)) {
-			a.fault(n, "unsupported: $PARAMETER stands for a value known only when the suite runs; write the value")
-		}
-	}
-	if _, ok := a.get("row_condition"); ok {
-		a.fault("row_condition", "unsupported: rules apply to all rows; leave row_condition out")
-	}
+	a.parameters()
+	under := a.condition()
 	mostly := a.mostly()
 	b := build(a)
 	a.finish()
+	if c.table != nil {
+		c.tableRows(a, e, b, under, mostly)
+		return
+	}
 	if a.bad {
 		return
 	}
@@ -64,7 +67,7 @@ func (c *compiler) compile(i int, e *feature.Expectation) {
 		a.warn("mostly", "a share of many rows cannot hold back a single one: failures are counted and no row is rejected")
 	}
 	c.out.rules = append(c.out.rules, rule)
-	c.out.checks = append(c.out.checks, check{columns: a.cols, run: b.run})
+	c.out.checks = append(c.out.checks, check{columns: a.cols, under: under, run: b.run})
 }
 
 // mostly reads the share of rows that must pass, 1 when it is not given.

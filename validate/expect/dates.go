@@ -25,7 +25,7 @@ func (a *args) dateColumn() (int, bool) {
 		if a.typ(col) == feature.Timestamp {
 			hint = ": a timestamp has been read already, check it with expect_column_values_to_be_between"
 		}
-		a.fault("column", "column %s is %s, the rule needs text%s", a.name(col), a.typ(col), hint)
+		a.unfits("column", "column %s is %s, the rule needs text%s", a.name(col), a.typ(col), hint)
 		return 0, false
 	}
 	return col, ok

@@ -12,7 +12,7 @@ import (
 func (a *args) jsonColumn() (int, bool) {
 	col, ok := a.column("column")
 	if ok && a.typ(col) != feature.String && a.typ(col) != feature.Bytes {
-		a.fault("column", "column %s is %s, the rule needs text", a.name(col), a.typ(col))
+		a.unfits("column", "column %s is %s, the rule needs text", a.name(col), a.typ(col))
 		return 0, false
 	}
 	return col, ok

@@ -47,7 +47,7 @@ func (a *args) lengths(col, lo, hi int) func(*batch, validate.Bitmap) int {
 	case feature.Bytes:
 		return onColumn(col, textLoop(func(s string) bool { return len(s) >= lo && len(s) <= hi }))
 	case feature.Timestamp:
-		a.fault("column", "column %s is a timestamp, which has no length", a.name(col))
+		a.unfits("column", "column %s is a timestamp, which has no length", a.name(col))
 		return nil
 	}
 	return a.onText(col, func(s string) bool {

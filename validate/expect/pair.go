@@ -85,7 +85,7 @@ func pairGreaterRule(a *args) built {
 	}
 	tx, ty := a.typ(x), a.typ(y)
 	if !kinship(tx, ty) || tx == feature.Bytes {
-		a.fault("column_B", "column %s is %s and column %s is %s, which have no order", a.name(x), tx, a.name(y), ty)
+		a.unfits("column_B", "column %s is %s and column %s is %s, which have no order", a.name(x), tx, a.name(y), ty)
 		return built{}
 	}
 	want := a.name(x) + " above " + a.name(y)

@@ -146,7 +146,7 @@ func (a *args) patterns(col int, want, all bool, verb string, at, ps []string, c
 func (a *args) textColumn() (int, bool) {
 	col, ok := a.column("column")
 	if ok && (a.typ(col) == feature.Bytes || a.typ(col) == feature.Timestamp) {
-		a.fault("column", "column %s is %s and has no text to match", a.name(col), a.typ(col))
+		a.unfits("column", "column %s is %s and has no text to match", a.name(col), a.typ(col))
 		return 0, false
 	}
 	return col, ok

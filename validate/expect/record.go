@@ -59,7 +59,7 @@ func sumRule(a *args) built {
 		case t == feature.Float32 || t == feature.Float64:
 			exact = false
 		case t != feature.Bool && !t.Numeric():
-			a.fault("column_list", "column %s is %s, which cannot be summed", a.name(c), t)
+			a.unfits("column_list", "column %s is %s, which cannot be summed", a.name(c), t)
 			return built{}
 		}
 	}

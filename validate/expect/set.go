@@ -54,7 +54,7 @@ func setRule(in bool) func(*args) built {
 func (a *args) setTest(col int, vals []scalar, in bool) func(*column, validate.Bitmap) {
 	typ := a.typ(col)
 	if typ == feature.Bytes {
-		a.fault("column", "column %s is bytes, which JSON values cannot equal", a.name(col))
+		a.unfits("column", "column %s is bytes, which JSON values cannot equal", a.name(col))
 		return nil
 	}
 	var cells []cell

@@ -39,6 +39,7 @@ type Suite struct {
 	rules    []validate.Rule
 	checks   []check
 	columns  []columnRef // the columns that some rule looks at
+	conds    []condition // the row_conditions of the rules
 	warnings []feature.Fault
 	pool     sync.Pool // *batch
 }
@@ -47,6 +48,7 @@ type Suite struct {
 // many rows it had an opinion on.
 type check struct {
 	columns []int // index in Suite.columns
+	under   int   // the condition of its rows: index in Suite.conds plus one, 0 for all rows
 	run     func(b *batch, fail validate.Bitmap) (evaluated int)
 }
 
@@ -124,7 +126,7 @@ func (s *Suite) check(rec arrow.RecordBatch, skip []bool, v *validate.Verdict) e
 	}
 	counts := v.Counts()
 	for i := range s.checks {
-		counts[i].Evaluated = int64(s.checks[i].run(b, v.Failures(i)))
+		counts[i].Evaluated = int64(s.checks[i].run(b.under(s.checks[i].under, s.conds), v.Failures(i)))
 	}
 	v.Close(func(rule, row int) feature.Reason { return s.reason(b, rule, row) })
 	return nil
