@@ -50,7 +50,7 @@ import (
 //	event time      0 or 1-9           less the known time; only under flag 0x20
 //	not-null bits   (features+7)/8
 //	fixed cells     1, 4 or 8 each     bool 1; int32, float32 4; int64, float64, timestamp 8
-//	text cells      uvarint + bytes    strings and bytes, in feature order; a null has no cell
+//	text cells      uvarint + bytes    strings, bytes and arrays (feature.Array: packed), in feature order; a null has no cell
 //
 // Fixed cells come before text cells, so a reader that wants three of fifty
 // numbers goes to each without looking at the others. Protobuf (4 µs a row

@@ -2,6 +2,7 @@ package online
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"math"
 	"math/rand/v2"
@@ -59,6 +60,30 @@ func goValue(v *feature.Vector) any {
 	return v.Bytes[0]
 }
 
+// packed is an array of Go values.
+func packed(elems ...any) []byte {
+	var out []byte
+	for _, x := range elems {
+		switch x := x.(type) {
+		case bool:
+			out = feature.AppendElementBool(out, x)
+		case int32:
+			out = binary.LittleEndian.AppendUint32(out, uint32(x))
+		case int64:
+			out = binary.LittleEndian.AppendUint64(out, uint64(x))
+		case float32:
+			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
+		case float64:
+			out = binary.LittleEndian.AppendUint64(out, math.Float64bits(x))
+		case string:
+			out = feature.AppendElementText(out, x)
+		case []byte:
+			out = feature.AppendElementText(out, x)
+		}
+	}
+	return out
+}
+
 // The bytes never change: stores are full of them.
 func TestGoldenBytes(t *testing.T) {
 	every := &Schema{ID: 0x01020304, Fields: fields("b", feature.Bool, "s", feature.String, "i", feature.Int32, "l", feature.Int64,
@@ -79,6 +104,12 @@ func TestGoldenBytes(t *testing.T) {
 			every, feature.Stamp{Event: 1_700_000_000_000_000, Known: 1_700_000_000_000_000, Partition: -1, Offset: 0},
 			[]any{true, "é", int32(-2), int64(1 << 40), float32(1.5), -0.25, []byte{0, 255}, int64(-1), nil},
 			"01 01020304 80060a24181e4000 00 00 00 ff00 01 feffffff 0000000000010000 0000c03f 000000000000d0bf ffffffffffffffff 0000000000000000 02c3a9 0200ff"},
+		{"arrays of every type",
+			&Schema{ID: 0x05060708, Fields: fields("n", feature.Int32, "b", feature.Array(feature.Bool), "i", feature.Array(feature.Int32), "l", feature.Array(feature.Int64), "f", feature.Array(feature.Float32),
+				"d", feature.Array(feature.Float64), "s", feature.Array(feature.String), "y", feature.Array(feature.Bytes), "t", feature.Array(feature.Timestamp), "none", feature.Array(feature.Float64), "null", feature.Array(feature.Float64))},
+			feature.Stamp{},
+			[]any{int32(1), packed(true, false), packed(int32(-2)), packed(int64(1<<40), int64(-1)), packed(float32(1.5)), packed(-0.25), packed("é", ""), packed([]byte{0, 255}), packed(int64(-1)), []byte{}, nil},
+			"01 05060708 8000000000000000 00 0101 00 ff03 01000000 020100 04feffffff 10 0000000000010000ffffffffffffffff 040000c03f 08000000000000d0bf 0402c3a900 030200ff 08ffffffffffffffff 00"},
 		{"a clock ahead", &Schema{ID: 1}, feature.Stamp{Event: 500, Known: -3, Partition: 1<<31 - 1, Offset: math.MaxInt64}, nil,
 			"21 00000001 7ffffffffffffffd 00 0480000000 087fffffffffffffff 0201f7"},
 	} {
@@ -155,6 +186,52 @@ func TestOlderSchema(t *testing.T) {
 	require.Equal(t, []any{nil, "kept", int64(-7), 0.5, nil, nil, int32(5), nil}, got)
 }
 
+// An array does not become one of another type: the feature is another one, and reads null.
+func TestArraysDoNotWiden(t *testing.T) {
+	old := &Schema{ID: 5, Fields: fields("a", feature.Array(feature.Int32), "b", feature.Int32, "c", feature.Array(feature.Float32), "same", feature.Array(feature.String), "y", feature.Bytes)}
+	v, err := Value(old, feature.Stamp{}, packed(int32(1)), int32(2), packed(float32(3)), packed("kept"), []byte("raw"))
+	require.NoError(t, err)
+	_, cols, err := read(t, old, fields("a", feature.Array(feature.Int64), "b", feature.Array(feature.Int32), "c", feature.Float32, "same", feature.Array(feature.String), "y", feature.Array(feature.Bytes)), v)
+	require.NoError(t, err)
+	for i, want := range []any{nil, nil, nil, packed("kept"), nil} {
+		require.Equal(t, want, goValue(&cols[i].Vector))
+	}
+}
+
+// Bytes that are no array are an error, and nothing of the row is left behind.
+func TestDamagedArray(t *testing.T) {
+	for _, c := range []struct {
+		elem feature.Type
+		raw  []byte
+	}{{feature.Int32, []byte{1, 2, 3}}, {feature.Float64, make([]byte, 9)}, {feature.Timestamp, make([]byte, 7)}, {feature.String, []byte{5, 'x'}}, {feature.Bytes, []byte{1, 'x', 0x80}}, {feature.String, bytes.Repeat([]byte{255}, 11)}} {
+		s := &Schema{ID: 5, Fields: fields("n", feature.Int32, "ok", feature.Array(feature.Bool), "a", feature.Array(c.elem), "after", feature.String)}
+		v, err := Value(s, feature.Stamp{}, int32(1), packed(true), c.raw, "x")
+		require.NoError(t, err)
+		h, cells, err := ReadHeader(v)
+		require.NoError(t, err)
+		require.Equal(t, s.ID, h.Schema)
+		cols := make([]feature.BlockColumn, len(s.Fields))
+		var all []want
+		for i := range cols {
+			cols[i].Reset(s.Fields[i].Type, 1)
+			all = append(all, wantOf(i))
+		}
+		p := project(s, &feature.View{Features: s.Fields}, all)
+		err = p.decode(cells, cols, 0)
+		require.ErrorIs(t, err, feature.ErrPacked)
+		require.ErrorContains(t, err, "feature a")
+		p.clearRow(cols, 0)
+		for i := range cols {
+			require.Nil(t, goValue(&cols[i].Vector))
+		}
+		// Who does not want it does not look.
+		cols[3].Reset(feature.String, 1)
+		p = project(s, &feature.View{Features: s.Fields}, []want{wantOf(3)})
+		require.NoError(t, p.decode(cells, cols, 0))
+		require.Equal(t, "x", goValue(&cols[3].Vector))
+	}
+}
+
 // A reader that has not heard of a wider type yet reads what fits, rounds fractions
 // as its own definition would have, and never makes another number of one.
 func TestNewerSchema(t *testing.T) {
@@ -196,8 +273,9 @@ func TestRenamedSchema(t *testing.T) {
 
 // Damage of any kind is an error or other values, never a panic or a read past the end.
 func FuzzDecode(f *testing.F) {
-	s := &Schema{ID: 9, Fields: fields("b", feature.Bool, "s", feature.String, "i", feature.Int32, "y", feature.Bytes, "d", feature.Float64)}
-	v, err := Value(s, feature.Stamp{Event: 5, Known: 6, Partition: 1, Offset: 2}, true, "text", int32(4), []byte("raw"), 1.5)
+	s := &Schema{ID: 9, Fields: fields("b", feature.Bool, "s", feature.String, "i", feature.Int32, "y", feature.Bytes, "d", feature.Float64,
+		"ai", feature.Array(feature.Int32), "as", feature.Array(feature.String), "ab", feature.Array(feature.Bool), "at", feature.Array(feature.Timestamp))}
+	v, err := Value(s, feature.Stamp{Event: 5, Known: 6, Partition: 1, Offset: 2}, true, "text", int32(4), []byte("raw"), 1.5, packed(int32(7), int32(-1)), packed("a", "", "long"), packed(true), nil)
 	require.NoError(f, err)
 	f.Add(v)
 	f.Add(v[:len(v)-1])
@@ -208,6 +286,12 @@ func FuzzDecode(f *testing.F) {
 		_ = Replaces(b, v)
 		if err != nil {
 			return
+		}
+		var elems feature.Vector
+		for i := range cols {
+			if c := &cols[i].Vector; c.Type.IsArray() && c.Valid[0] {
+				require.NoError(t, elems.Unpack(c.Type, c.Bytes[0]))
+			}
 		}
 		// What can be read can be written, and then reads the same.
 		head := appendHeader(nil, h.Schema, h.Stamp, h.Tombstone)
@@ -242,17 +326,18 @@ func requireSame(t *testing.T, a, b any) {
 
 // Any values survive writing and reading.
 func FuzzRoundTrip(f *testing.F) {
-	f.Add(int64(1), int64(2), int32(0), int64(3), "s", []byte("y"), 1.5, int64(4), uint8(255))
-	f.Add(int64(-1), int64(math.MaxInt64), int32(-1), int64(0), "", []byte{}, math.Inf(-1), int64(math.MinInt64), uint8(0))
-	f.Fuzz(func(t *testing.T, event, known int64, part int32, off int64, str string, raw []byte, d float64, l int64, mask uint8) {
+	f.Add(int64(1), int64(2), int32(0), int64(3), "s", []byte("y"), 1.5, int64(4), uint16(4095))
+	f.Add(int64(-1), int64(math.MaxInt64), int32(-1), int64(0), "", []byte{}, math.Inf(-1), int64(math.MinInt64), uint16(0))
+	f.Fuzz(func(t *testing.T, event, known int64, part int32, off int64, str string, raw []byte, d float64, l int64, mask uint16) {
 		if part < -1 || off < 0 {
 			return
 		}
 		if raw == nil {
 			raw = []byte{}
 		}
-		s := &Schema{ID: uint32(l), Fields: fields("d", feature.Float64, "s", feature.String, "b", feature.Bool, "l", feature.Int64, "y", feature.Bytes, "i", feature.Int32, "f", feature.Float32, "t", feature.Timestamp)}
-		vals := []any{d, str, l&1 == 0, l, raw, int32(l), float32(l), l}
+		s := &Schema{ID: uint32(l), Fields: fields("d", feature.Float64, "s", feature.String, "b", feature.Bool, "l", feature.Int64, "y", feature.Bytes, "i", feature.Int32, "f", feature.Float32, "t", feature.Timestamp,
+			"ad", feature.Array(feature.Float64), "as", feature.Array(feature.String), "ay", feature.Array(feature.Bytes), "ai", feature.Array(feature.Int32))}
+		vals := []any{d, str, l&1 == 0, l, raw, int32(l), float32(l), l, packed(d, d), packed(str, str), packed(raw), packed(int32(l))}
 		for i := range vals {
 			if mask>>i&1 == 0 {
 				vals[i] = nil

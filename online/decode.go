@@ -121,6 +121,11 @@ func (p *projection) decode(cells []byte, cols []feature.BlockColumn, row int) e
 		rest = rest[used+int(n):]
 		for next < len(p.text) && p.text[next].at == t {
 			c := &cols[p.text[next].to].Vector
+			if c.Type.IsArray() { // so that whoever writes an answer may rely on it
+				if _, err := feature.Elements(c.Type, v); err != nil {
+					return fmt.Errorf("%w: feature %s: %w", errCells, p.schema.Fields[bit].Name, err)
+				}
+			}
 			c.Valid[row], c.Bytes[row] = true, v
 			next++
 		}
@@ -134,7 +139,7 @@ func (p *projection) clearRow(cols []feature.BlockColumn, row int) {
 		for _, k := range picks {
 			v := &cols[k.to].Vector
 			v.Valid[row] = false
-			if v.Bytes != nil && (v.Type == feature.String || v.Type == feature.Bytes) {
+			if v.Bytes != nil && v.Type.Variable() {
 				v.Bytes[row] = nil
 			}
 		}

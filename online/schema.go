@@ -35,6 +35,7 @@ func SchemaOf(v *feature.View) *Schema {
 //
 //	tenure int32
 //	contract string
+//	embedding array<float32>
 func (s *Schema) Text() string {
 	var b strings.Builder
 	for _, f := range s.Fields {
@@ -71,7 +72,7 @@ func ParseSchema(id uint32, text string) (*Schema, error) {
 	return s, nil
 }
 
-// width is the size of a fixed cell, 0 for strings and bytes.
+// width is the size of a fixed cell, 0 for strings, bytes and arrays.
 func width(t feature.Type) int {
 	switch t {
 	case feature.Bool:

@@ -26,6 +26,7 @@ type reply struct {
 // columnSize is how long the parts of one FeatureColumn are.
 type columnSize struct {
 	packed   int // the repeated field inside Values
+	lengths  int // of an Arrays inside Values
 	values   int // Values
 	validity int // 0 where every row is valid
 	all      int // the FeatureColumn
@@ -108,12 +109,12 @@ func (p *replies) of(a *Answer, q *request, statuses, times bool, first uint64) 
 	}
 	for i := range a.Columns {
 		c, s := &a.Columns[i], &r.columns[i]
-		s.packed = packedSize(&c.Vector)
-		n := s.packed
-		if c.Type != feature.String && c.Type != feature.Bytes {
-			n = optionalSize(n)
+		if c.Type.IsArray() {
+			s.lengths, s.packed, s.values = arraySize(&c.Vector)
+		} else {
+			s.packed = packedSize(&c.Vector)
+			s.values = valuesSize(c.Type, s.packed)
 		}
-		s.values = partSize(n)
 		s.validity = 0
 		if !whole(c.Valid) {
 			s.validity = (len(c.Valid) + 7) / 8
@@ -159,6 +160,14 @@ func whole(valid []bool) bool {
 		}
 	}
 	return true
+}
+
+// valuesSize is the size of a Values that is not of arrays.
+func valuesSize(t feature.Type, packed int) int {
+	if t == feature.String || t == feature.Bytes {
+		return partSize(packed)
+	}
+	return partSize(optionalSize(packed))
 }
 
 // packedSize is how many bytes the values of a column take: the payload of a packed
@@ -253,7 +262,11 @@ func appendColumn(dst []byte, c *feature.BlockColumn, s *columnSize) []byte {
 	dst = appendPart(dst, tagName, c.Name)
 	dst = binary.AppendUvarint(append(dst, tagType), uint64(c.Type))
 	dst = binary.AppendUvarint(append(dst, tagValues), uint64(s.values))
-	dst = appendValues(dst, &c.Vector, s.packed)
+	if c.Type.IsArray() {
+		dst = appendArrays(dst, &c.Vector, s.lengths, s.packed)
+	} else {
+		dst = appendValues(dst, &c.Vector, s.packed)
+	}
 	if s.validity > 0 {
 		dst = binary.AppendUvarint(append(dst, tagValidity), uint64(s.validity))
 		dst = appendValidity(dst, c.Valid)
@@ -266,20 +279,12 @@ func appendColumn(dst []byte, c *feature.BlockColumn, s *columnSize) []byte {
 
 // appendValues writes a Values: its one field, and in it the repeated one.
 func appendValues(dst []byte, v *feature.Vector, packed int) []byte {
-	dst = append(dst, kindTag[v.Type])
-	if v.Type == feature.String || v.Type == feature.Bytes {
-		dst = binary.AppendUvarint(dst, uint64(packed))
+	dst = appendValuesHead(dst, v.Type, packed)
+	switch v.Type {
+	case feature.String, feature.Bytes:
 		for _, x := range v.Bytes {
 			dst = append(binary.AppendUvarint(append(dst, tagRepeated), uint64(len(x))), x...)
 		}
-		return dst
-	}
-	dst = binary.AppendUvarint(dst, uint64(optionalSize(packed)))
-	if packed == 0 {
-		return dst
-	}
-	dst = binary.AppendUvarint(append(dst, tagRepeated), uint64(packed))
-	switch v.Type {
 	case feature.Bool:
 		for _, x := range v.Bools {
 			var b byte
@@ -310,6 +315,19 @@ func appendValues(dst []byte, v *feature.Vector, packed int) []byte {
 		}
 	}
 	return dst
+}
+
+// appendValuesHead writes what stands before the values: the kind, and of packed numbers the field.
+func appendValuesHead(dst []byte, t feature.Type, packed int) []byte {
+	dst = append(dst, kindTag[t])
+	if t == feature.String || t == feature.Bytes {
+		return binary.AppendUvarint(dst, uint64(packed))
+	}
+	dst = binary.AppendUvarint(dst, uint64(optionalSize(packed)))
+	if packed == 0 {
+		return dst
+	}
+	return binary.AppendUvarint(append(dst, tagRepeated), uint64(packed))
 }
 
 // appendValidity writes a bit a row, lowest first.

@@ -78,5 +78,22 @@ func values(v *feature.Vector) *weirv1.Values {
 	case feature.Bytes:
 		return &weirv1.Values{Kind: &weirv1.Values_Bytes{Bytes: &weirv1.BytesList{Values: append([][]byte(nil), v.Bytes...)}}}
 	}
+	if v.Type.IsArray() {
+		a, all := &weirv1.Arrays{}, feature.Vector{Type: v.Type.Elem()}
+		for i, packed := range v.Bytes {
+			var e feature.Vector
+			if !v.Valid[i] {
+				packed = nil
+			}
+			if err := e.Unpack(v.Type, packed); err != nil {
+				panic(err)
+			}
+			a.Lengths = append(a.Lengths, uint32(len(e.Valid)))
+			all.Bools, all.Int32s, all.Int64s = append(all.Bools, e.Bools...), append(all.Int32s, e.Int32s...), append(all.Int64s, e.Int64s...)
+			all.Float32, all.Float64, all.Bytes = append(all.Float32, e.Float32...), append(all.Float64, e.Float64...), append(all.Bytes, e.Bytes...)
+		}
+		a.Elements = values(&all)
+		return &weirv1.Values{Kind: &weirv1.Values_Arrays{Arrays: a}}
+	}
 	return nil
 }

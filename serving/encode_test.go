@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,15 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
+// allTypes are those of values: every scalar, and arrays of it.
+var allTypes = func() []feature.Type {
+	all := slices.Clone(featureTypes)
+	for _, t := range featureTypes {
+		all = append(all, feature.Array(t))
+	}
+	return all
+}()
+
 // randomBlock is a block of any shape: every type, status and length, nulls, no rows, no views.
 func randomBlock(r *rand.Rand, rows, columns int) *feature.Block {
 	text := func() []byte {
@@ -26,6 +36,30 @@ func randomBlock(r *rand.Rand, rows, columns int) *feature.Block {
 	}
 	real := func() float64 {
 		return []float64{0, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), 0.1, r.NormFloat64()}[r.IntN(7)]
+	}
+	var fill func(v *feature.Vector, j int)
+	fill = func(v *feature.Vector, j int) {
+		switch v.Type {
+		case feature.Bool:
+			v.Bools[j] = r.IntN(2) == 0
+		case feature.Int32:
+			v.Int32s[j] = int32(whole())
+		case feature.Int64, feature.Timestamp:
+			v.Int64s[j] = whole()
+		case feature.Float32:
+			v.Float32[j] = float32(real())
+		case feature.Float64:
+			v.Float64[j] = real()
+		case feature.String, feature.Bytes:
+			v.Bytes[j] = text()
+		default:
+			var e feature.Vector
+			e.Reset(v.Type.Elem(), []int{0, 1, 2, 130}[r.IntN(4)])
+			for k := range e.Valid {
+				fill(&e, k)
+				v.Bytes[j] = feature.AppendElement(v.Bytes[j], &e, k)
+			}
+		}
 	}
 	b := &feature.Block{Rows: rows}
 	for i := range r.IntN(4) + min(columns, 1) {
@@ -39,25 +73,11 @@ func randomBlock(r *rand.Rand, rows, columns int) *feature.Block {
 	}
 	for i := range columns {
 		c := feature.BlockColumn{Name: fmt.Sprintf("f%d", i), View: r.IntN(len(b.Views))}
-		c.Reset(featureTypes[r.IntN(len(featureTypes))], rows)
+		c.Reset(allTypes[r.IntN(len(allTypes))], rows)
 		nulls := r.IntN(3)
 		for j := range rows {
-			if c.Valid[j] = nulls == 0 || nulls == 1 && r.IntN(2) == 0; !c.Valid[j] {
-				continue
-			}
-			switch c.Type {
-			case feature.Bool:
-				c.Bools[j] = r.IntN(2) == 0
-			case feature.Int32:
-				c.Int32s[j] = int32(whole())
-			case feature.Int64, feature.Timestamp:
-				c.Int64s[j] = whole()
-			case feature.Float32:
-				c.Float32[j] = float32(real())
-			case feature.Float64:
-				c.Float64[j] = real()
-			default:
-				c.Bytes[j] = text()
+			if c.Valid[j] = nulls == 0 || nulls == 1 && r.IntN(2) == 0; c.Valid[j] {
+				fill(&c.Vector, j)
 			}
 		}
 		b.Columns = append(b.Columns, c)

@@ -151,6 +151,8 @@ func fillKey(v *feature.Vector, k feature.Field, vals *weirv1.Values) (int, erro
 			}
 		}
 		return len(x.Strings.Values), nil
+	case *weirv1.Values_Arrays:
+		return 0, notOf(k, 0, "an array")
 	case nil:
 		return 0, noValues(k)
 	}

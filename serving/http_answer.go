@@ -18,6 +18,7 @@ func appendAnswer(dst []byte, a *Answer, statuses, times bool, first int) []byte
 		dst = strconv.AppendInt(append(dst, `,"first_row":`...), int64(first), 10)
 	}
 	dst = append(dst, `,"columns":[`...)
+	var elems feature.Vector
 	for i := range a.Columns {
 		c := &a.Columns[i]
 		if i > 0 {
@@ -26,7 +27,7 @@ func appendAnswer(dst []byte, a *Answer, statuses, times bool, first int) []byte
 		dst = appendText(append(dst, `{"name":`...), c.Name)
 		dst = appendText(append(dst, `,"type":`...), c.Type.String())
 		dst = appendText(append(dst, `,"view":`...), a.Views[c.View].View.Meta.Name)
-		dst = append(appendValueList(append(dst, `,"values":[`...), &c.Vector), ']', '}')
+		dst = append(appendValueList(append(dst, `,"values":[`...), &c.Vector, &elems), ']', '}')
 	}
 	dst = append(dst, `],"views":[`...)
 	partial := false
@@ -72,18 +73,25 @@ func comma(dst []byte, i int) []byte {
 	return dst
 }
 
-func appendValueList(dst []byte, v *feature.Vector) []byte {
+func appendValueList(dst []byte, v, elems *feature.Vector) []byte {
 	for i := range v.Valid {
-		dst = appendCell(comma(dst, i), v, i)
+		dst = appendCell(comma(dst, i), v, i, elems)
 	}
 	return dst
 }
 
 // appendCell writes one value. Numbers are numbers, whole ones to the last digit;
 // what JSON has no number for is text: NaN, Infinity, -Infinity. Bytes are base64.
-func appendCell(dst []byte, v *feature.Vector, row int) []byte {
+// An array is a list of such values; elems is memory for its elements, used again.
+func appendCell(dst []byte, v *feature.Vector, row int, elems *feature.Vector) []byte {
 	if !v.Valid[row] {
 		return append(dst, "null"...)
+	}
+	if v.Type.IsArray() {
+		if elems.Unpack(v.Type, v.Bytes[row]) != nil {
+			return append(dst, "null"...) // the online store gives none such
+		}
+		return append(appendValueList(append(dst, '['), elems, nil), ']')
 	}
 	switch v.Type {
 	case feature.Bool:

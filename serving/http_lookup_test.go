@@ -351,6 +351,17 @@ func sameValue(t *testing.T, v *feature.Vector, j int, x any) {
 		require.NoError(t, err)
 		return f
 	}
+	if v.Type.IsArray() {
+		var e feature.Vector
+		require.NoError(t, e.Unpack(v.Type, v.Bytes[j]))
+		list, ok := x.([]any)
+		require.True(t, ok, "%v", x)
+		require.Len(t, list, len(e.Valid))
+		for k := range list {
+			sameValue(t, &e, k, list[k])
+		}
+		return
+	}
 	switch v.Type {
 	case feature.Bool:
 		require.Equal(t, v.Bools[j], x)

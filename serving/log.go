@@ -81,6 +81,7 @@ type sampled struct {
 	block                     *feature.Block
 	blocks                    *sync.Pool // where the block goes back to
 	buf                       []byte
+	elems                     feature.Vector // of the array that is being written
 }
 
 func (s *sampled) values() int64 { return int64(s.block.Rows * (len(s.block.Columns) + len(s.keys))) }
@@ -143,7 +144,7 @@ func copyVector(dst, src *feature.Vector) {
 		dst.Float32 = append(dst.Float32, src.Float32...)
 	case feature.Float64:
 		dst.Float64 = append(dst.Float64, src.Float64...)
-	case feature.String, feature.Bytes:
+	default:
 		n := 0
 		for _, b := range src.Bytes {
 			n += len(b)

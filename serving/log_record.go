@@ -37,7 +37,7 @@ func (s *sampled) appendRow(dst []byte, row int) []byte {
 			dst = append(dst, ',')
 		}
 		dst = appendText(dst, k.Name)
-		dst = appendCell(append(dst, ':'), &s.keys[i], row)
+		dst = appendCell(append(dst, ':'), &s.keys[i], row, &s.elems)
 	}
 	dst = append(dst, `},"views":{`...)
 	for v := range s.block.Views {
@@ -70,7 +70,7 @@ func (s *sampled) appendView(dst []byte, v, row int) []byte {
 		}
 		first = false
 		dst = appendText(dst, view.View.Features[c.Feature].Name)
-		dst = appendCell(append(dst, ':'), &s.block.Columns[i].Vector, row)
+		dst = appendCell(append(dst, ':'), &s.block.Columns[i].Vector, row, &s.elems)
 	}
 	return append(dst, "}}"...)
 }

@@ -182,7 +182,7 @@ func TestLogRecords(t *testing.T) {
 	require.Equal(t, 5.0, f.metric(`weir_lookup_log_rows_total{result="written"}`))
 	require.Zero(t, f.metric(`weir_lookup_log_waiting_values{}`))
 	broken := feature.Vector{Type: feature.String, Valid: []bool{true}, Bytes: [][]byte{[]byte("a\xff")}}
-	require.Equal(t, `"a\ufffd"`, string(appendCell(nil, &broken, 0)), "what is no text in the store is JSON all the same")
+	require.Equal(t, `"a\ufffd"`, string(appendCell(nil, &broken, 0, nil)), "what is no text in the store is JSON all the same")
 }
 
 // What the documentation shows is a record.

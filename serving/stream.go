@@ -67,7 +67,7 @@ func slice(v *feature.Vector, from, to int) feature.Vector {
 		out.Int32s = v.Int32s[from:to]
 	case feature.Int64, feature.Timestamp:
 		out.Int64s = v.Int64s[from:to]
-	case feature.String, feature.Bytes:
+	default: // no key is a float
 		out.Bytes = v.Bytes[from:to]
 	}
 	return out

@@ -12,7 +12,7 @@ import (
 )
 
 // View returns a resolved view with one string key and a feature of every type,
-// the texts in the middle.
+// the texts in the middle, and then arrays of every type.
 func View(project, name string, ttl feature.Duration) *feature.View {
 	v := &feature.View{
 		Meta:     feature.Meta{Project: project, Name: name},
@@ -22,8 +22,12 @@ func View(project, name string, ttl feature.Duration) *feature.View {
 		Keys:     []feature.Field{{Name: "customer_id", Type: feature.String}},
 		Version:  1,
 	}
-	for _, t := range []feature.Type{feature.Float64, feature.Bool, feature.String, feature.Int32, feature.Bytes, feature.Int64, feature.Float32, feature.Timestamp} {
+	types := []feature.Type{feature.Float64, feature.Bool, feature.String, feature.Int32, feature.Bytes, feature.Int64, feature.Float32, feature.Timestamp}
+	for _, t := range types {
 		v.Features = append(v.Features, feature.Field{Name: "f_" + t.String(), Type: t})
+	}
+	for _, t := range types {
+		v.Features = append(v.Features, feature.Field{Name: "a_" + t.String(), Type: feature.Array(t)})
 	}
 	return v
 }
@@ -48,7 +52,7 @@ func Service(views ...*feature.View) *feature.Service {
 }
 
 // Row is one row as a test writes it. Values are Go values of the columns' types
-// (timestamps int64, bytes []byte), nil for null: keys, then features.
+// (timestamps int64, bytes []byte, arrays their packed form), nil for null: keys, then features; those left out at the end are null.
 type Row struct {
 	Values  []any
 	Event   int64
@@ -70,7 +74,7 @@ func Batch(v *feature.View, topicID [16]byte, partition int32, rows ...Row) *fea
 	for n, r := range rows {
 		for i := range v.Columns() {
 			var x any
-			if !r.Deleted || i < len(v.Keys) {
+			if i < len(r.Values) && (!r.Deleted || i < len(v.Keys)) {
 				x = r.Values[i]
 			}
 			appendValue(b.Field(i), x)
@@ -185,6 +189,13 @@ func Random(r *rand.Rand, t feature.Type) any {
 	if r.IntN(6) == 0 {
 		return nil
 	}
+	if t.IsArray() {
+		var xs []any
+		for range r.IntN(4) * r.IntN(4) {
+			xs = append(xs, Random(r, t.Elem()))
+		}
+		return elements(t.Elem(), xs...)
+	}
 	text := func() []byte {
 		b := make([]byte, r.IntN(20)*r.IntN(20))
 		for i := range b {
@@ -210,4 +221,34 @@ func Random(r *rand.Rand, t feature.Type) any {
 	default:
 		return text()
 	}
+}
+
+// elements is an array of Go values, packed.
+func elements(t feature.Type, xs ...any) []byte {
+	packed := []byte{}
+	var v feature.Vector
+	for _, x := range xs {
+		if x == nil {
+			continue // an element is never null
+		}
+		v.Reset(t, 1)
+		switch x := x.(type) {
+		case bool:
+			v.Bools[0] = x
+		case int32:
+			v.Int32s[0] = x
+		case int64:
+			v.Int64s[0] = x
+		case float32:
+			v.Float32[0] = x
+		case float64:
+			v.Float64[0] = x
+		case string:
+			v.Bytes[0] = []byte(x)
+		case []byte:
+			v.Bytes[0] = x
+		}
+		packed = feature.AppendElement(packed, &v, 0)
+	}
+	return packed
 }

@@ -53,7 +53,8 @@ func newWorld(t *testing.T, s online.Store, p string, ttl time.Duration, keys in
 // row has values that follow from key and offset; shift moves its times, in seconds.
 func (w *world) row(key string, offset int64, shift int64) Row {
 	at := w.now + shift*1_000_000
-	return Row{Values: []any{key, float64(offset) / 3, offset%2 == 0, "text of " + key, int32(offset), nil, offset << 33, float32(shift), at},
+	return Row{Values: []any{key, float64(offset) / 3, offset%2 == 0, "text of " + key, int32(offset), nil, offset << 33, float32(shift), at,
+		elements(feature.Float64, float64(offset), 0.5), nil, elements(feature.String, "text", key), []byte{}, elements(feature.Bytes, []byte{0}), elements(feature.Int64, offset), elements(feature.Float32, float32(shift)), elements(feature.Timestamp, at)},
 		Event: at, Known: at + 5, Offset: offset}
 }
 
@@ -198,7 +199,14 @@ func testCheck(t *testing.T, s online.Store, p string) {
 	ahead2 := w.row("k19", 19, 0)
 	ahead2.Event, ahead2.Known = w.now+9, w.now // the effective time is the known time: other order
 	plants := map[string]online.CheckKind{"k10": online.Missing, "imp3": online.Missing, "k11": online.Changed, "k12": online.Stale, "k13": online.Stranger,
-		"k14": online.Changed, "k15": online.Stale, "nobody": online.Stranger, "rubbish": online.Stranger, "k16": online.Changed, "k19": online.Stale}
+		"k14": online.Changed, "k15": online.Stale, "nobody": online.Stranger, "rubbish": online.Stranger, "k16": online.Changed, "k19": online.Stale,
+		"k17": online.Changed, "k18": online.Changed}
+	// Arrays: another one, and bytes that are none (a value that is whole but for them).
+	array, damaged := w.row("k17", 17, 0), w.row("k18", 18, 0)
+	array.Values[11] = elements(feature.String, "text")
+	damaged.Values[9] = []byte{1, 2, 3}
+	w.plant("k17", w.value(array, 2))
+	w.plant("k18", w.value(damaged, 0))
 	w.take("k10")
 	w.take("imp3")
 	w.plant("k11", w.value(changed, 2))
@@ -215,7 +223,7 @@ func testCheck(t *testing.T, s online.Store, p string) {
 	cfg := w.config()
 	r, found = w.check(cfg)
 	require.Equal(t, plants, found)
-	require.EqualValues(t, 71-9, r.Equal)
+	require.EqualValues(t, 71-11, r.Equal)
 	require.NotEqual(t, r.TableHash, r.StoreHash)
 
 	cfg.Strangers = false

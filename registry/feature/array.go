@@ -70,7 +70,7 @@ func Elements(t Type, packed []byte) (n int, err error) {
 		return len(packed) / w, nil
 	}
 	for len(packed) > 0 {
-		if _, packed, err = cutText(packed); err != nil {
+		if _, packed, err = CutText(packed); err != nil {
 			return 0, err
 		}
 		n++
@@ -78,7 +78,8 @@ func Elements(t Type, packed []byte) (n int, err error) {
 	return n, nil
 }
 
-func cutText(packed []byte) (text, rest []byte, err error) {
+// CutText takes the first element off a packed array of texts that is not empty. It aliases packed.
+func CutText(packed []byte) (text, rest []byte, err error) {
 	size, used := binary.Uvarint(packed)
 	if used <= 0 || size > uint64(len(packed)-used) {
 		return nil, nil, fmt.Errorf("%w: an element runs over the end", ErrPacked)
@@ -121,7 +122,7 @@ func (v *Vector) Unpack(t Type, packed []byte) error {
 		}
 	default:
 		for i := range v.Bytes {
-			if v.Bytes[i], packed, err = cutText(packed); err != nil {
+			if v.Bytes[i], packed, err = CutText(packed); err != nil {
 				return err
 			}
 		}

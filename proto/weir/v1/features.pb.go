@@ -21,45 +21,68 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Type is the type of a column. Numbers from 64 on are reserved for arrays of
-// the type minus 64.
+// Type is the type of a column. Numbers from 64 on are arrays of the type minus 64.
 type Type int32
 
 const (
-	Type_TYPE_UNSPECIFIED Type = 0
-	Type_TYPE_BOOL        Type = 1
-	Type_TYPE_INT32       Type = 2
-	Type_TYPE_INT64       Type = 3
-	Type_TYPE_FLOAT32     Type = 4
-	Type_TYPE_FLOAT64     Type = 5
-	Type_TYPE_STRING      Type = 6
-	Type_TYPE_BYTES       Type = 7
-	Type_TYPE_TIMESTAMP   Type = 8 // microseconds since 1970 UTC
+	Type_TYPE_UNSPECIFIED     Type = 0
+	Type_TYPE_BOOL            Type = 1
+	Type_TYPE_INT32           Type = 2
+	Type_TYPE_INT64           Type = 3
+	Type_TYPE_FLOAT32         Type = 4
+	Type_TYPE_FLOAT64         Type = 5
+	Type_TYPE_STRING          Type = 6
+	Type_TYPE_BYTES           Type = 7
+	Type_TYPE_TIMESTAMP       Type = 8 // microseconds since 1970 UTC
+	Type_TYPE_ARRAY_BOOL      Type = 65
+	Type_TYPE_ARRAY_INT32     Type = 66
+	Type_TYPE_ARRAY_INT64     Type = 67
+	Type_TYPE_ARRAY_FLOAT32   Type = 68
+	Type_TYPE_ARRAY_FLOAT64   Type = 69
+	Type_TYPE_ARRAY_STRING    Type = 70
+	Type_TYPE_ARRAY_BYTES     Type = 71
+	Type_TYPE_ARRAY_TIMESTAMP Type = 72
 )
 
 // Enum value maps for Type.
 var (
 	Type_name = map[int32]string{
-		0: "TYPE_UNSPECIFIED",
-		1: "TYPE_BOOL",
-		2: "TYPE_INT32",
-		3: "TYPE_INT64",
-		4: "TYPE_FLOAT32",
-		5: "TYPE_FLOAT64",
-		6: "TYPE_STRING",
-		7: "TYPE_BYTES",
-		8: "TYPE_TIMESTAMP",
+		0:  "TYPE_UNSPECIFIED",
+		1:  "TYPE_BOOL",
+		2:  "TYPE_INT32",
+		3:  "TYPE_INT64",
+		4:  "TYPE_FLOAT32",
+		5:  "TYPE_FLOAT64",
+		6:  "TYPE_STRING",
+		7:  "TYPE_BYTES",
+		8:  "TYPE_TIMESTAMP",
+		65: "TYPE_ARRAY_BOOL",
+		66: "TYPE_ARRAY_INT32",
+		67: "TYPE_ARRAY_INT64",
+		68: "TYPE_ARRAY_FLOAT32",
+		69: "TYPE_ARRAY_FLOAT64",
+		70: "TYPE_ARRAY_STRING",
+		71: "TYPE_ARRAY_BYTES",
+		72: "TYPE_ARRAY_TIMESTAMP",
 	}
 	Type_value = map[string]int32{
-		"TYPE_UNSPECIFIED": 0,
-		"TYPE_BOOL":        1,
-		"TYPE_INT32":       2,
-		"TYPE_INT64":       3,
-		"TYPE_FLOAT32":     4,
-		"TYPE_FLOAT64":     5,
-		"TYPE_STRING":      6,
-		"TYPE_BYTES":       7,
-		"TYPE_TIMESTAMP":   8,
+		"TYPE_UNSPECIFIED":     0,
+		"TYPE_BOOL":            1,
+		"TYPE_INT32":           2,
+		"TYPE_INT64":           3,
+		"TYPE_FLOAT32":         4,
+		"TYPE_FLOAT64":         5,
+		"TYPE_STRING":          6,
+		"TYPE_BYTES":           7,
+		"TYPE_TIMESTAMP":       8,
+		"TYPE_ARRAY_BOOL":      65,
+		"TYPE_ARRAY_INT32":     66,
+		"TYPE_ARRAY_INT64":     67,
+		"TYPE_ARRAY_FLOAT32":   68,
+		"TYPE_ARRAY_FLOAT64":   69,
+		"TYPE_ARRAY_STRING":    70,
+		"TYPE_ARRAY_BYTES":     71,
+		"TYPE_ARRAY_TIMESTAMP": 72,
 	}
 )
 
@@ -501,6 +524,67 @@ func (x *Timestamps) GetMicros() []int64 {
 	return nil
 }
 
+// Arrays are the arrays of a column: the elements of all rows, one row after the
+// other, and how many of them each row has. An array has no element that is null.
+//
+//	rows      [0.5, 1.5], null, [], [2.5]
+//	lengths   2, 0, 0, 1                  (null or empty: FeatureColumn.validity tells)
+//	elements  doubles 0.5, 1.5, 2.5
+//
+// In numpy a row is elements[offsets[i]:offsets[i+1]], with offsets = cumsum([0, *lengths]);
+// arrays of one length n are elements.reshape(-1, n).
+type Arrays struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lengths       []uint32               `protobuf:"varint,1,rep,packed,name=lengths,proto3" json:"lengths,omitempty"` // an entry a row
+	Elements      *Values                `protobuf:"bytes,2,opt,name=elements,proto3" json:"elements,omitempty"`       // of the column's type less 64; their kind is set also where there are none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Arrays) Reset() {
+	*x = Arrays{}
+	mi := &file_weir_v1_features_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Arrays) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Arrays) ProtoMessage() {}
+
+func (x *Arrays) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_features_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Arrays.ProtoReflect.Descriptor instead.
+func (*Arrays) Descriptor() ([]byte, []int) {
+	return file_weir_v1_features_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Arrays) GetLengths() []uint32 {
+	if x != nil {
+		return x.Lengths
+	}
+	return nil
+}
+
+func (x *Arrays) GetElements() *Values {
+	if x != nil {
+		return x.Elements
+	}
+	return nil
+}
+
 // Values is one column's values, an entry a row.
 type Values struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -514,6 +598,7 @@ type Values struct {
 	//	*Values_Strings
 	//	*Values_Bytes
 	//	*Values_Timestamps
+	//	*Values_Arrays
 	Kind          isValues_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -521,7 +606,7 @@ type Values struct {
 
 func (x *Values) Reset() {
 	*x = Values{}
-	mi := &file_weir_v1_features_proto_msgTypes[8]
+	mi := &file_weir_v1_features_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -533,7 +618,7 @@ func (x *Values) String() string {
 func (*Values) ProtoMessage() {}
 
 func (x *Values) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_features_proto_msgTypes[8]
+	mi := &file_weir_v1_features_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -546,7 +631,7 @@ func (x *Values) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Values.ProtoReflect.Descriptor instead.
 func (*Values) Descriptor() ([]byte, []int) {
-	return file_weir_v1_features_proto_rawDescGZIP(), []int{8}
+	return file_weir_v1_features_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Values) GetKind() isValues_Kind {
@@ -628,6 +713,15 @@ func (x *Values) GetTimestamps() *Timestamps {
 	return nil
 }
 
+func (x *Values) GetArrays() *Arrays {
+	if x != nil {
+		if x, ok := x.Kind.(*Values_Arrays); ok {
+			return x.Arrays
+		}
+	}
+	return nil
+}
+
 type isValues_Kind interface {
 	isValues_Kind()
 }
@@ -664,6 +758,10 @@ type Values_Timestamps struct {
 	Timestamps *Timestamps `protobuf:"bytes,8,opt,name=timestamps,proto3,oneof"`
 }
 
+type Values_Arrays struct {
+	Arrays *Arrays `protobuf:"bytes,9,opt,name=arrays,proto3,oneof"` // never of arrays; not in a request, for no join key is an array
+}
+
 func (*Values_Bools) isValues_Kind() {}
 
 func (*Values_Int32S) isValues_Kind() {}
@@ -680,6 +778,8 @@ func (*Values_Bytes) isValues_Kind() {}
 
 func (*Values_Timestamps) isValues_Kind() {}
 
+func (*Values_Arrays) isValues_Kind() {}
+
 type FeatureList struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Refs          []string               `protobuf:"bytes,1,rep,name=refs,proto3" json:"refs,omitempty"` // "view:feature", or "view:*"
@@ -689,7 +789,7 @@ type FeatureList struct {
 
 func (x *FeatureList) Reset() {
 	*x = FeatureList{}
-	mi := &file_weir_v1_features_proto_msgTypes[9]
+	mi := &file_weir_v1_features_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +801,7 @@ func (x *FeatureList) String() string {
 func (*FeatureList) ProtoMessage() {}
 
 func (x *FeatureList) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_features_proto_msgTypes[9]
+	mi := &file_weir_v1_features_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +814,7 @@ func (x *FeatureList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeatureList.ProtoReflect.Descriptor instead.
 func (*FeatureList) Descriptor() ([]byte, []int) {
-	return file_weir_v1_features_proto_rawDescGZIP(), []int{9}
+	return file_weir_v1_features_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FeatureList) GetRefs() []string {
@@ -736,7 +836,7 @@ type EntityColumn struct {
 
 func (x *EntityColumn) Reset() {
 	*x = EntityColumn{}
-	mi := &file_weir_v1_features_proto_msgTypes[10]
+	mi := &file_weir_v1_features_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +848,7 @@ func (x *EntityColumn) String() string {
 func (*EntityColumn) ProtoMessage() {}
 
 func (x *EntityColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_features_proto_msgTypes[10]
+	mi := &file_weir_v1_features_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +861,7 @@ func (x *EntityColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityColumn.ProtoReflect.Descriptor instead.
 func (*EntityColumn) Descriptor() ([]byte, []int) {
-	return file_weir_v1_features_proto_rawDescGZIP(), []int{10}
+	return file_weir_v1_features_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EntityColumn) GetName() string {
@@ -798,7 +898,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_weir_v1_features_proto_msgTypes[11]
+	mi := &file_weir_v1_features_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +910,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_features_proto_msgTypes[11]
+	mi := &file_weir_v1_features_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +923,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_features_proto_rawDescGZIP(), []int{11}
+	return file_weir_v1_features_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LookupRequest) GetProject() string {
@@ -917,7 +1017,7 @@ type FeatureColumn struct {
 
 func (x *FeatureColumn) Reset() {
 	*x = FeatureColumn{}
-	mi := &file_weir_v1_features_proto_msgTypes[12]
+	mi := &file_weir_v1_features_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +1029,7 @@ func (x *FeatureColumn) String() string {
 func (*FeatureColumn) ProtoMessage() {}
 
 func (x *FeatureColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_features_proto_msgTypes[12]
+	mi := &file_weir_v1_features_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1042,7 @@ func (x *FeatureColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeatureColumn.ProtoReflect.Descriptor instead.
 func (*FeatureColumn) Descriptor() ([]byte, []int) {
-	return file_weir_v1_features_proto_rawDescGZIP(), []int{12}
+	return file_weir_v1_features_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FeatureColumn) GetName() string {
@@ -992,7 +1092,7 @@ type ViewResult struct {
 
 func (x *ViewResult) Reset() {
 	*x = ViewResult{}
-	mi := &file_weir_v1_features_proto_msgTypes[13]
+	mi := &file_weir_v1_features_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1004,7 +1104,7 @@ func (x *ViewResult) String() string {
 func (*ViewResult) ProtoMessage() {}
 
 func (x *ViewResult) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_features_proto_msgTypes[13]
+	mi := &file_weir_v1_features_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1017,7 +1117,7 @@ func (x *ViewResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ViewResult.ProtoReflect.Descriptor instead.
 func (*ViewResult) Descriptor() ([]byte, []int) {
-	return file_weir_v1_features_proto_rawDescGZIP(), []int{13}
+	return file_weir_v1_features_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ViewResult) GetView() string {
@@ -1057,7 +1157,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_weir_v1_features_proto_msgTypes[14]
+	mi := &file_weir_v1_features_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1169,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_features_proto_msgTypes[14]
+	mi := &file_weir_v1_features_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1182,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_features_proto_rawDescGZIP(), []int{14}
+	return file_weir_v1_features_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LookupResponse) GetRows() uint32 {
@@ -1148,7 +1248,10 @@ const file_weir_v1_features_proto_rawDesc = "" +
 	"\x06values\x18\x01 \x03(\fR\x06values\"$\n" +
 	"\n" +
 	"Timestamps\x12\x16\n" +
-	"\x06micros\x18\x01 \x03(\x10R\x06micros\"\xf8\x02\n" +
+	"\x06micros\x18\x01 \x03(\x10R\x06micros\"O\n" +
+	"\x06Arrays\x12\x18\n" +
+	"\alengths\x18\x01 \x03(\rR\alengths\x12+\n" +
+	"\belements\x18\x02 \x01(\v2\x0f.weir.v1.ValuesR\belements\"\xa3\x03\n" +
 	"\x06Values\x12&\n" +
 	"\x05bools\x18\x01 \x01(\v2\x0e.weir.v1.BoolsH\x00R\x05bools\x12)\n" +
 	"\x06int32s\x18\x02 \x01(\v2\x0f.weir.v1.Int32sH\x00R\x06int32s\x12)\n" +
@@ -1159,7 +1262,8 @@ const file_weir_v1_features_proto_rawDesc = "" +
 	"\x05bytes\x18\a \x01(\v2\x12.weir.v1.BytesListH\x00R\x05bytes\x125\n" +
 	"\n" +
 	"timestamps\x18\b \x01(\v2\x13.weir.v1.TimestampsH\x00R\n" +
-	"timestampsB\x06\n" +
+	"timestamps\x12)\n" +
+	"\x06arrays\x18\t \x01(\v2\x0f.weir.v1.ArraysH\x00R\x06arraysB\x06\n" +
 	"\x04kind\"!\n" +
 	"\vFeatureList\x12\x12\n" +
 	"\x04refs\x18\x01 \x03(\tR\x04refs\"K\n" +
@@ -1194,7 +1298,7 @@ const file_weir_v1_features_proto_rawDesc = "" +
 	"\x05views\x18\x03 \x03(\v2\x13.weir.v1.ViewResultR\x05views\x12)\n" +
 	"\x10catalog_revision\x18\x04 \x01(\x03R\x0fcatalogRevision\x12\x18\n" +
 	"\apartial\x18\x05 \x01(\bR\apartial\x12\x1b\n" +
-	"\tfirst_row\x18\x06 \x01(\x04R\bfirstRow*\xa4\x01\n" +
+	"\tfirst_row\x18\x06 \x01(\x04R\bfirstRow*\xdc\x02\n" +
 	"\x04Type\x12\x14\n" +
 	"\x10TYPE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tTYPE_BOOL\x10\x01\x12\x0e\n" +
@@ -1207,7 +1311,15 @@ const file_weir_v1_features_proto_rawDesc = "" +
 	"\vTYPE_STRING\x10\x06\x12\x0e\n" +
 	"\n" +
 	"TYPE_BYTES\x10\a\x12\x12\n" +
-	"\x0eTYPE_TIMESTAMP\x10\b*\x95\x01\n" +
+	"\x0eTYPE_TIMESTAMP\x10\b\x12\x13\n" +
+	"\x0fTYPE_ARRAY_BOOL\x10A\x12\x14\n" +
+	"\x10TYPE_ARRAY_INT32\x10B\x12\x14\n" +
+	"\x10TYPE_ARRAY_INT64\x10C\x12\x16\n" +
+	"\x12TYPE_ARRAY_FLOAT32\x10D\x12\x16\n" +
+	"\x12TYPE_ARRAY_FLOAT64\x10E\x12\x15\n" +
+	"\x11TYPE_ARRAY_STRING\x10F\x12\x14\n" +
+	"\x10TYPE_ARRAY_BYTES\x10G\x12\x18\n" +
+	"\x14TYPE_ARRAY_TIMESTAMP\x10H*\x95\x01\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTATUS_PRESENT\x10\x01\x12\x15\n" +
@@ -1232,7 +1344,7 @@ func file_weir_v1_features_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_v1_features_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_weir_v1_features_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_weir_v1_features_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_weir_v1_features_proto_goTypes = []any{
 	(Type)(0),              // 0: weir.v1.Type
 	(Status)(0),            // 1: weir.v1.Status
@@ -1244,40 +1356,43 @@ var file_weir_v1_features_proto_goTypes = []any{
 	(*Strings)(nil),        // 7: weir.v1.Strings
 	(*BytesList)(nil),      // 8: weir.v1.BytesList
 	(*Timestamps)(nil),     // 9: weir.v1.Timestamps
-	(*Values)(nil),         // 10: weir.v1.Values
-	(*FeatureList)(nil),    // 11: weir.v1.FeatureList
-	(*EntityColumn)(nil),   // 12: weir.v1.EntityColumn
-	(*LookupRequest)(nil),  // 13: weir.v1.LookupRequest
-	(*FeatureColumn)(nil),  // 14: weir.v1.FeatureColumn
-	(*ViewResult)(nil),     // 15: weir.v1.ViewResult
-	(*LookupResponse)(nil), // 16: weir.v1.LookupResponse
+	(*Arrays)(nil),         // 10: weir.v1.Arrays
+	(*Values)(nil),         // 11: weir.v1.Values
+	(*FeatureList)(nil),    // 12: weir.v1.FeatureList
+	(*EntityColumn)(nil),   // 13: weir.v1.EntityColumn
+	(*LookupRequest)(nil),  // 14: weir.v1.LookupRequest
+	(*FeatureColumn)(nil),  // 15: weir.v1.FeatureColumn
+	(*ViewResult)(nil),     // 16: weir.v1.ViewResult
+	(*LookupResponse)(nil), // 17: weir.v1.LookupResponse
 }
 var file_weir_v1_features_proto_depIdxs = []int32{
-	2,  // 0: weir.v1.Values.bools:type_name -> weir.v1.Bools
-	3,  // 1: weir.v1.Values.int32s:type_name -> weir.v1.Int32s
-	4,  // 2: weir.v1.Values.int64s:type_name -> weir.v1.Int64s
-	5,  // 3: weir.v1.Values.floats:type_name -> weir.v1.Floats
-	6,  // 4: weir.v1.Values.doubles:type_name -> weir.v1.Doubles
-	7,  // 5: weir.v1.Values.strings:type_name -> weir.v1.Strings
-	8,  // 6: weir.v1.Values.bytes:type_name -> weir.v1.BytesList
-	9,  // 7: weir.v1.Values.timestamps:type_name -> weir.v1.Timestamps
-	10, // 8: weir.v1.EntityColumn.values:type_name -> weir.v1.Values
-	11, // 9: weir.v1.LookupRequest.features:type_name -> weir.v1.FeatureList
-	12, // 10: weir.v1.LookupRequest.entities:type_name -> weir.v1.EntityColumn
-	0,  // 11: weir.v1.FeatureColumn.type:type_name -> weir.v1.Type
-	10, // 12: weir.v1.FeatureColumn.values:type_name -> weir.v1.Values
-	1,  // 13: weir.v1.ViewResult.statuses:type_name -> weir.v1.Status
-	14, // 14: weir.v1.LookupResponse.columns:type_name -> weir.v1.FeatureColumn
-	15, // 15: weir.v1.LookupResponse.views:type_name -> weir.v1.ViewResult
-	13, // 16: weir.v1.FeatureService.Lookup:input_type -> weir.v1.LookupRequest
-	13, // 17: weir.v1.FeatureService.LookupStream:input_type -> weir.v1.LookupRequest
-	16, // 18: weir.v1.FeatureService.Lookup:output_type -> weir.v1.LookupResponse
-	16, // 19: weir.v1.FeatureService.LookupStream:output_type -> weir.v1.LookupResponse
-	18, // [18:20] is the sub-list for method output_type
-	16, // [16:18] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	11, // 0: weir.v1.Arrays.elements:type_name -> weir.v1.Values
+	2,  // 1: weir.v1.Values.bools:type_name -> weir.v1.Bools
+	3,  // 2: weir.v1.Values.int32s:type_name -> weir.v1.Int32s
+	4,  // 3: weir.v1.Values.int64s:type_name -> weir.v1.Int64s
+	5,  // 4: weir.v1.Values.floats:type_name -> weir.v1.Floats
+	6,  // 5: weir.v1.Values.doubles:type_name -> weir.v1.Doubles
+	7,  // 6: weir.v1.Values.strings:type_name -> weir.v1.Strings
+	8,  // 7: weir.v1.Values.bytes:type_name -> weir.v1.BytesList
+	9,  // 8: weir.v1.Values.timestamps:type_name -> weir.v1.Timestamps
+	10, // 9: weir.v1.Values.arrays:type_name -> weir.v1.Arrays
+	11, // 10: weir.v1.EntityColumn.values:type_name -> weir.v1.Values
+	12, // 11: weir.v1.LookupRequest.features:type_name -> weir.v1.FeatureList
+	13, // 12: weir.v1.LookupRequest.entities:type_name -> weir.v1.EntityColumn
+	0,  // 13: weir.v1.FeatureColumn.type:type_name -> weir.v1.Type
+	11, // 14: weir.v1.FeatureColumn.values:type_name -> weir.v1.Values
+	1,  // 15: weir.v1.ViewResult.statuses:type_name -> weir.v1.Status
+	15, // 16: weir.v1.LookupResponse.columns:type_name -> weir.v1.FeatureColumn
+	16, // 17: weir.v1.LookupResponse.views:type_name -> weir.v1.ViewResult
+	14, // 18: weir.v1.FeatureService.Lookup:input_type -> weir.v1.LookupRequest
+	14, // 19: weir.v1.FeatureService.LookupStream:input_type -> weir.v1.LookupRequest
+	17, // 20: weir.v1.FeatureService.Lookup:output_type -> weir.v1.LookupResponse
+	17, // 21: weir.v1.FeatureService.LookupStream:output_type -> weir.v1.LookupResponse
+	20, // [20:22] is the sub-list for method output_type
+	18, // [18:20] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_features_proto_init() }
@@ -1285,7 +1400,7 @@ func file_weir_v1_features_proto_init() {
 	if File_weir_v1_features_proto != nil {
 		return
 	}
-	file_weir_v1_features_proto_msgTypes[8].OneofWrappers = []any{
+	file_weir_v1_features_proto_msgTypes[9].OneofWrappers = []any{
 		(*Values_Bools)(nil),
 		(*Values_Int32S)(nil),
 		(*Values_Int64S)(nil),
@@ -1294,8 +1409,9 @@ func file_weir_v1_features_proto_init() {
 		(*Values_Strings)(nil),
 		(*Values_Bytes)(nil),
 		(*Values_Timestamps)(nil),
+		(*Values_Arrays)(nil),
 	}
-	file_weir_v1_features_proto_msgTypes[11].OneofWrappers = []any{
+	file_weir_v1_features_proto_msgTypes[12].OneofWrappers = []any{
 		(*LookupRequest_Service)(nil),
 		(*LookupRequest_Features)(nil),
 	}
@@ -1305,7 +1421,7 @@ func file_weir_v1_features_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_features_proto_rawDesc), len(file_weir_v1_features_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
