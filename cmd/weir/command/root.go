@@ -22,6 +22,9 @@ var Version = "dev"
 // errNo ends a command with exit code 1: the question was understood and the answer is no.
 var errNo = errors.New("no")
 
+// outputsOf is the annotation of a command that knows one more value for -o.
+const outputsOf = "outputs"
+
 // env is what every command shares.
 type env struct {
 	out, err   io.Writer
@@ -89,7 +92,7 @@ Start with: weir demo`,
 		e.up(), e.run(), e.demo(),
 		e.plan(), e.apply(), e.get(), e.describe(), e.delete(),
 		e.importFiles(), e.migrate(), e.lookup(), e.snapshot(), e.export(), e.quarantine(), e.monitor(), e.events(), e.status(),
-		e.audit(), e.materialize(), e.compact(), e.expire(), e.table(),
+		e.check(), e.audit(), e.materialize(), e.compact(), e.expire(), e.table(),
 		e.config(), e.version(),
 	)
 	for _, c := range root.Commands() {
@@ -103,7 +106,10 @@ Start with: weir demo`,
 		}
 		return fmt.Errorf("%w (run: %s --help)", err, c.CommandPath())
 	})
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if own := c.Annotations[outputsOf]; own != "" && e.output == own {
+			return nil
+		}
 		if e.output != "table" && e.output != "json" && e.output != "yaml" {
 			return fmt.Errorf("-o %s: use table or json", e.output)
 		}
