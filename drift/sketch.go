@@ -12,7 +12,7 @@ type Shape uint8
 const (
 	Numbers    Shape = 1 // int32, int64, float32, float64: quantiles, moments, min and max
 	Categories Shape = 2 // string, bool: counts of distinct values
-	NullsOnly  Shape = 3 // timestamp, bytes: how many were null
+	NullsOnly  Shape = 3 // timestamp, bytes, arrays: how many were null
 )
 
 var shapeNames = [...]string{"invalid", "numbers", "categories", "nulls"}

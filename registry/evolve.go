@@ -229,7 +229,10 @@ func (s *settlement) checkType(i int) {
 		return
 	}
 	why := fmt.Sprintf("a type can only be widened (int32 to int64, float32 to float64): the rows and online values that are there are %s and stay so", old.typ)
-	if f.Type.Widens(old.typ) {
+	switch {
+	case f.Type.IsArray() || old.typ.IsArray():
+		why = fmt.Sprintf("nothing becomes an array, and an array nothing else, not even one of wider numbers: the rows and online values that are there are %s and stay so", old.typ)
+	case f.Type.Widens(old.typ):
 		why = fmt.Sprintf("%s does not hold every %s, so values that are there would be lost", f.Type, old.typ)
 	}
 	was := fmt.Sprintf("%s cannot change from %s to %s", f.Name, old.typ, f.Type)
@@ -251,7 +254,7 @@ func (p *planner) viewNotes(old, now *feature.View) []string {
 		if o.Name != f.Name {
 			out = append(out, fmt.Sprintf("feature %s is called %s from now on and keeps its values", o.Name, f.Name))
 		}
-		if o.Type == f.Type {
+		if o.Type == f.Type || !o.Type.Widens(f.Type) { // the latter is a fault
 			continue
 		}
 		note := fmt.Sprintf("feature %s is widened from %s to %s", f.Name, o.Type, f.Type)

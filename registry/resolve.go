@@ -207,9 +207,12 @@ func (b *builder) monitor(m *feature.Monitor) {
 		m.ViewOf = v
 		names := featureNames(v)
 		for i, x := range m.Features {
-			if v.Feature(x) < 0 {
+			at := v.Feature(x)
+			if at < 0 {
 				b.fault(fmt.Sprintf("spec.features[%d]", i), "FeatureView %q has no feature %q: %s", m.View, x,
 					orElse(orElse(renamedTo(v, x), suggest.Phrase(x, names)), "it has "+strings.Join(names, ", ")))
+			} else if t := v.Features[at].Type; t.IsArray() {
+				b.fault(fmt.Sprintf("spec.features[%d]", i), "%s is %s, and there is no distribution of arrays to compare: name features that are single values; a monitor that names none counts the nulls of arrays", x, t)
 			}
 		}
 	}

@@ -25,6 +25,9 @@ const (
 
 var typeNames = [...]string{"invalid", "bool", "int32", "int64", "float32", "float64", "string", "bytes", "timestamp"}
 
+// typeList is what a manifest may say, for people.
+const typeList = "bool, int32, int64, float32, float64, string, bytes, timestamp, or array<...> of one of these"
+
 // TypeNames lists what a manifest may say, in the order of the constants.
 func TypeNames() []string {
 	names := append([]string(nil), typeNames[1:]...)
@@ -54,7 +57,7 @@ func ParseType(s string) (Type, error) {
 			return Array(Type(i)), nil
 		}
 	}
-	return InvalidType, fmt.Errorf("unknown type %q: use one of bool, int32, int64, float32, float64, string, bytes, timestamp, or array<...> of one of these", s)
+	return InvalidType, fmt.Errorf("unknown type %q: use one of %s", s, typeList)
 }
 
 // MarshalText and UnmarshalText make a Type its name in JSON and YAML.

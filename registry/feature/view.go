@@ -117,7 +117,7 @@ func (v *View) Check() []Fault {
 		}
 		stored[x.Stored()] = x.Name
 		if x.Type == InvalidType {
-			f = append(f, Fault{at + ".type", "a type is required: " + strings.Join(TypeNames(), ", ")})
+			f = append(f, Fault{at + ".type", "a type is required: " + typeList})
 		}
 	}
 	if v.TTL < 0 {

@@ -98,6 +98,10 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 		return
 	}
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		if v.Type() == typeType && n.Kind == yaml.SequenceNode {
+			d.fault(n, path, "it must be the name of a type (got a list)%s", listHint(n))
+			return
+		}
 		if n = d.scalar(n, path, "text"); n != nil {
 			if err := u.UnmarshalText([]byte(n.Value)); err != nil {
 				d.fault(n, path, "%v%s", err, typeHint(v.Type(), n.Value))
@@ -187,31 +191,6 @@ func (d *decoder) time(n *yaml.Node, v reflect.Value, path string) {
 		}
 	}
 	d.fault(n, path, "%q is not a time: write it like 2013-01-31T00:00:00Z", feature.Shorten([]byte(n.Value)))
-}
-
-// typeHint answers the names that other systems have for our types.
-func typeHint(t reflect.Type, s string) string {
-	if t != typeType {
-		return ""
-	}
-	switch strings.ToLower(s) {
-	case "int", "integer", "long", "bigint":
-		return "; did you mean int64?"
-	case "float", "double", "number", "real":
-		return "; did you mean float64?"
-	case "text", "varchar", "str", "utf8", "enum", "category":
-		return "; did you mean string?"
-	case "boolean":
-		return "; did you mean bool?"
-	case "datetime", "date", "time", "unix_timestamp":
-		return "; did you mean timestamp?"
-	case "binary", "blob", "bytea":
-		return "; did you mean bytes?"
-	}
-	if n := suggest.Nearest(s, feature.TypeNames()); n != "" {
-		return "; did you mean " + n + "?"
-	}
-	return ""
 }
 
 func (d *decoder) slice(n *yaml.Node, v reflect.Value, path string, depth int) {

@@ -62,6 +62,8 @@ spec:
   features:
     - {name: tenure, type: int32, path: a.tenure, description: months, tags: {unit: months}}
     - {name: charge, type: float64}
+    - {name: embedding, type: array<float32>}
+    - {name: tags, type: "array<string>"}
   ttl: 30d
   online: false
   suite: sane

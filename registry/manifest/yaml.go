@@ -22,7 +22,9 @@ type chunk struct {
 var (
 	docStart  = regexp.MustCompile(`(?m)^---(?:[ \t\r].*)?$`)
 	directive = regexp.MustCompile(`(?m)^%`)
-	atLine    = regexp.MustCompile(`^yaml: (?:line \d+: )?`)
+	// foreignArray is a type that YAML takes for a list and something after it.
+	foreignArray = regexp.MustCompile(`\btype:\s*(?:\[\s*\d*\s*\]\s*\w|\w+\[)`)
+	atLine       = regexp.MustCompile(`^yaml: (?:line \d+: )?`)
 )
 
 func split(data []byte) []chunk {
@@ -111,6 +113,8 @@ func syntaxFault(name string, c chunk, err error) Fault {
 	msg := atLine.ReplaceAllString(err.Error(), "")
 	hint := "check the indentation and the quotes around here"
 	switch {
+	case foreignArray.Match(lines[min(line, len(lines))-1]):
+		hint = "the type of an array is written array<float64>"
 	case strings.Contains(msg, "cannot start any token"):
 		hint = "indent with spaces, not tabs, and quote text that starts with a special character"
 	case strings.Contains(msg, "mapping values are not allowed"):
