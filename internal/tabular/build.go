@@ -18,9 +18,18 @@ type column struct {
 	name string
 	typ  feature.Type
 	b    array.Builder
+
+	// Of an array, of which b builds lists.
+	elem  *column // builds their elements
+	loose bool    // these may be null
+	why   string  // what is wrong with the value that did not fit
 }
 
 func newColumn(name string, t feature.Type) *column {
+	if t.IsArray() {
+		b := array.NewBuilder(memory.DefaultAllocator, t.Exchange()).(*array.ListBuilder)
+		return &column{name: name, typ: t, b: b, elem: &column{typ: t.Elem(), b: b.ValueBuilder()}}
+	}
 	return &column{name: name, typ: t, b: array.NewBuilder(memory.DefaultAllocator, t.Arrow())}
 }
 
@@ -76,6 +85,8 @@ func (c *column) text(v []byte) bool {
 			b.Append(arrow.Timestamp(x))
 		}
 		return ok
+	case *array.ListBuilder:
+		return c.jsonText(v)
 	}
 	return false
 }
@@ -94,14 +105,20 @@ func wholeNumber(v []byte) (int64, bool) {
 }
 
 // valueError says which value of which file does not fit, and what to do.
-func valueError(path string, line int64, col string, t feature.Type, v []byte) error {
-	e := feature.Errorf(feature.Invalid, "tabular.read", fmt.Sprintf("%s: line %d, column %q", path, line, col),
-		"%q is not %s", feature.Shorten(v), a(t))
+func valueError(path string, line int64, c *column, v []byte) error {
+	what := fmt.Sprintf("%s: line %d, column %q", path, line, c.name)
+	if c.why != "" {
+		return feature.Errorf(feature.Invalid, "tabular.read", what, "%s", c.why).WithHint("correct the value")
+	}
+	e := feature.Errorf(feature.Invalid, "tabular.read", what, "%q is not %s", feature.Shorten(v), a(c.typ))
 	return e.WithHint("correct the value, or name it as a null text if it stands for a missing one")
 }
 
 // a is the type's name with its article and how it is written.
 func a(t feature.Type) string {
+	if t.IsArray() {
+		return "an " + t.String() + " (a list, in text a JSON array)"
+	}
 	switch t {
 	case feature.Int32, feature.Int64:
 		return "an " + t.String()
@@ -131,7 +148,7 @@ func batch(schema *arrow.Schema, cols []*column, rows int) arrow.RecordBatch {
 func columnSchema(cols []*column) *arrow.Schema {
 	fs := make([]arrow.Field, len(cols))
 	for i, c := range cols {
-		fs[i] = arrow.Field{Name: c.name, Type: c.typ.Arrow(), Nullable: true}
+		fs[i] = arrow.Field{Name: c.name, Type: c.typ.Exchange(), Nullable: true}
 	}
 	return arrow.NewSchema(fs, nil)
 }

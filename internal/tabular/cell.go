@@ -27,6 +27,13 @@ func csvCell(c arrow.Array, sep byte) cell {
 		put = func(dst []byte, i int) []byte { return AppendTime(dst, int64(c.Value(i))) }
 	case *array.Binary:
 		put = func(dst []byte, i int) []byte { return appendBase64(dst, c.Value(i)) }
+	case *array.List:
+		var text []byte
+		list := jsonCell(c, nil)
+		put = func(dst []byte, i int) []byte {
+			text = list(text[:0], i)
+			return appendCSVText(dst, textOf(text), sep)
+		}
 	default:
 		put = jsonCell(c, nil) // numbers and booleans are the same in both
 	}
@@ -80,7 +87,10 @@ func jsonCell(c arrow.Array, stamp func(dst []byte, micros int64) []byte) cell {
 		put = func(dst []byte, i int) []byte { return append(appendBase64(append(dst, '"'), c.Value(i)), '"') }
 	case *array.Timestamp:
 		put = func(dst []byte, i int) []byte { return stamp(dst, int64(c.Value(i))) }
-	default:
+	case *array.List:
+		put = listCell(c, stamp)
+	}
+	if put == nil {
 		put = func(dst []byte, i int) []byte {
 			b, err := json.Marshal(c.GetOneForMarshal(i))
 			if err != nil {

@@ -77,7 +77,7 @@ func (c *Chunk) Skip(n int) {
 }
 
 // OpenColumns opens a file for reading as columns. False where its rows have no
-// such form (JSON lines, nested columns): OpenRows reads every file.
+// such form (JSON lines, lists and other nested columns): OpenRows reads every file.
 func OpenColumns(ctx context.Context, path string, o RowOptions) (*Columns, bool, error) {
 	format := o.Format
 	if format == "" {
@@ -149,7 +149,7 @@ func (c *Columns) openTyped(format Format, o RowOptions) (bool, error) {
 	}
 	for i, t := range r.norm.types {
 		name := r.norm.schema.Field(i).Name
-		if t == feature.InvalidType || !plainName(name) {
+		if t == feature.InvalidType || t.IsArray() || !plainName(name) {
 			r.close()
 			return false, nil
 		}

@@ -58,7 +58,7 @@ func (c *Columns) openCSV(o RowOptions) (bool, error) {
 	}
 	x := &csvColumns{rows: r, sep: separator(c.src.path, o.Separator)}
 	for _, n := range r.names {
-		if !plainName(n) {
+		if !plainName(n) || o.Types[n].IsArray() {
 			return false, nil
 		}
 		kind, t := csvText, feature.String

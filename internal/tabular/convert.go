@@ -13,7 +13,8 @@ import (
 )
 
 // TypeOf is the feature type that holds a column of an Arrow type without loss;
-// exact tells that the column already is one. Nested types are JSON text.
+// exact tells that the column already is one, as it goes from file to file
+// (feature.Type.Exchange). A list of scalars is an array; other nested types are JSON text.
 func TypeOf(t arrow.DataType) (ft feature.Type, exact bool) {
 	switch t := t.(type) {
 	case *arrow.BooleanType:
@@ -50,6 +51,11 @@ func TypeOf(t arrow.DataType) (ft feature.Type, exact bool) {
 	case arrow.ExtensionType:
 		ft, _ = TypeOf(t.StorageType())
 		return ft, false
+	case *arrow.MapType:
+	case arrow.ListLikeType:
+		if ft, ok := arrayType(t.Elem()); ok {
+			return ft, arrow.TypeEqual(t, ft.Exchange())
+		}
 	}
 	return feature.String, false
 }
@@ -57,9 +63,13 @@ func TypeOf(t arrow.DataType) (ft feature.Type, exact bool) {
 // Convert returns a column as feature type t: the same values or an error that
 // names the first row (from 0) whose value has no exact form there. Integers
 // may become narrower, floats that are whole become integers, texts are parsed,
-// naive times are UTC; times finer than a microsecond are cut. The caller
+// naive times are UTC; times finer than a microsecond are cut. Lists become arrays
+// in their packed form, their elements by the same rules. The caller
 // releases the result, which is the column itself where nothing is to be done.
 func Convert(c arrow.Array, t feature.Type) (arrow.Array, error) {
+	if t.IsArray() {
+		return pack(c, t)
+	}
 	if arrow.TypeEqual(c.DataType(), t.Arrow()) {
 		c.Retain()
 		return c, nil
@@ -72,22 +82,30 @@ func Convert(c arrow.Array, t feature.Type) (arrow.Array, error) {
 	}
 	col := newColumn("", t)
 	defer col.b.Release()
-	if c.DataType().ID() == arrow.NULL { // has no bitmap to ask
-		col.b.AppendNulls(c.Len())
-		return col.b.NewArray(), nil
+	if err := col.convert(c); err != nil {
+		return nil, err
 	}
-	col.b.Reserve(c.Len())
-	put := converter(c, col)
-	for i := range c.Len() {
-		if c.IsNull(i) {
-			col.b.AppendNull()
+	return col.b.NewArray(), nil
+}
+
+// convert appends the values of a column.
+func (c *column) convert(from arrow.Array) error {
+	if from.DataType().ID() == arrow.NULL { // has no bitmap to ask
+		c.b.AppendNulls(from.Len())
+		return nil
+	}
+	c.b.Reserve(from.Len())
+	put := converter(from, c)
+	for i := range from.Len() {
+		if from.IsNull(i) {
+			c.b.AppendNull()
 			continue
 		}
 		if !put(i) {
-			return nil, &ConvertError{Row: i, Value: valueText(c, i), From: c.DataType().String(), To: t}
+			return &ConvertError{Row: i, Value: valueText(from, i), From: from.DataType().String(), To: c.typ, Why: c.why}
 		}
 	}
-	return col.b.NewArray(), nil
+	return nil
 }
 
 // ConvertError is the first value of a column that has no exact form in a type.
@@ -96,9 +114,13 @@ type ConvertError struct {
 	Value string
 	From  string
 	To    feature.Type
+	Why   string // which element of a list does not fit; else empty
 }
 
 func (e *ConvertError) Error() string {
+	if e.Why != "" {
+		return e.Why
+	}
 	return fmt.Sprintf("%q (%s) is not %s", e.Value, e.From, a(e.To))
 }
 
@@ -170,6 +192,15 @@ func converter(c arrow.Array, col *column) func(i int) bool {
 		}
 	case array.ExtensionArray:
 		return converter(c.Storage(), col)
+	case array.ListLike:
+		if col.elem != nil {
+			elems := c.ListValues()
+			put := converter(elems, col.elem)
+			return func(i int) bool {
+				from, to := c.ValueOffsets(i)
+				return col.list(elems, from, to, put)
+			}
+		}
 	case *array.Decimal32, *array.Decimal64, *array.Decimal128, *array.Decimal256, *array.Time32, *array.Time64:
 		return func(i int) bool { return col.text([]byte(c.ValueStr(i))) }
 	}
@@ -279,7 +310,7 @@ func micros(v int64, u arrow.TimeUnit) (int64, bool) {
 	return v, true
 }
 
-// normalizer brings batches of one schema to feature types.
+// normalizer brings batches of one schema to feature types, as they go from file to file.
 type normalizer struct {
 	schema *arrow.Schema
 	types  []feature.Type
@@ -295,8 +326,8 @@ func newNormalizer(in *arrow.Schema, types map[string]feature.Type) *normalizer 
 			t, exact = d, false
 		}
 		n.types = append(n.types, t)
-		n.same = n.same && exact
-		fs[i] = arrow.Field{Name: f.Name, Type: t.Arrow(), Nullable: f.Nullable}
+		n.same = n.same && exact && !t.IsArray() // whose elements are to be looked at
+		fs[i] = arrow.Field{Name: f.Name, Type: t.Exchange(), Nullable: f.Nullable}
 	}
 	n.schema = arrow.NewSchema(fs, nil)
 	return n
@@ -317,7 +348,7 @@ func (n *normalizer) batch(rec arrow.RecordBatch) (out arrow.RecordBatch, col in
 		}
 	}()
 	for i, t := range n.types {
-		c, err := Convert(rec.Column(i), t)
+		c, err := exchange(rec.Column(i), t)
 		if err != nil {
 			return nil, i, err
 		}

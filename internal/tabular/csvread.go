@@ -147,7 +147,7 @@ func (c *csvReader) read(context.Context) (arrow.RecordBatch, error) {
 			case c.nulls.has(f):
 				col.b.AppendNull()
 			case !col.text(f):
-				return nil, valueError(c.path, c.sc.line, col.name, col.typ, f)
+				return nil, valueError(c.path, c.sc.line, col, f)
 			}
 		}
 		n++

@@ -1,11 +1,16 @@
 package tabular
 
-import "github.com/weir-ml/weir/registry/feature"
+import (
+	"encoding/json"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
 
 // guess collects what the texts of a column could be.
 type guess struct {
 	ints, bigs, floats, bools, times, texts bool
 	any                                     bool
+	elem                                    *guess // of the lists seen; nil without any
 }
 
 // text looks at one value as a CSV file writes it. A number with a leading zero
@@ -27,6 +32,9 @@ func (g *guess) text(b []byte) {
 		}
 		return
 	}
+	if b[0] == '[' && g.listText(b) {
+		return
+	}
 	switch string(b) {
 	case "true", "false", "True", "False", "TRUE", "FALSE":
 		g.bools = true
@@ -37,6 +45,31 @@ func (g *guess) text(b []byte) {
 		return
 	}
 	g.texts = true
+}
+
+// listText takes a JSON array of scalars for a list, unless an element is null.
+func (g *guess) listText(b []byte) bool {
+	scalars := func(e []byte) bool { return e[0] != 'n' && e[0] != '[' && e[0] != '{' }
+	if !json.Valid(b) || !eachElement(b, scalars) {
+		return false
+	}
+	g.list(b)
+	return true
+}
+
+// list looks at a JSON array. Lists of lists and of objects are texts.
+func (g *guess) list(b []byte) {
+	g.any = true
+	if g.elem == nil {
+		g.elem = &guess{}
+	}
+	eachElement(b, func(e []byte) bool {
+		g.texts = g.texts || e[0] == '[' || e[0] == '{'
+		if !g.texts {
+			g.elem.json(e)
+		}
+		return !g.texts
+	})
 }
 
 // number looks at a number as JSON writes it.
@@ -69,7 +102,7 @@ func (g *guess) time(b []byte) bool {
 func (g *guess) typ() feature.Type {
 	numbers := g.ints || g.bigs || g.floats
 	kinds := 0
-	for _, k := range []bool{numbers, g.bools, g.times, g.texts} {
+	for _, k := range []bool{numbers, g.bools, g.times, g.texts, g.elem != nil} {
 		if k {
 			kinds++
 		}
@@ -77,6 +110,8 @@ func (g *guess) typ() feature.Type {
 	switch {
 	case kinds != 1 || g.texts:
 		return feature.String
+	case g.elem != nil:
+		return feature.Array(g.elem.typ())
 	case g.bools:
 		return feature.Bool
 	case g.times:

@@ -125,7 +125,9 @@ func (g *guess) json(v []byte) {
 		if s, ok := jsonText(v); !ok || len(s) <= 10 || g.texts || !g.time(s) {
 			g.texts = true
 		}
-	case '{', '[':
+	case '[':
+		g.list(v)
+	case '{':
 		g.any, g.texts = true, true
 	default:
 		g.number(v)
@@ -243,7 +245,7 @@ func (j *jsonReader) read(context.Context) (arrow.RecordBatch, error) {
 			}
 			j.set[i] = int64(n)
 			if !c.json(v) {
-				return valueError(j.path, j.sc.line, name, c.typ, v)
+				return valueError(j.path, j.sc.line, c, v)
 			}
 			return nil
 		})
@@ -273,7 +275,7 @@ func (c *column) json(v []byte) bool {
 		return true
 	case '"':
 		s, ok := jsonText(v)
-		if !ok || c.typ == feature.Bool || c.typ.Numeric() {
+		if !ok || c.typ == feature.Bool || c.typ.Numeric() || c.typ.IsArray() {
 			return false
 		}
 		if c.typ == feature.Bytes {
@@ -286,7 +288,12 @@ func (c *column) json(v []byte) bool {
 		return c.text(s)
 	case 't', 'f':
 		return (c.typ == feature.Bool || c.typ == feature.String) && c.text(v)
-	case '{', '[':
+	case '[':
+		if c.typ.IsArray() {
+			return c.jsonList(v)
+		}
+		return c.typ == feature.String && c.text(v)
+	case '{':
 		return c.typ == feature.String && c.text(v)
 	}
 	return (c.typ.Numeric() || c.typ == feature.String) && c.text(v)

@@ -1,6 +1,7 @@
 package tabular
 
 import (
+	"fmt"
 	"io"
 	"runtime"
 	"slices"
@@ -18,6 +19,7 @@ import (
 type parquetEncoder struct {
 	enc      *parquetfile.Encoder
 	columns  []*parquetfile.Data
+	types    []feature.Type
 	rows     int // gathered
 	texts    int // bytes of texts gathered
 	rowGroup int
@@ -38,7 +40,7 @@ func newParquetEncoder(out io.Writer, schema *arrow.Schema, rowGroup int) (*parq
 		seen[f.Name] = true
 		t, _ := TypeOf(f.Type)
 		cols = append(cols, parquetfile.Column{Name: f.Name, Type: t, Required: !f.Nullable})
-		e.columns = append(e.columns, &parquetfile.Data{})
+		e.columns, e.types = append(e.columns, &parquetfile.Data{}), append(e.types, t)
 	}
 	e.enc = parquetfile.New("rows", cols, parquetfile.Options{Compression: "zstd", PageBytes: 64 << 10})
 	e.enc.Start(out)
@@ -46,10 +48,19 @@ func newParquetEncoder(out io.Writer, schema *arrow.Schema, rowGroup int) (*parq
 }
 
 func (e *parquetEncoder) write(rec arrow.RecordBatch) error {
+	cols, err := e.packed(rec)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, c := range cols {
+			c.Release()
+		}
+	}()
 	for from := 0; from < int(rec.NumRows()); {
-		to := e.until(rec, from)
+		to := e.until(cols, int(rec.NumRows()), from)
 		for i, d := range e.columns {
-			gather(d, rec.Column(i), e.rows, e.rowGroup, from, to)
+			gather(d, cols[i], e.rows, e.rowGroup, from, to)
 		}
 		e.rows += to - from
 		from = to
@@ -62,11 +73,32 @@ func (e *parquetEncoder) write(rec arrow.RecordBatch) error {
 	return nil
 }
 
-// until is up to which row of rec, at least one after from, the row group has room.
-func (e *parquetEncoder) until(rec arrow.RecordBatch, from int) int {
-	n := min(int(rec.NumRows())-from, e.rowGroup-e.rows)
+// packed are a batch's columns, arrays in their packed form. The caller releases them.
+func (e *parquetEncoder) packed(rec arrow.RecordBatch) ([]arrow.Array, error) {
+	cols := slices.Clone(rec.Columns())
+	for i, c := range cols {
+		l, ok := c.(*array.List)
+		if !ok {
+			c.Retain()
+			continue
+		}
+		p, err := feature.FromLists(e.types[i], l)
+		if err != nil {
+			for _, c := range cols[:i] {
+				c.Release()
+			}
+			return nil, fmt.Errorf("column %q: %w", rec.ColumnName(i), err)
+		}
+		cols[i] = p
+	}
+	return cols, nil
+}
+
+// until is up to which of so many rows, at least one after from, the row group has room.
+func (e *parquetEncoder) until(cols []arrow.Array, rows, from int) int {
+	n := min(rows-from, e.rowGroup-e.rows)
 	size := func(n int) (bytes int) {
-		for _, c := range rec.Columns() {
+		for _, c := range cols {
 			if t, ok := c.(interface{ ValueOffsets() []int32 }); ok && n > 0 && c.NullN() < c.Len() {
 				ends := t.ValueOffsets()
 				bytes += int(ends[from+n] - ends[from])

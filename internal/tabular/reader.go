@@ -14,7 +14,8 @@ type ReadOptions struct {
 	// Types gives the types of columns by name; a value that does not fit is an
 	// error. Columns that are not named take their type from the file: typed
 	// formats have one, CSV and JSON lines are read twice to find the narrowest of
-	// int64, float64, bool, timestamp and string that takes every value.
+	// int64, float64, bool, timestamp, arrays of these (JSON arrays, in CSV as the
+	// text of a cell) and string that takes every value.
 	Types map[string]feature.Type
 	// Sample, when above zero, is how many rows are looked at to find types; those
 	// after them may not fit. One batch of as many rows then does.
@@ -31,8 +32,9 @@ type ReadOptions struct {
 }
 
 // Reader gives a file's rows as Arrow batches whose columns are of feature types
-// only (feature.Type.Arrow): narrower integers are widened, times become
-// timestamps in microseconds UTC, nested values become JSON text.
+// only, as they go from file to file (feature.Type.Exchange): narrower integers are
+// widened, times become timestamps in microseconds UTC, lists of scalars become
+// arrays, other nested values JSON text.
 type Reader struct {
 	schema *arrow.Schema
 	rows   int64

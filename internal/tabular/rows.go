@@ -12,7 +12,8 @@ type RowOptions struct {
 	Format Format // from the file's name when empty
 	// Types gives the types of the event's fields by dotted path (the CSV's column
 	// names): values of numeric, bool and timestamp fields that are written as a
-	// number or a boolean go out unquoted, all others as strings. Fields that are not
+	// number or a boolean go out unquoted, those of array fields that are written as
+	// a JSON array as one, all others as strings. Fields that are not
 	// named are strings. SchemaTypes makes a start of an event schema.
 	Types map[string]feature.Type
 	// Nulls are texts that mean null in CSV; an empty value always does.

@@ -3,6 +3,7 @@ package tabular
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"slices"
 	"strings"
@@ -75,6 +76,7 @@ type csvRows struct {
 	steps   []step
 	numbers []bool // by column: a number may go out unquoted
 	bools   []bool
+	lists   []bool // a JSON array may
 	nulls   nullTexts
 	out     []byte
 }
@@ -93,6 +95,7 @@ func newCSVRows(src *source, o RowOptions) (*csvRows, error) {
 		t := o.Types[n]
 		c.numbers = append(c.numbers, t.Numeric() || t == feature.Timestamp)
 		c.bools = append(c.bools, t == feature.Bool)
+		c.lists = append(c.lists, t.IsArray())
 	}
 	return c, nil
 }
@@ -140,6 +143,9 @@ func (c *csvRows) value(dst, f []byte, column int) []byte {
 		if n := plainNumber(f); n != nil {
 			return append(dst, n...)
 		}
+	}
+	if c.lists[column] && json.Valid(f) && f[skipSpace(f, 0)] == '[' {
+		return append(dst, f...)
 	}
 	if c.bools[column] {
 		switch string(f) {

@@ -97,8 +97,9 @@ func TestPlainNumber(t *testing.T) {
 }
 
 func TestSchemaTypes(t *testing.T) {
-	require.Equal(t, map[string]feature.Type{"a": feature.Float64, "b.c": feature.Int64, "d": feature.Bool},
-		SchemaTypes([]byte(`{"type":"object","properties":{"a":{"type":["number","null"]},"b":{"properties":{"c":{"type":"integer"}}},"d":{"type":"boolean"},"s":{"type":["string","number"]}}}`)))
+	require.Equal(t, map[string]feature.Type{"a": feature.Float64, "b.c": feature.Int64, "d": feature.Bool,
+		"e": feature.Array(feature.Int64), "f": feature.Array(feature.String)},
+		SchemaTypes([]byte(`{"type":"object","properties":{"a":{"type":["number","null"]},"b":{"properties":{"c":{"type":"integer"}}},"d":{"type":"boolean"},"e":{"type":["array","null"],"items":{"type":"integer"}},"f":{"type":"array"},"s":{"type":["string","number"]}}}`)))
 	require.Empty(t, SchemaTypes(nil))
 	require.Empty(t, SchemaTypes([]byte(`true`)))
 }

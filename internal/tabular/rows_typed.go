@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -42,8 +43,10 @@ func newTypedRows(ctx context.Context, src *source, format Format, o RowOptions)
 		}
 		r.stamps, r.scales = append(r.stamps, stamp), append(r.scales, scale)
 		switch f.Type.(type) {
-		case *arrow.StructType, arrow.ListLikeType: // go out as nested JSON, not as text
-			r.norm.types[i] = feature.InvalidType
+		case *arrow.StructType, arrow.ListLikeType:
+			if !r.norm.types[i].IsArray() { // goes out as nested JSON, not as text
+				r.norm.types[i] = feature.InvalidType
+			}
 		}
 	}
 	if r.steps, err = plan(src.path, names); err != nil {
@@ -70,7 +73,7 @@ func (r *typedRows) next(_ context.Context, row *Row) error {
 	return nil
 }
 
-// batch gives the next rows as columns of feature types, nested ones as they are;
+// batch gives the next rows as columns of feature types, arrays as lists, other nested ones as they are;
 // io.EOF after the last. They stay valid.
 func (r *typedRows) batch() ([]arrow.Array, error) {
 	for {
@@ -87,9 +90,18 @@ func (r *typedRows) batch() ([]arrow.Array, error) {
 		cols := make([]arrow.Array, len(r.norm.types))
 		for i, t := range r.norm.types {
 			c := rec.Column(i)
-			if t == feature.InvalidType {
+			switch {
+			case t == feature.InvalidType:
 				c.Retain()
-			} else if c, err = Convert(c, t); err != nil {
+			case t.IsArray():
+				var l *array.List // a null element is the row's fault, not the file's
+				if l, err = lists(c, t, true); err == nil {
+					c = l
+				}
+			default:
+				c, err = Convert(c, t)
+			}
+			if err != nil {
 				return nil, feature.Errorf(feature.Invalid, "tabular.read", fmt.Sprintf("%s: column %q", r.path, rec.ColumnName(i)), "%w", err)
 			}
 			cols[i] = c

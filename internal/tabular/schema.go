@@ -8,7 +8,7 @@ import (
 )
 
 // SchemaTypes gives the types that a JSON Schema declares for an event's fields,
-// by dotted path: number, integer, boolean; the rest is left out. Only
+// by dotted path: number, integer, boolean, arrays; the rest is left out. Only
 // properties are followed, which is enough to tell a number from a text.
 func SchemaTypes(schema []byte) map[string]feature.Type {
 	types := map[string]feature.Type{}
@@ -17,6 +17,7 @@ func SchemaTypes(schema []byte) map[string]feature.Type {
 		var s struct {
 			Type       any                        `json:"type"`
 			Properties map[string]json.RawMessage `json:"properties"`
+			Items      json.RawMessage            `json:"items"`
 		}
 		if depth > 32 || json.Unmarshal(raw, &s) != nil {
 			return
@@ -33,6 +34,8 @@ func SchemaTypes(schema []byte) map[string]feature.Type {
 			types[prefix] = feature.Int64
 		case slices.Contains(names, "boolean"):
 			types[prefix] = feature.Bool
+		case slices.Contains(names, "array"):
+			types[prefix] = feature.Array(itemType(s.Items))
 		}
 		for name, p := range s.Properties {
 			path := name
@@ -45,4 +48,21 @@ func SchemaTypes(schema []byte) map[string]feature.Type {
 	walk("", schema, 0)
 	delete(types, "")
 	return types
+}
+
+// itemType is the type of an array's items, string where the schema has no other.
+func itemType(items []byte) feature.Type {
+	var s struct {
+		Type string `json:"type"`
+	}
+	_ = json.Unmarshal(items, &s) // several types, none, or one schema for each: texts
+	switch s.Type {
+	case "number":
+		return feature.Float64
+	case "integer":
+		return feature.Int64
+	case "boolean":
+		return feature.Bool
+	}
+	return feature.String
 }

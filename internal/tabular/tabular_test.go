@@ -87,6 +87,13 @@ func value(c arrow.Array, i int) any {
 		return c.Value(i)
 	case *array.Binary:
 		return string(c.Value(i))
+	case *array.List:
+		list := []any{}
+		from, to := c.ValueOffsets(i)
+		for k := from; k < to; k++ {
+			list = append(list, value(c.ListValues(), int(k)))
+		}
+		return list
 	}
 	panic(c.DataType())
 }
@@ -102,37 +109,55 @@ func randomBatch(r *rand.Rand, schema *arrow.Schema, rows int) arrow.RecordBatch
 				rb.Field(i).AppendNull()
 				continue
 			}
-			switch b := rb.Field(i).(type) {
-			case *array.BooleanBuilder:
-				b.Append(r.IntN(2) == 0)
-			case *array.Int32Builder:
-				b.Append(int32(r.Uint32()))
-			case *array.Int64Builder:
-				b.Append(int64(r.Uint64()) >> r.IntN(64))
-			case *array.Float32Builder:
-				b.Append(float32(r.NormFloat64() * math.Pow(10, float64(r.IntN(60)-30))))
-			case *array.Float64Builder:
-				b.Append([]float64{r.NormFloat64() * math.Pow(10, float64(r.IntN(600)-300)), float64(r.IntN(9)), math.MaxFloat64, math.SmallestNonzeroFloat64}[r.IntN(4)])
-			case *array.StringBuilder:
-				b.Append([]string{"", "a", "é", "a,b", "\"q\"", "two\nlines", "\r\n", " x ", "NA", "\\", "\u0000", "007"}[r.IntN(12)])
-			case *array.BinaryBuilder:
-				b.Append([]byte{0, 0xff, byte(r.IntN(256))}[:1+r.IntN(3)])
-			case *array.TimestampBuilder:
-				b.Append(arrow.Timestamp(feature.MinTime + r.Int64N(feature.MaxTime/2-feature.MinTime/2)*2))
-			}
+			appendRandom(r, rb.Field(i))
 		}
 	}
 	return rb.NewRecordBatch()
+}
+
+func appendRandom(r *rand.Rand, to array.Builder) {
+	switch b := to.(type) {
+	case *array.BooleanBuilder:
+		b.Append(r.IntN(2) == 0)
+	case *array.Int32Builder:
+		b.Append(int32(r.Uint32()))
+	case *array.Int64Builder:
+		b.Append(int64(r.Uint64()) >> r.IntN(64))
+	case *array.Float32Builder:
+		b.Append(float32(r.NormFloat64() * math.Pow(10, float64(r.IntN(60)-30))))
+	case *array.Float64Builder:
+		b.Append([]float64{r.NormFloat64() * math.Pow(10, float64(r.IntN(600)-300)), float64(r.IntN(9)), math.MaxFloat64, math.SmallestNonzeroFloat64}[r.IntN(4)])
+	case *array.StringBuilder:
+		b.Append([]string{"", "a", "é", "a,b", "\"q\"", "two\nlines", "\r\n", " x ", "NA", "\\", "\u0000", "007"}[r.IntN(12)])
+	case *array.BinaryBuilder:
+		b.Append([]byte{0, 0xff, byte(r.IntN(256))}[:1+r.IntN(3)])
+	case *array.TimestampBuilder:
+		b.Append(arrow.Timestamp(feature.MinTime + r.Int64N(feature.MaxTime/2-feature.MinTime/2)*2))
+	case *array.ListBuilder:
+		b.Append(true)
+		for range r.IntN(4) {
+			appendRandom(r, b.ValueBuilder())
+		}
+	}
+}
+
+// scalarsAndArrays are all types there are.
+func scalarsAndArrays() (all []feature.Type) {
+	for _, t := range everyType {
+		all = append(all, t, feature.Array(t))
+	}
+	return all
 }
 
 // TestRoundTrip: what is written in any format is read back as it was.
 func TestRoundTrip(t *testing.T) {
 	var fields []arrow.Field
 	types := map[string]feature.Type{}
-	for i := len(everyType) - 1; i >= 0; i-- { // not in the order of names
-		name := everyType[i].String()
-		fields = append(fields, arrow.Field{Name: name, Type: everyType[i].Arrow(), Nullable: true})
-		types[name] = everyType[i]
+	all := scalarsAndArrays()
+	for i := len(all) - 1; i >= 0; i-- { // not in the order of names
+		name := all[i].String()
+		fields = append(fields, arrow.Field{Name: name, Type: all[i].Exchange(), Nullable: true})
+		types[name] = all[i]
 	}
 	schema := arrow.NewSchema(fields, nil)
 	seed := testseed.For(t)
@@ -160,7 +185,7 @@ func TestRoundTrip(t *testing.T) {
 			require.Equal(t, int64(len(want)), w.Rows())
 			names, got, err := readAll(t, path, ReadOptions{Types: types, BatchRows: 33})
 			require.NoError(t, err)
-			require.Len(t, names, len(everyType))
+			require.Len(t, names, len(all))
 			require.Len(t, got, len(want))
 			for i := range want {
 				require.Equal(t, want[i], got[i], "seed %d, row %d", seed, i)
@@ -278,13 +303,14 @@ func TestReadErrors(t *testing.T) {
 
 // TestConvert: other Arrow types come in as feature types, value for value.
 func TestConvert(t *testing.T) {
-	js := `[{"i8":-1,"u32":4294967295,"f16":1.5,"d":"2026-01-02","ts":"2026-01-02 03:04:05","large":"x","list":[1,null],"st":{"a":1},"dict":"k"},
-		{"i8":null,"u32":0,"f16":null,"d":null,"ts":null,"large":null,"list":null,"st":null,"dict":null}]`
+	js := `[{"i8":-1,"u32":4294967295,"f16":1.5,"d":"2026-01-02","ts":"2026-01-02 03:04:05","large":"x","list":[1,2],"nested":[[1],null],"st":{"a":1},"dict":"k"},
+		{"i8":null,"u32":0,"f16":null,"d":null,"ts":null,"large":null,"list":null,"nested":null,"st":null,"dict":null}]`
 	schema := arrow.NewSchema([]arrow.Field{
 		{Name: "i8", Type: arrow.PrimitiveTypes.Int8, Nullable: true}, {Name: "u32", Type: arrow.PrimitiveTypes.Uint32},
 		{Name: "f16", Type: arrow.FixedWidthTypes.Float16, Nullable: true}, {Name: "d", Type: arrow.FixedWidthTypes.Date32, Nullable: true},
 		{Name: "ts", Type: &arrow.TimestampType{Unit: arrow.Second}, Nullable: true}, {Name: "large", Type: arrow.BinaryTypes.LargeString, Nullable: true},
-		{Name: "list", Type: arrow.ListOf(arrow.PrimitiveTypes.Int32), Nullable: true}, {Name: "st", Type: arrow.StructOf(arrow.Field{Name: "a", Type: arrow.PrimitiveTypes.Int64}), Nullable: true},
+		{Name: "list", Type: arrow.ListOf(arrow.PrimitiveTypes.Int32), Nullable: true},
+		{Name: "nested", Type: arrow.ListOf(arrow.ListOf(arrow.PrimitiveTypes.Int32)), Nullable: true}, {Name: "st", Type: arrow.StructOf(arrow.Field{Name: "a", Type: arrow.PrimitiveTypes.Int64}), Nullable: true},
 		{Name: "dict", Type: &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int8, ValueType: arrow.BinaryTypes.String}, Nullable: true},
 	}, nil)
 	rec, _, err := array.RecordFromJSON(memory.DefaultAllocator, schema, readerOf(js))
@@ -298,10 +324,10 @@ func TestConvert(t *testing.T) {
 	require.NoError(t, f.Close())
 	names, rows, err := readAll(t, path, ReadOptions{})
 	require.NoError(t, err)
-	require.Equal(t, []string{"i8:int32", "u32:int64", "f16:float32", "d:timestamp", "ts:timestamp", "large:string", "list:string", "st:string", "dict:string"}, names)
+	require.Equal(t, []string{"i8:int32", "u32:int64", "f16:float32", "d:timestamp", "ts:timestamp", "large:string", "list:array<int32>", "nested:string", "st:string", "dict:string"}, names)
 	require.Equal(t, [][]any{
-		{int32(-1), int64(4294967295), float32(1.5), int64(1767312000000000), int64(1767323045000000), "x", "[1,null]", `{"a":1}`, "k"},
-		{nil, int64(0), nil, nil, nil, nil, nil, nil, nil},
+		{int32(-1), int64(4294967295), float32(1.5), int64(1767312000000000), int64(1767323045000000), "x", []any{int32(1), int32(2)}, "[[1],null]", `{"a":1}`, "k"},
+		{nil, int64(0), nil, nil, nil, nil, nil, nil, nil, nil},
 	}, rows)
 
 	// As events, nested values stay nested and times are written as the source wants them.
@@ -310,7 +336,7 @@ func TestConvert(t *testing.T) {
 	defer r.Close()
 	row, err := r.Next()
 	require.NoError(t, err)
-	require.Equal(t, `{"i8":-1,"u32":4294967295,"f16":1.5,"d":"2026-01-02T00:00:00Z","ts":1767323045000,"large":"x","list":[1,null],"st":{"a":1},"dict":"k"}`, string(row.Payload))
+	require.Equal(t, `{"i8":-1,"u32":4294967295,"f16":1.5,"d":"2026-01-02T00:00:00Z","ts":1767323045000,"large":"x","list":[1,2],"nested":[[1],null],"st":{"a":1},"dict":"k"}`, string(row.Payload))
 }
 
 func TestParseTimeAgainstStandard(t *testing.T) {

@@ -25,7 +25,7 @@ type WriteOptions struct {
 }
 
 // Writer writes batches of one schema to a file. Times are RFC 3339 UTC in the
-// text formats; there null is an empty value (CSV) or null (JSON lines), an
+// text formats, arrays JSON arrays; there null is an empty value (CSV) or null (JSON lines), an
 // empty string "" in both, and NaN and infinities are null in JSON.
 //
 // The rows gather in a hidden file beside the asked one, which takes its name
