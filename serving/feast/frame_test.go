@@ -178,3 +178,31 @@ func TestUnreadableBodies(t *testing.T) {
 		require.Equal(t, strings.Contains(body, "NaN"), strings.Contains(err.Error(), "NaN and Infinity"), body)
 	}
 }
+
+// TestListValues: a list in a frame is one in the event, its elements as scalars are: times in
+// seconds or texts, whole numbers as floats. What is no list, or has a null in it, the checks refuse.
+func TestListValues(t *testing.T) {
+	for _, c := range []struct {
+		of       feature.Type
+		in, want string
+	}{
+		{feature.Int64, `[1, 2.0, 7e0, 1.5, null]`, `[1,2,7,1.5,null]`},
+		{feature.Int32, `[]`, `[]`},
+		{feature.Int32, `null`, `null`},
+		{feature.Int64, `7.0`, `7.0`},
+		{feature.Timestamp, `[1700000000, "2026-01-02T03:04:05", 0, null, 0.5]`, `[1700000000000000,"2026-01-02T03:04:05Z",0,null,500000]`},
+		{feature.Float64, `[1.0, 2]`, `[1.0, 2]`},
+		{feature.Float32, `[null]`, `[null]`},
+		{feature.String, `["a", "1"]`, `["a", "1"]`},
+		{feature.Bool, `[true]`, `[true]`},
+		{feature.Bytes, `["AP8="]`, `["AP8="]`},
+		{feature.Int64, `[[1]]`, `[[1]]`},
+	} {
+		got, err := featureValue(json.RawMessage(c.in), feature.Array(c.of))
+		require.NoError(t, err, c.in)
+		require.Equal(t, c.want, string(got))
+	}
+	_, err := featureValue(json.RawMessage(`[1, "tomorrow"]`), feature.Array(feature.Timestamp))
+	require.ErrorContains(t, err, "element 1")
+	require.ErrorContains(t, err, "tomorrow")
+}

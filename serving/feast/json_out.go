@@ -32,7 +32,7 @@ func (a *answer) appendAnswer(b []byte) []byte {
 	b = append(b, `},"results":[`...)
 	for i, e := range a.echo {
 		v := &a.keys[e.key]
-		b = appendColumn(comma(b, i), v)
+		b = appendColumn(comma(b, i), v, nil)
 		for r := range a.Rows {
 			b = append(append(append(comma(b, r), '"'), statusNames[keyStatus(v.Valid[r])]...), '"')
 		}
@@ -43,10 +43,11 @@ func (a *answer) appendAnswer(b []byte) []byte {
 		b = append(b, `]}`...)
 	}
 	view, from, to := -1, 0, 0
+	var elems feature.Vector
 	for i, at := range a.order {
 		c := &a.Columns[at]
 		v := &a.Views[c.View]
-		b = appendColumn(comma(b, len(a.echo)+i), &c.Vector)
+		b = appendColumn(comma(b, len(a.echo)+i), &c.Vector, &elems)
 		for r, s := range v.Status {
 			b = append(append(append(comma(b, r), '"'), statusNames[status(s, c.Valid[r])]...), '"')
 		}
@@ -72,13 +73,22 @@ func comma(b []byte, i int) []byte {
 	return b
 }
 
-// appendColumn writes a result up to its statuses.
-func appendColumn(b []byte, v *feature.Vector) []byte {
-	b = append(b, `{"values":[`...)
+// appendColumn writes a result up to its statuses; elems is memory for those of arrays.
+func appendColumn(b []byte, v, elems *feature.Vector) []byte {
+	b = appendJSON(append(b, `{"values":[`...), v, elems)
+	return append(b, `],"statuses":[`...)
+}
+
+// appendJSON writes the values of a vector, an array as a list of them.
+func appendJSON(b []byte, v, elems *feature.Vector) []byte {
 	for i, ok := range v.Valid {
 		b = comma(b, i)
-		if !ok {
+		if !ok || v.Type.IsArray() && elems.Unpack(v.Type, v.Bytes[i]) != nil { // the online store gives none such
 			b = append(b, "null"...)
+			continue
+		}
+		if v.Type.IsArray() {
+			b = append(appendJSON(append(b, '['), elems, nil), ']')
 			continue
 		}
 		switch v.Type {
@@ -101,7 +111,7 @@ func appendColumn(b []byte, v *feature.Vector) []byte {
 			b = strconv.AppendInt(b, s, 10)
 		}
 	}
-	return append(b, `],"statuses":[`...)
+	return b
 }
 
 // appendFloat writes a number that reads as a float: 3.0, not 3.

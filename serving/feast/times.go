@@ -68,8 +68,12 @@ func fraction(micros int64, digits int) json.RawMessage {
 }
 
 // featureValue writes a value as a feature of that type is read. Times differ: Feast's are
-// whole seconds, Weir's microseconds; and whole numbers may come as floats. The rest is judged where every event is.
+// whole seconds, Weir's microseconds; and whole numbers may come as floats. So may be an array's
+// elements. The rest is judged where every event is.
 func featureValue(raw json.RawMessage, t feature.Type) (json.RawMessage, error) {
+	if t.IsArray() {
+		return listValue(raw, t.Elem())
+	}
 	if t == feature.Int64 || t == feature.Int32 {
 		return wholeValue(raw), nil
 	}
@@ -106,4 +110,24 @@ func wholeValue(raw json.RawMessage) json.RawMessage {
 		return raw
 	}
 	return strconv.AppendInt(nil, int64(f), 10)
+}
+
+// listValue writes the elements of a list each as a feature of its own.
+func listValue(raw json.RawMessage, elem feature.Type) (json.RawMessage, error) {
+	if isNull(raw) || raw[0] != '[' || elem != feature.Int32 && elem != feature.Int64 && elem != feature.Timestamp {
+		return raw, nil
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, err
+	}
+	out := append(make(json.RawMessage, 0, len(raw)+8*len(list)), '[')
+	for i, x := range list {
+		v, err := featureValue(x, elem)
+		if err != nil {
+			return nil, fmt.Errorf("element %d: %w", i, err)
+		}
+		out = append(comma(out, i), v...)
+	}
+	return append(out, ']'), nil
 }

@@ -178,6 +178,9 @@ func (a *wireAnswer) Free() {
 
 // sizeOfValues is what a column's values take; one that is not valid is an empty Value.
 func sizeOfValues(v *feature.Vector) int {
+	if v.Type.IsArray() {
+		return sizeOfLists(v)
+	}
 	n := 0
 	switch v.Type {
 	case feature.Float64, feature.Float32, feature.Bool:
@@ -229,6 +232,9 @@ func whole(v *feature.Vector, i int) uint64 {
 }
 
 func appendValues(b []byte, v *feature.Vector) []byte {
+	if v.Type.IsArray() {
+		return appendLists(b, v)
+	}
 	tag := valueTags[v.Type]
 	for i, ok := range v.Valid {
 		if !ok {

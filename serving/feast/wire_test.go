@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,23 @@ import (
 )
 
 var featureTypes = []feature.Type{feature.Bool, feature.Int32, feature.Int64, feature.Float32, feature.Float64, feature.String, feature.Bytes, feature.Timestamp}
+
+// allTypes are the scalars, and arrays of each.
+var allTypes = func() []feature.Type {
+	all := slices.Clone(featureTypes)
+	for _, t := range featureTypes {
+		all = append(all, feature.Array(t))
+	}
+	return all
+}()
+
+// nameOf is what a feature of a type is called here: its type, or the elements' in the plural.
+func nameOf(t feature.Type) string {
+	if t.IsArray() {
+		return t.Elem().String() + "s"
+	}
+	return t.String()
+}
 
 // world is a service over a catalog and a store that is a function.
 type world struct {
@@ -76,9 +94,9 @@ func newWorld(t testing.TB, c Config, w Writer) *world {
 	t.Cleanup(func() { _ = reg.Close() })
 	one := &feature.View{Meta: feature.Meta{Name: "one"}, Source: "s", Entities: []string{"number"}}
 	two := &feature.View{Meta: feature.Meta{Name: "two"}, Source: "s", Entities: []string{"number", "word"}}
-	for _, ft := range featureTypes {
-		one.Features = append(one.Features, feature.Field{Name: "f_" + ft.String(), Type: ft})
-		two.Features = append(two.Features, feature.Field{Name: "g_" + ft.String(), Type: ft})
+	for _, ft := range allTypes {
+		one.Features = append(one.Features, feature.Field{Name: "f_" + nameOf(ft), Type: ft})
+		two.Features = append(two.Features, feature.Field{Name: "g_" + nameOf(ft), Type: ft})
 	}
 	two.Features = append(two.Features, feature.Field{Name: "f_bool", Type: feature.Bool})
 	wide := &feature.View{Meta: feature.Meta{Name: "wide"}, Source: "s", Entities: []string{"number"}}
@@ -123,6 +141,32 @@ func random(rng *rand.Rand) func([]feature.Vector, int, *feature.Block) {
 	text := func() []byte {
 		return []byte([]string{"", "a", "Köln \"\\\n\x01", strings.Repeat("x", 127), strings.Repeat("y", 300)}[rng.IntN(5)])
 	}
+	var fill func(v *feature.Vector, r int)
+	fill = func(v *feature.Vector, r int) {
+		switch v.Type {
+		case feature.Bool:
+			v.Bools[r] = rng.IntN(2) == 0
+		case feature.Int32:
+			v.Int32s[r] = int32(whole())
+		case feature.Int64:
+			v.Int64s[r] = whole()
+		case feature.Timestamp:
+			v.Int64s[r] = when()
+		case feature.Float32:
+			v.Float32[r] = float32(real())
+		case feature.Float64:
+			v.Float64[r] = real()
+		case feature.String, feature.Bytes:
+			v.Bytes[r] = text()
+		default:
+			var e feature.Vector
+			e.Reset(v.Type.Elem(), []int{0, 1, 2, 140}[rng.IntN(4)])
+			for i := range e.Valid {
+				fill(&e, i)
+				v.Bytes[r] = feature.AppendElement(v.Bytes[r], &e, i)
+			}
+		}
+	}
 	return func(_ []feature.Vector, rows int, b *feature.Block) {
 		for i := range b.Views {
 			for r := range rows {
@@ -140,22 +184,7 @@ func random(rng *rand.Rand) func([]feature.Vector, int, *feature.Block) {
 					continue
 				}
 				c.Valid[r] = true
-				switch c.Type {
-				case feature.Bool:
-					c.Bools[r] = rng.IntN(2) == 0
-				case feature.Int32:
-					c.Int32s[r] = int32(whole())
-				case feature.Int64:
-					c.Int64s[r] = whole()
-				case feature.Timestamp:
-					c.Int64s[r] = when()
-				case feature.Float32:
-					c.Float32[r] = float32(real())
-				case feature.Float64:
-					c.Float64[r] = real()
-				case feature.String, feature.Bytes:
-					c.Bytes[r] = text()
-				}
+				fill(&c.Vector, r)
 			}
 		}
 	}
@@ -165,6 +194,9 @@ func random(rng *rand.Rand) func([]feature.Vector, int, *feature.Block) {
 func valueOf(v *feature.Vector, i int) *feasttypes.Value {
 	if !v.Valid[i] {
 		return &feasttypes.Value{}
+	}
+	if v.Type.IsArray() {
+		return listOf(v.Type, v.Bytes[i])
 	}
 	switch v.Type {
 	case feature.Bool:
@@ -183,6 +215,43 @@ func valueOf(v *feature.Vector, i int) *feasttypes.Value {
 		return &feasttypes.Value{Val: &feasttypes.Value_BytesVal{BytesVal: v.Bytes[i]}}
 	}
 	return &feasttypes.Value{Val: &feasttypes.Value_UnixTimestampVal{UnixTimestampVal: time.UnixMicro(v.Int64s[i]).Unix()}}
+}
+
+// listOf is an array as the generated type has it.
+func listOf(t feature.Type, packed []byte) *feasttypes.Value {
+	var e feature.Vector
+	if err := e.Unpack(t, packed); err != nil {
+		panic(err)
+	}
+	seconds := func() (out []int64) {
+		for _, x := range e.Int64s {
+			out = append(out, time.UnixMicro(x).Unix())
+		}
+		return out
+	}
+	texts := func() (out []string) {
+		for _, x := range e.Bytes {
+			out = append(out, string(x))
+		}
+		return out
+	}
+	switch t.Elem() {
+	case feature.Bool:
+		return &feasttypes.Value{Val: &feasttypes.Value_BoolListVal{BoolListVal: &feasttypes.BoolList{Val: e.Bools}}}
+	case feature.Int32:
+		return &feasttypes.Value{Val: &feasttypes.Value_Int32ListVal{Int32ListVal: &feasttypes.Int32List{Val: e.Int32s}}}
+	case feature.Int64:
+		return &feasttypes.Value{Val: &feasttypes.Value_Int64ListVal{Int64ListVal: &feasttypes.Int64List{Val: e.Int64s}}}
+	case feature.Float32:
+		return &feasttypes.Value{Val: &feasttypes.Value_FloatListVal{FloatListVal: &feasttypes.FloatList{Val: e.Float32}}}
+	case feature.Float64:
+		return &feasttypes.Value{Val: &feasttypes.Value_DoubleListVal{DoubleListVal: &feasttypes.DoubleList{Val: e.Float64}}}
+	case feature.String:
+		return &feasttypes.Value{Val: &feasttypes.Value_StringListVal{StringListVal: &feasttypes.StringList{Val: texts()}}}
+	case feature.Bytes:
+		return &feasttypes.Value{Val: &feasttypes.Value_BytesListVal{BytesListVal: &feasttypes.BytesList{Val: e.Bytes}}}
+	}
+	return &feasttypes.Value{Val: &feasttypes.Value_UnixTimestampListVal{UnixTimestampListVal: &feasttypes.Int64List{Val: seconds()}}}
 }
 
 // TestWire: an answer that writes its own bytes is the message that the generated type would have been.
@@ -205,12 +274,14 @@ func TestWire(t *testing.T) {
 			}
 			req.Entities[k.Name] = col
 		}
-		names := []string{"g_float64", "g_string", "f_bool", "f_int32", "f_int64", "f_float32", "f_float64", "f_string", "f_bytes", "f_timestamp"}
-		views := []string{"two", "two", "one", "one", "one", "one", "one", "one", "one", "one"}
+		names, views := []string{"g_float64", "g_string"}, []string{"two", "two"}
+		for _, ft := range allTypes {
+			names, views = append(names, "f_"+nameOf(ft)), append(views, "one")
+		}
 		req.Kind = &feastserving.GetOnlineFeaturesRequest_FeatureService{FeatureService: "all"}
 		if round%2 == 0 {
-			names, views = []string{"g_bytes", "g_int32", "f_timestamp"}, []string{"two", "two", "one"}
-			req.Kind = &feastserving.GetOnlineFeaturesRequest_Features{Features: &feastserving.FeatureList{Val: []string{"two:g_bytes", "one:f_timestamp", "two:g_int32"}}}
+			names, views = []string{"g_bytes", "g_int32", "g_strings", "f_timestamp", "f_timestamps"}, []string{"two", "two", "two", "one", "one"}
+			req.Kind = &feastserving.GetOnlineFeaturesRequest_Features{Features: &feastserving.FeatureList{Val: []string{"two:g_bytes", "one:f_timestamp", "two:g_int32", "one:f_timestamps", "two:g_strings"}}}
 		}
 		b, err := proto.Marshal(req)
 		require.NoError(t, err)
@@ -308,7 +379,46 @@ func plainOf(v *feasttypes.Value) any {
 		}
 		return f
 	}
+	list := func(n int, at func(i int) *feasttypes.Value) any {
+		out := make([]any, n)
+		for i := range out {
+			out[i] = plainOf(at(i))
+		}
+		return out
+	}
 	switch x := v.Val.(type) {
+	case *feasttypes.Value_BoolListVal:
+		return list(len(x.BoolListVal.Val), func(i int) *feasttypes.Value {
+			return &feasttypes.Value{Val: &feasttypes.Value_BoolVal{BoolVal: x.BoolListVal.Val[i]}}
+		})
+	case *feasttypes.Value_Int32ListVal:
+		return list(len(x.Int32ListVal.Val), func(i int) *feasttypes.Value {
+			return &feasttypes.Value{Val: &feasttypes.Value_Int32Val{Int32Val: x.Int32ListVal.Val[i]}}
+		})
+	case *feasttypes.Value_Int64ListVal:
+		return list(len(x.Int64ListVal.Val), func(i int) *feasttypes.Value {
+			return &feasttypes.Value{Val: &feasttypes.Value_Int64Val{Int64Val: x.Int64ListVal.Val[i]}}
+		})
+	case *feasttypes.Value_UnixTimestampListVal:
+		return list(len(x.UnixTimestampListVal.Val), func(i int) *feasttypes.Value {
+			return &feasttypes.Value{Val: &feasttypes.Value_UnixTimestampVal{UnixTimestampVal: x.UnixTimestampListVal.Val[i]}}
+		})
+	case *feasttypes.Value_FloatListVal:
+		return list(len(x.FloatListVal.Val), func(i int) *feasttypes.Value {
+			return &feasttypes.Value{Val: &feasttypes.Value_FloatVal{FloatVal: x.FloatListVal.Val[i]}}
+		})
+	case *feasttypes.Value_DoubleListVal:
+		return list(len(x.DoubleListVal.Val), func(i int) *feasttypes.Value {
+			return &feasttypes.Value{Val: &feasttypes.Value_DoubleVal{DoubleVal: x.DoubleListVal.Val[i]}}
+		})
+	case *feasttypes.Value_StringListVal:
+		return list(len(x.StringListVal.Val), func(i int) *feasttypes.Value {
+			return &feasttypes.Value{Val: &feasttypes.Value_StringVal{StringVal: x.StringListVal.Val[i]}}
+		})
+	case *feasttypes.Value_BytesListVal:
+		return list(len(x.BytesListVal.Val), func(i int) *feasttypes.Value {
+			return &feasttypes.Value{Val: &feasttypes.Value_BytesVal{BytesVal: x.BytesListVal.Val[i]}}
+		})
 	case *feasttypes.Value_BoolVal:
 		return x.BoolVal
 	case *feasttypes.Value_Int32Val:
