@@ -80,7 +80,7 @@ func compileSuite(v *feature.View) (*expect.Suite, error) {
 	if v.SuiteOf == nil {
 		return nil, nil
 	}
-	s, faults := expect.Compile(v.SuiteOf, v.Schema())
+	s, faults := expect.CompileView(v.SuiteOf, v)
 	if len(faults) > 0 {
 		return nil, &feature.Error{Kind: feature.Invalid, Op: "ingest.suite", What: "suite " + v.Suite + " of view " + v.ID(), Err: feature.JoinFaults(faults)}
 	}

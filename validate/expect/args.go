@@ -23,6 +23,8 @@ type args struct {
 	wrong []string // kwargs that have a fault
 	cols  []int    // columns read so far, as indexes in Suite.columns, each once
 	named []int    // the same, as often as they are named
+
+	arrays bool // the expectation is one for arrays as well
 }
 
 // Kwargs that say how Great Expectations should report or run. They do not
@@ -269,7 +271,10 @@ func (a *args) resolve(at, name string) (int, bool) {
 		a.unfits(at, "there is no column %q%s", name, a.c.suggestColumn(name))
 		return 0, false
 	}
-	typ := typeOf(a.c.schema.Field(found[0]).Type)
+	typ := a.c.typeOf(a.c.schema.Field(found[0]))
+	if a.refusesArray(at, name, typ) {
+		return 0, false
+	}
 	if typ == feature.InvalidType {
 		a.unfits(at, "column %s is %s, which cannot be checked: cast it to one of %s", name,
 			a.c.schema.Field(found[0]).Type, strings.Join(feature.TypeNames(), ", "))

@@ -20,6 +20,7 @@ type compiler struct {
 	faults     []feature.Fault
 	jsonSchema func([]byte) (JSONSchema, error)
 	renamed    func(name string) string // nil: nothing is known
+	arrays     map[string]feature.Type  // the columns that are arrays in their packed form
 	parameters map[string]json.RawMessage
 	table      *TableSuite // what a whole table is judged by; nil for a stream
 }
@@ -31,7 +32,7 @@ type built struct {
 }
 
 func (c *compiler) compile(i int, e *feature.Expectation) {
-	a := &args{c: c, at: fmt.Sprintf("spec.expectations[%d]", i), raw: e.Kwargs}
+	a := &args{c: c, at: fmt.Sprintf("spec.expectations[%d]", i), raw: e.Kwargs, arrays: arrayRules[e.Type]}
 	build, ok := rules[e.Type]
 	if !ok && c.table != nil {
 		if build, ok := tableRules[e.Type]; ok {

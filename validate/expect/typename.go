@@ -30,8 +30,8 @@ var typeNames = func() map[string][]feature.Type {
 	add("bytes bytes_ binary varbinary blob bytea binarytype largebinary", feature.Bytes)
 	add("timestamp timestamptype timestamptz timestamp_ntz timestamp_ltz timestampntztype datetime datetime64 datetime64[ns] datetime64[us] datetimetzdtype datetime2", feature.Timestamp)
 	// Types no column here has.
-	add("none nonetype complex complex64 complex128 list dict date time timedelta timedelta64 datetype interval uint8 uint16 uint32 uint64 float16 category categoricaldtype array arraytype maptype structtype json jsonb")
-	return m
+	add("none nonetype complex complex64 complex128 dict date time timedelta timedelta64 datetype interval uint8 uint16 uint32 uint64 float16 category categoricaldtype maptype structtype json jsonb")
+	return addArrays(m)
 }()
 
 // typeRule and typeListRule ask about the column, so that all its rows that are

@@ -30,10 +30,12 @@ func (c *column) appendValue(dst []byte, row int, live bool) []byte {
 	if !c.present.Get(row) || !live {
 		return append(dst, "null"...)
 	}
-	switch c.typ {
-	case feature.String, feature.Bytes:
+	switch {
+	case c.typ.IsArray():
+		return append(dst, feature.ArrayText(c.typ, []byte(c.str(row)))...)
+	case c.typ.Variable():
 		return append(dst, c.str(row)...)
-	case feature.Timestamp:
+	case c.typ == feature.Timestamp:
 		return feature.Time(c.i64[row]).AppendFormat(dst, "2006-01-02T15:04:05.999999Z07:00")
 	}
 	return bytes.TrimSuffix(c.appendText(dst, row), []byte(".0"))

@@ -248,7 +248,7 @@ func checks() registry.Checks {
 			return nil
 		},
 		Suite: func(s *feature.Suite, v *feature.View) []feature.Fault {
-			_, faults := expect.Compile(s, v.Schema(), expect.WithRenamed(v.NowCalled))
+			_, faults := expect.CompileView(s, v)
 			return faults
 		},
 	}
