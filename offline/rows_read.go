@@ -18,6 +18,9 @@ import (
 // with the topic's id in hex.
 func RowsSchema(v *feature.View) *arrow.Schema {
 	fields := slices.Clone(v.Schema().Fields())
+	for i, c := range v.Columns() {
+		fields[i].Type = c.Type.Exchange()
+	}
 	micros := &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"}
 	for _, name := range []string{ColEffective, ColEvent, ColKnown} {
 		fields = append(fields, arrow.Field{Name: name, Type: micros})
@@ -104,15 +107,36 @@ type rowsOut struct {
 }
 
 func (r *rowsOut) batch(b *feature.Batch) error {
-	rec := r.record(b)
+	rec, err := r.record(b)
+	if err != nil {
+		return err
+	}
 	defer rec.Release()
 	r.rows += rec.NumRows()
 	return r.fn(rec)
 }
 
-func (r *rowsOut) record(b *feature.Batch) arrow.RecordBatch {
+func (r *rowsOut) record(b *feature.Batch) (arrow.RecordBatch, error) {
 	n := b.Len()
-	cols := slices.Clone(b.Rows.Columns())
+	cols := make([]arrow.Array, 0, r.schema.NumFields())
+	defer func() {
+		for _, c := range cols {
+			c.Release()
+		}
+	}()
+	for i, f := range b.View.Columns() {
+		a := b.Rows.Column(i)
+		if !f.Type.IsArray() {
+			a.Retain()
+			cols = append(cols, a)
+			continue
+		}
+		lists, err := feature.ToLists(f.Type, a.(*array.Binary))
+		if err != nil {
+			return nil, feature.Errorf(feature.Internal, "offline.rows", "feature "+f.Name, "%w", err)
+		}
+		cols = append(cols, lists)
+	}
 	times := func(at func(i int) int64) {
 		tb := array.NewTimestampBuilder(memory.DefaultAllocator, &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"})
 		defer tb.Release()
@@ -137,11 +161,7 @@ func (r *rowsOut) record(b *feature.Batch) arrow.RecordBatch {
 		cols = append(cols, c.NewArray())
 		c.Release()
 	}
-	rec := array.NewRecordBatch(r.schema, cols, int64(n))
-	for _, c := range cols[len(b.Rows.Columns()):] {
-		c.Release()
-	}
-	return rec
+	return array.NewRecordBatch(r.schema, cols, int64(n)), nil
 }
 
 // gather reads the chosen rows and gives them out in their order.
@@ -179,7 +199,10 @@ func (r *rowsOut) gather(ctx context.Context, t Table, files []File, topics map[
 				return err
 			}
 			return eachBatch(bs, func(b *feature.Batch) error {
-				rec := r.record(b)
+				rec, err := r.record(b)
+				if err != nil {
+					return err
+				}
 				held = append(held, rec)
 				for k := range b.Len() {
 					rows = append(rows, one{b.Stamp(k).Effective(), rec, k})

@@ -22,10 +22,13 @@ import (
 //	00                          null
 //	01 + 1, 4 or 8 bytes, LE    bool, int32, float32; int64, float64, timestamp
 //	01 + length (8, LE) + bytes string, bytes
+//	01 + count (8, LE) + each element as a value of its type   array
 //
 // (every NaN is the same one), and a set of columns is the SHA-256 over their
 // names, types and sums, and the number of rows. Integers of other widths and
-// times of other units count as what they become in feature types.
+// times of other units count as what they become in feature types. Lists that the
+// spine brings along count as their JSON text: of whatever width their elements are,
+// and null ones too.
 type rowHash struct {
 	spine int // how many of the first columns are the spine's
 	cols  []hashColumn
@@ -48,19 +51,36 @@ func (r *rowHash) write(rec arrow.RecordBatch) error {
 	if r.cols == nil {
 		for i, f := range rec.Schema().Fields() {
 			t, _ := tabular.TypeOf(f.Type)
+			if t.IsArray() && i < r.spine {
+				t = feature.String
+			}
 			r.cols = append(r.cols, hashColumn{name: rec.ColumnName(i), typ: t, h: sha256.New(), buf: make([]byte, 0, hashBuffer)})
 		}
 	}
 	for i := range r.cols {
-		c, err := tabular.Convert(rec.Column(i), r.cols[i].typ)
-		if err != nil {
+		if err := r.cols[i].write(rec.Column(i)); err != nil {
 			return feature.Errorf(feature.Invalid, opSnapshot, "column "+r.cols[i].name, "%w", err)
 		}
-		r.cols[i].add(c)
-		c.Release()
 	}
 	r.rows += rec.NumRows()
 	return nil
+}
+
+func (c *hashColumn) write(a arrow.Array) error {
+	if c.typ.IsArray() {
+		lists, err := tabular.Lists(a, c.typ)
+		if err == nil {
+			defer lists.Release()
+			c.addLists(lists)
+		}
+		return err
+	}
+	as, err := tabular.Convert(a, c.typ)
+	if err == nil {
+		defer as.Release()
+		c.add(as)
+	}
+	return err
 }
 
 // Bits of the one NaN, and those above which every other number's are, the sign left out.

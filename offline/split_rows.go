@@ -97,7 +97,9 @@ func newSplitter(split *feature.SnapshotSplit, s *feature.Service, spine Spine) 
 			return nil, spineError(name, "is missing: the split is by it").WithHint("the spine has the columns %s", shape.columns())
 		}
 		c := splitColumn{column: at[0]}
-		c.typ, _ = tabular.TypeOf(shape.schema.Field(at[0]).Type)
+		if c.typ, _ = tabular.TypeOf(shape.schema.Field(at[0]).Type); c.typ.IsArray() {
+			c.typ = feature.String // its JSON, as rowHash has it of the spine
+		}
 		for _, k := range shape.keys {
 			if k.column == c.column {
 				c.typ = k.field.Type
