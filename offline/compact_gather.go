@@ -123,4 +123,5 @@ func scatter[T any](dst, src []T, pos []uint32) {
 	}
 }
 
-func isText(t feature.Type) bool { return t == feature.String || t == feature.Bytes }
+// isText tells whether values are bytes of any length: texts, and arrays in their packed form.
+func isText(t feature.Type) bool { return t.Variable() }

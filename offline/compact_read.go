@@ -61,48 +61,31 @@ func (r *rowReader) read(ctx context.Context, c Column, dict *textDict, lo, hi i
 }
 
 // chunk decodes rows [lo, hi) of a row group's column; they are rows at to on of dst.
-func (r *rowReader) chunk(ctx context.Context, chunk *parquet.FileColumnChunk, c Column, dict *textDict, lo, hi int64, at, n int, dst *columnData) (err error) {
+func (r *rowReader) chunk(ctx context.Context, chunk *columnChunk, c Column, dict *textDict, lo, hi int64, at, n int, dst *columnData) (err error) {
 	defer guard(r.file.path, c.Name, &err)
-	pages := chunk.Pages()
-	defer pages.Close()
+	// From the first page on, though the page index may say where to go: it has no
+	// checksum, and what a merge reads takes the place of the file.
+	pages := chunk.open(false, lo)
+	defer pages.close()
 	p := page{}
-	if lo > 0 {
-		firsts, err := skippable(chunk, []int32{})
-		if err != nil {
-			return dataError(r.file.path, c.Name, err)
-		}
-		if firsts != nil {
-			if p.first = pageOf(firsts, lo); p.first > 0 {
-				if err := pages.SeekToRow(p.first); err != nil {
-					return dataError(r.file.path, c.Name, err)
-				}
-			}
-		}
-	}
 	var codes []uint32 // of this chunk's dictionary
 	for p.first < hi {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		raw, err := pages.ReadPage()
+		err := pages.next(&p)
 		if errors.Is(err, io.EOF) {
 			return dataError(r.file.path, c.Name, fmt.Errorf("%d rows in a row group of %d or more", p.first, hi))
 		}
 		if err != nil {
 			return dataError(r.file.path, c.Name, err)
 		}
-		p.rows = int(raw.NumRows())
-		p.present = raw.DefinitionLevels()
-		if len(p.present) == 0 || bytes.IndexByte(p.present, 0) < 0 {
-			p.present = nil
-		}
 		if from, to := max(lo, p.first), min(hi, p.first+int64(p.rows)); from < to {
-			if err = p.values.set(raw); err == nil {
+			if err = pages.values(&p); err == nil {
 				s := stretch{page: &p, lo: int(from - p.first), hi: int(to - p.first), at: at + int(from-lo), rows: n}
 				err = s.into(dst, c, dict, &codes)
 			}
 		}
-		parquet.Release(raw)
 		if err != nil {
 			return dataError(r.file.path, c.Name, err)
 		}
@@ -159,9 +142,10 @@ func (s *stretch) into(dst *columnData, c Column, dict *textDict, codes *[]uint3
 		} else {
 			spread(s, dst.doubles, v.f64)
 		}
-	case feature.String, feature.Bytes:
-		return s.texts(dst, dict, codes)
 	default:
+		if isText(c.Type) {
+			return s.texts(dst, dict, codes)
+		}
 		return errors.New("a column of no known type")
 	}
 	return nil
@@ -324,15 +308,15 @@ func (d *columnData) validity(n int) []byte {
 // absent makes rows [lo, hi) of n null.
 func (d *columnData) absent(t feature.Type, lo, hi, n int) {
 	clear(d.validity(n)[lo:hi])
-	switch t {
-	case feature.String, feature.Bytes:
-		if d.dict != nil {
-			clear(d.codes[lo:hi])
-			return
-		}
-		for len(d.ends) < hi {
-			d.ends = append(d.ends, uint32(len(d.text)))
-		}
+	if !isText(t) {
+		return
+	}
+	if d.dict != nil {
+		clear(d.codes[lo:hi])
+		return
+	}
+	for len(d.ends) < hi {
+		d.ends = append(d.ends, uint32(len(d.text)))
 	}
 }
 

@@ -89,7 +89,7 @@ func (m *merger) file(ctx context.Context, rows int64, name string) (f File, err
 		return File{}, fileError(name, err)
 	}
 	for ci := range f.Stats {
-		m.nulls[ci] -= f.Stats[ci].Nulls
+		m.nulls[ci] -= f.Stats[ci].NullRows
 	}
 	m.out.rows += f.Rows
 	f.Path, err = fw.Commit()

@@ -46,6 +46,10 @@ func (l Layout) For(v *feature.View) (next Layout, changed bool, err error) {
 		if at < 0 {
 			next.Last++
 			c.ID = next.Last
+			if c.Type.IsArray() {
+				next.Last++
+				c.Element = next.Last
+			}
 			if !newer && next.named(c.Name) >= 0 {
 				c.Name = next.spare(c.Name, c.ID)
 			}
@@ -90,7 +94,7 @@ func (l Layout) Of(v *feature.View) []Column {
 	out := ViewColumns(v)
 	for i, c := range out {
 		if at := l.stored(c.Stored); at >= 0 {
-			out[i].ID = l.Columns[at].ID
+			out[i].ID, out[i].Element = l.Columns[at].ID, l.Columns[at].Element
 		}
 	}
 	return out
@@ -124,7 +128,7 @@ func (l Layout) spare(name string, id int) string {
 
 func refuse(v *feature.View, why string) error {
 	return feature.Errorf(feature.Invalid, "offline.table", "view "+v.ID(), "the table does not fit the view: %s", why).
-		WithHint("features can be added, renamed (renamed_from) and widened (int32 to int64, float32 to float64); give what has another type, or other keys, a name of its own")
+		WithHint("features can be added, renamed (renamed_from) and widened (int32 to int64, float32 to float64, but no arrays); give what has another type, or other keys, a name of its own")
 }
 
 // NoVersion is the error of a version that a table does not have.

@@ -10,7 +10,7 @@ type columnData struct {
 	floats  []float32
 	doubles []float64
 
-	// Texts (strings, bytes, fixed-length bytes): text i is text[ends[i-1]:ends[i]].
+	// Texts (strings, bytes, fixed-length bytes, packed arrays): text i is text[ends[i-1]:ends[i]].
 	text []byte
 	ends []uint32
 	// Or by number, where there are few different ones: text i is dict[codes[i]].

@@ -51,7 +51,8 @@ func (e *fileEncoder) finish() (File, error) {
 	}
 	f := File{Rows: s.Rows, Bytes: s.Bytes, Sorted: true}
 	for i, c := range s.Columns {
-		f.Stats = append(f.Stats, ColumnStats{ID: e.cols[i].ID, Values: c.Values, Nulls: c.Nulls, Bytes: c.Bytes, Min: c.Min, Max: c.Max})
+		f.Stats = append(f.Stats, ColumnStats{ID: e.cols[i].ID, Element: e.cols[i].Element, Values: c.Values, Nulls: c.Nulls, NullRows: c.NullRows,
+			Bytes: c.Bytes, Min: c.Min, Max: c.Max})
 	}
 	f.setBounds(e.cols)
 	return f, nil

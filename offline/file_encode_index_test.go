@@ -42,16 +42,21 @@ func (s *sheet) checkChunk(t *testing.T, pf *parquet.File, g, ci int, c Column) 
 	cells := s.groups[g].cells[ci]
 	md := pf.Metadata().RowGroups[g].Columns[ci].MetaData
 	least, most, values := cellBounds(c, cells)
-	text := !c.Required && (c.Type == feature.String || c.Type == feature.Bytes)
+	leaf, entries := entriesOf(c, cells)
+	text := !c.Required && (leaf.Type == feature.String || leaf.Type == feature.Bytes)
 	if text {
 		least, most = nil, nil // those of features are not in the footer
 	}
 	require.Equal(t, least == nil, md.Statistics.MinValue == nil)
 	require.Equal(t, string(least), string(md.Statistics.MinValue), "column %s", c.Type)
 	require.Equal(t, string(most), string(md.Statistics.MaxValue), "column %s", c.Type)
-	require.EqualValues(t, len(cells)-values, md.Statistics.NullCount)
-	require.EqualValues(t, len(cells), md.NumValues)
-	require.Equal(t, []string{c.Name}, []string(md.PathInSchema))
+	require.EqualValues(t, len(entries)-values, md.Statistics.NullCount)
+	require.EqualValues(t, len(entries), md.NumValues)
+	path := []string{c.Name}
+	if c.Type.IsArray() {
+		path = append(path, "list", "element")
+	}
+	require.Equal(t, path, []string(md.PathInSchema))
 
 	chunk := pf.RowGroups()[g].ColumnChunks()[ci]
 	places, err := chunk.OffsetIndex()
@@ -75,13 +80,14 @@ func (s *sheet) checkChunk(t *testing.T, pf *parquet.File, g, ci int, c Column) 
 			continue
 		}
 		require.Equal(t, values == 0, index.NullPage(p))
-		require.EqualValues(t, int(to-from)-values, index.NullCount(p))
+		_, entries := entriesOf(c, cells[from:to])
+		require.EqualValues(t, len(entries)-values, index.NullCount(p))
 		if values == 0 {
 			continue
 		}
 		lo, hi := index.MinValue(p).Bytes(), index.MaxValue(p).Bytes()
 		lows, highs = append(lows, lo), append(highs, hi)
-		if c.Type == feature.String || c.Type == feature.Bytes { // shortened to a bound
+		if leaf.Type == feature.String || leaf.Type == feature.Bytes { // shortened to a bound
 			require.LessOrEqual(t, string(lo), string(least))
 			require.GreaterOrEqual(t, string(hi), string(most))
 			require.LessOrEqual(t, len(lo), parquetfile.BoundBytes)
@@ -97,7 +103,7 @@ func (s *sheet) checkChunk(t *testing.T, pf *parquet.File, g, ci int, c Column) 
 	require.NoError(t, missing)
 	up := func(s [][]byte) bool {
 		for i := range s[min(1, len(s)):] {
-			if parquetfile.Compare(c.Type, s[i], s[i+1]) > 0 {
+			if parquetfile.Compare(leaf.Type, s[i], s[i+1]) > 0 {
 				return false
 			}
 		}
@@ -120,10 +126,10 @@ func (s *sheet) checkStats(t *testing.T, f File) {
 	for ci, c := range s.cols {
 		st := f.Stats[ci]
 		require.Equal(t, c.ID, st.ID)
-		require.EqualValues(t, s.rows(), st.Values)
+		require.Equal(t, c.Element, st.Element)
 		bytes += st.Bytes
 		var all [][]byte
-		bounded := c.Required || c.Type != feature.String && c.Type != feature.Bytes
+		bounded := c.Required || !c.Type.Variable()
 		for _, g := range s.groups {
 			all = append(all, g.cells[ci]...)
 			if least, _, values := cellBounds(c, g.cells[ci]); values > 0 && least == nil {
@@ -131,7 +137,16 @@ func (s *sheet) checkStats(t *testing.T, f File) {
 			}
 		}
 		least, most, values := cellBounds(c, all)
-		require.EqualValues(t, s.rows()-values, st.Nulls)
+		_, entries := entriesOf(c, all)
+		require.EqualValues(t, len(entries), st.Values)
+		require.EqualValues(t, len(entries)-values, st.Nulls)
+		nulls := 0
+		for _, cell := range all {
+			if cell == nil {
+				nulls++
+			}
+		}
+		require.EqualValues(t, nulls, st.NullRows)
 		switch {
 		case !bounded || least == nil:
 			require.Nil(t, st.Min)

@@ -37,7 +37,11 @@ func randomSheet(r *rand.Rand) *sheet {
 		v.Keys = append(v.Keys, feature.Field{Name: fmt.Sprint("k", i), Type: t})
 	}
 	for i := range 1 + r.IntN(10) {
-		v.Features = append(v.Features, feature.Field{Name: fmt.Sprint("f", i), Type: sheetTypes[r.IntN(len(sheetTypes))]})
+		typ := sheetTypes[r.IntN(len(sheetTypes))]
+		if r.IntN(3) == 0 {
+			typ = feature.Array(typ)
+		}
+		v.Features = append(v.Features, feature.Field{Name: fmt.Sprint("f", i), Type: typ})
 	}
 	return &sheet{view: v, cols: columnsWithIDs(v)}
 }
@@ -45,7 +49,9 @@ func randomSheet(r *rand.Rand) *sheet {
 func columnsWithIDs(v *feature.View) []Column {
 	cols := ViewColumns(v)
 	for i := range cols {
-		cols[i].ID = 3 * (i + 1)
+		if cols[i].ID = 3 * (i + 1); cols[i].Type.IsArray() {
+			cols[i].Element = 1000 + i
+		}
 	}
 	return cols
 }
@@ -111,6 +117,12 @@ func randomCells(r *rand.Rand, c Column, rows int) [][]byte {
 
 func numberCell(c Column, x int64) []byte {
 	switch {
+	case c.Type.IsArray():
+		cell := []byte{}
+		for k := range x % 4 {
+			cell = appendCell(cell, c.Type, numberCell(Column{Type: c.Type.Elem()}, x+k))
+		}
+		return cell
 	case c.Fixed > 0:
 		return append(binary.BigEndian.AppendUint64(nil, uint64(x)), make([]byte, 8)...)
 	case c.Type == feature.Bool:
@@ -127,8 +139,45 @@ func numberCell(c Column, x int64) []byte {
 	return binary.LittleEndian.AppendUint64(nil, uint64(x))
 }
 
+// appendCell appends an element to an array.
+func appendCell(cell []byte, t feature.Type, element []byte) []byte {
+	if t.Elem().Variable() {
+		return feature.AppendElementText(cell, element)
+	}
+	return append(cell, element...)
+}
+
+// entriesOf are the values that a file has for cells of a column: of an array each
+// element, and one null where there is none.
+func entriesOf(c Column, cells [][]byte) (Column, [][]byte) {
+	if !c.Type.IsArray() {
+		return c, cells
+	}
+	of := Column{Type: c.Type.Elem()}
+	var all [][]byte
+	for _, cell := range cells {
+		var v feature.Vector
+		if err := v.Unpack(c.Type, cell); err != nil {
+			panic(err)
+		}
+		for i := range v.Valid {
+			all = append(all, vectorCell(&v, i))
+		}
+		if len(v.Valid) == 0 {
+			all = append(all, nil)
+		}
+	}
+	return of, all
+}
+
 func randomCell(r *rand.Rand, c Column) []byte {
 	switch {
+	case c.Type.IsArray():
+		cell := []byte{}
+		for range []int{0, 0, 1, 2, 3, 5, 8, r.IntN(40)}[r.IntN(8)] {
+			cell = appendCell(cell, c.Type, randomCell(r, Column{Type: c.Type.Elem()}))
+		}
+		return cell
 	case c.Fixed > 0:
 		return numberCell(c, r.Int64())
 	case c.Type == feature.String:
@@ -157,7 +206,7 @@ func dataOf(r *rand.Rand, c Column, cells [][]byte) *columnData {
 	if !c.Required && (slices.ContainsFunc(cells, func(b []byte) bool { return b == nil }) || r.IntN(2) == 0) {
 		d.valid = make([]byte, len(cells))
 	}
-	numbered := (c.Type == feature.String || c.Type == feature.Bytes) && r.IntN(2) == 0
+	numbered := c.Type.Variable() && r.IntN(2) == 0
 	at := map[string]uint32{}
 	if numbered {
 		d.dict = [][]byte{[]byte("never used")}
@@ -182,7 +231,7 @@ func dataOf(r *rand.Rand, c Column, cells [][]byte) *columnData {
 				at[string(cell)] = k
 			}
 			d.codes = append(d.codes, k)
-		case c.Type == feature.String || c.Type == feature.Bytes:
+		case c.Type.Variable():
 			d.text = append(d.text, cell...)
 			d.ends = append(d.ends, uint32(len(d.text)))
 		case c.Type == feature.Bool:
@@ -203,6 +252,7 @@ func dataOf(r *rand.Rand, c Column, cells [][]byte) *columnData {
 // bounds are the least and the greatest of cells, NaN and null left out, as a
 // reader of statistics may expect them: of zeros the outer one.
 func cellBounds(c Column, cells [][]byte) (least, most []byte, values int) {
+	c, cells = entriesOf(c, cells)
 	for _, b := range cells {
 		if b == nil {
 			continue

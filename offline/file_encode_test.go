@@ -127,10 +127,10 @@ func vectorCell(v *feature.Vector, i int) []byte {
 		return binary.LittleEndian.AppendUint32(nil, math.Float32bits(v.Float32[i]))
 	case feature.Float64:
 		return binary.LittleEndian.AppendUint64(nil, math.Float64bits(v.Float64[i]))
-	case feature.String, feature.Bytes:
-		return append([]byte{}, v.Bytes[i]...)
+	case feature.Int64, feature.Timestamp:
+		return binary.LittleEndian.AppendUint64(nil, uint64(v.Int64s[i]))
 	}
-	return binary.LittleEndian.AppendUint64(nil, uint64(v.Int64s[i]))
+	return append([]byte{}, v.Bytes[i]...)
 }
 
 // checkRows reads with parquet-go's reader of rows.
@@ -140,6 +140,9 @@ func (s *sheet) checkRows(t *testing.T, raw []byte) {
 	for i, c := range s.cols {
 		require.Equal(t, c.ID, pf.Root().Columns()[i].ID())
 		require.Equal(t, c.Name, pf.Root().Columns()[i].Name())
+		if c.Type.IsArray() {
+			require.Equal(t, c.Element, pf.Root().Columns()[i].Columns()[0].Columns()[0].ID())
+		}
 	}
 	for g, group := range s.groups {
 		rows := pf.RowGroups()[g].Rows()
@@ -147,11 +150,23 @@ func (s *sheet) checkRows(t *testing.T, raw []byte) {
 		for at := 0; at < group.rows; {
 			n, err := rows.ReadRows(buf)
 			for _, row := range buf[:n] {
-				for ci, v := range row {
-					var cell []byte
-					if !v.IsNull() {
-						cell = v.AppendBytes([]byte{})
+				cells := make([][]byte, len(s.cols))
+				for _, v := range row {
+					ci := v.Column()
+					if typ := s.cols[ci].Type; !typ.IsArray() {
+						if !v.IsNull() {
+							cells[ci] = v.AppendBytes([]byte{})
+						}
+					} else if v.DefinitionLevel() > 0 {
+						if cells[ci] == nil {
+							cells[ci] = []byte{}
+						}
+						if v.DefinitionLevel() == 2 {
+							cells[ci] = appendCell(cells[ci], typ, v.AppendBytes(nil))
+						}
 					}
+				}
+				for ci, cell := range cells {
 					s.same(t, g, ci, at, cell)
 				}
 				at++
@@ -184,7 +199,7 @@ func (s *sheet) checkArrow(t *testing.T, raw []byte) {
 			row := 0
 			for _, a := range tab.Column(ci).Data().Chunks() {
 				for i := range a.Len() {
-					s.same(t, g, ci, row, arrowCell(a, i))
+					s.same(t, g, ci, row, arrowCell(s.cols[ci].Type, a, i))
 					row++
 				}
 			}
@@ -194,11 +209,18 @@ func (s *sheet) checkArrow(t *testing.T, raw []byte) {
 	}
 }
 
-func arrowCell(a arrow.Array, i int) []byte {
+func arrowCell(typ feature.Type, a arrow.Array, i int) []byte {
 	if a.IsNull(i) {
 		return nil
 	}
 	switch a := a.(type) {
+	case *array.List:
+		cell := []byte{}
+		from, to := a.ValueOffsets(i)
+		for k := from; k < to; k++ {
+			cell = appendCell(cell, typ, arrowCell(typ.Elem(), a.ListValues(), int(k)))
+		}
+		return cell
 	case *array.Boolean:
 		if a.Value(i) {
 			return []byte{1}

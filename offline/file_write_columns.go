@@ -126,7 +126,7 @@ func (s *source) column(ci int, rows []rowRef) *columnData {
 		return &s.data
 	}
 	c := &s.set.columns[ci]
-	if s.cols[ci].Type == feature.String || s.cols[ci].Type == feature.Bytes {
+	if s.cols[ci].Type.Variable() {
 		s.gatherTexts(ci, c, rows)
 		return &s.data
 	}

@@ -26,7 +26,7 @@ func ParquetSchema(name string, cols []Column) *parquet.Schema {
 func fileColumns(cols []Column) []parquetfile.Column {
 	out := make([]parquetfile.Column, len(cols))
 	for i, c := range cols {
-		out[i] = parquetfile.Column{Name: c.Name, ID: c.ID, Type: c.Type, Fixed: c.Fixed, Required: c.Required, Key: c.Required}
+		out[i] = parquetfile.Column{Name: c.Name, ID: c.ID, Element: c.Element, Type: c.Type, Fixed: c.Fixed, Required: c.Required, Key: c.Required}
 	}
 	return out
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/parquet-go/parquet-go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-ml/weir/registry/feature"
@@ -140,7 +139,7 @@ func (d *dataFile) fetchColumn(ctx context.Context, group int, c Column, w winne
 }
 
 // pickRows is pick over all pages of a column chunk.
-func (d *dataFile) pickRows(ctx context.Context, chunk *parquet.FileColumnChunk, name string, rows []int32, to []uint32, dst *feature.Vector) error {
+func (d *dataFile) pickRows(ctx context.Context, chunk *columnChunk, name string, rows []int32, to []uint32, dst *feature.Vector) error {
 	left := rows
 	err := d.pages(ctx, chunk, name, rows, func(p *page) error {
 		n, err := pick(dst, p, left, to)

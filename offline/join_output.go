@@ -18,7 +18,7 @@ import (
 func (j *joiner) emit(ctx context.Context, c *spineChunk, out []feature.Vector, sink func(arrow.RecordBatch) error) error {
 	var wide [][][]byte
 	for _, v := range out {
-		if v.Type == feature.String || v.Type == feature.Bytes {
+		if v.Type.Variable() {
 			wide = append(wide, v.Bytes)
 		}
 	}
@@ -54,6 +54,15 @@ func (j *joiner) emit(ctx context.Context, c *spineChunk, out []feature.Vector, 
 func (j *joiner) give(rec arrow.RecordBatch, features []arrow.Array, sink func(arrow.RecordBatch) error) error {
 	cols := append(make([]arrow.Array, 0, j.schema.NumFields()), rec.Columns()...)
 	for i, a := range features {
+		t := j.service.Columns[i]
+		if f := j.service.Views[t.View].Features[t.Feature]; f.Type.IsArray() && !j.packed {
+			lists, err := feature.ToLists(f.Type, a.(*array.Binary))
+			if err != nil {
+				return feature.Errorf(feature.Internal, opJoin, "feature "+f.Name, "%w", err)
+			}
+			a.Release()
+			a, features[i] = lists, lists
+		}
 		j.result.Nulls[i] += int64(a.NullN())
 		cols = append(cols, a)
 	}

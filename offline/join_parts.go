@@ -76,7 +76,11 @@ func (j *joiner) only(set int) *joiner {
 		sub.views = append(sub.views, &own)
 		sub.shape.setOf = append(sub.shape.setOf, 0)
 	}
-	sub.schema = sub.shape.joined(&s)
+	fields = slices.Clone(fields)
+	for _, c := range s.Columns {
+		fields = append(fields, arrow.Field{Name: c.Name, Type: s.Views[c.View].Features[c.Feature].Type.Arrow(), Nullable: true})
+	}
+	sub.schema, sub.packed = arrow.NewSchema(fields, nil), true
 	sub.result.Nulls = make([]int64, len(s.Columns))
 	return sub
 }

@@ -14,7 +14,7 @@ import (
 func (sh *spineShape) joined(s *feature.Service) *arrow.Schema {
 	fields := slices.Clone(sh.schema.Fields())
 	for _, c := range s.Columns {
-		fields = append(fields, arrow.Field{Name: c.Name, Type: s.Views[c.View].Features[c.Feature].Type.Arrow(), Nullable: true})
+		fields = append(fields, arrow.Field{Name: c.Name, Type: s.Views[c.View].Features[c.Feature].Type.Exchange(), Nullable: true})
 	}
 	return arrow.NewSchema(fields, nil)
 }
@@ -32,6 +32,7 @@ type joiner struct {
 	texts    *textLengths
 	spill    *spill
 	result   JoinResult
+	packed   bool // arrays are given out as they are packed, not as lists
 }
 
 // viewJoin is one view of a join.
@@ -152,10 +153,10 @@ func (j *joiner) rowBytes() int64 {
 	n += int64(28 * min(j.workers, len(j.views))) // candidates, what is open, and what is active or won
 	for _, v := range j.views {
 		for _, c := range v.columns {
-			switch c.Type {
-			case feature.Bool:
+			switch {
+			case c.Type == feature.Bool:
 				n += 2
-			case feature.String, feature.Bytes:
+			case c.Type.Variable():
 				n += 25 + j.texts.each
 			default:
 				n += 9

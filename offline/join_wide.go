@@ -14,7 +14,7 @@ import (
 // texts of the length met so far; where its own turn out longer, so that it would
 // take a quarter more than it may, it is given up, cut in parts that fit, and joined again.
 type textLengths struct {
-	columns int64        // of text, in the service
+	columns int64        // of text or arrays, in the service
 	each    int64        // bytes that a value is taken for
 	limit   int64        // bytes of this chunk's texts; 0 is none
 	bytes   atomic.Int64 // of the texts fetched for this chunk
@@ -29,7 +29,7 @@ var errTextsTooLong = errors.New("the texts of a part of the spine take more mem
 func newTextLengths(s *feature.Service) *textLengths {
 	t := &textLengths{each: firstText}
 	for _, c := range s.Columns {
-		if typ := s.Views[c.View].Features[c.Feature].Type; typ == feature.String || typ == feature.Bytes {
+		if s.Views[c.View].Features[c.Feature].Type.Variable() {
 			t.columns++
 		}
 	}
@@ -38,7 +38,7 @@ func newTextLengths(s *feature.Service) *textLengths {
 
 // took counts texts that were fetched to so many places of dst, which share copies of so many bytes.
 func (t *textLengths) took(dst *feature.Vector, places int, n int64) error {
-	if t == nil || dst.Type != feature.String && dst.Type != feature.Bytes {
+	if t == nil || !dst.Type.Variable() {
 		return nil
 	}
 	t.values.Add(int64(places))

@@ -50,9 +50,6 @@ func openData(ctx context.Context, t Table, path string) (d *dataFile, err error
 	}
 	d = &dataFile{path: path, reader: r, pf: pf, byID: map[int]*parquet.Column{}, byName: map[string]*parquet.Column{}}
 	for _, c := range pf.Root().Columns() {
-		if !c.Leaf() {
-			continue
-		}
 		d.byName[c.Name()] = c
 		if c.ID() != 0 {
 			d.byID[c.ID()] = c
@@ -75,6 +72,11 @@ func dataError(path, column string, err error) error {
 	what := "data file " + path
 	if column != "" {
 		what += ", column " + column
+	}
+	var null *feature.NullElementError
+	if errors.As(err, &null) {
+		return &feature.Error{Kind: feature.Unsupported, Op: "offline.read", What: what, Err: err,
+			Hint: "another engine has written the list: write the row again without that element"}
 	}
 	return &feature.Error{Kind: feature.Internal, Op: "offline.read", What: what, Err: err,
 		Hint: "the file is damaged or not one of this table: run weir audit"}
@@ -100,9 +102,17 @@ func (d *dataFile) column(c Column) *parquet.Column {
 	return nil
 }
 
+// columnChunk is a column's part of a row group.
+type columnChunk struct {
+	*parquet.FileColumnChunk
+	rows  int64
+	start int64 // the row group's first row in the file
+	list  *list // of arrays
+}
+
 // chunk is a column's part of a row group; nil for a column newer than the file,
 // an error where the column may not be missing or has a type that does not fit.
-func (d *dataFile) chunk(group int, c Column) (_ *parquet.FileColumnChunk, err error) {
+func (d *dataFile) chunk(group int, c Column) (_ *columnChunk, err error) {
 	defer guard(d.path, c.Name, &err)
 	p := d.column(c)
 	if p == nil {
@@ -111,14 +121,40 @@ func (d *dataFile) chunk(group int, c Column) (_ *parquet.FileColumnChunk, err e
 		}
 		return nil, nil
 	}
-	if !readable(p.Type().Kind(), c.Type) || p.MaxRepetitionLevel() > 0 || p.MaxDefinitionLevel() > 1 {
-		return nil, dataError(d.path, c.Name, fmt.Errorf("the file has %s, the view wants %s", p.Type(), c.Type))
+	var l *list
+	if c.Type.IsArray() {
+		l = listOf(p, c.Type.Elem())
 	}
-	chunk, ok := d.pf.RowGroups()[group].ColumnChunks()[p.Index()].(*parquet.FileColumnChunk)
+	switch {
+	case l != nil:
+		p = l.leaf
+	case c.Type.IsArray(), !p.Leaf(), !readable(p.Type().Kind(), c.Type), p.MaxRepetitionLevel() > 0, p.MaxDefinitionLevel() > 1:
+		return nil, dataError(d.path, c.Name, fmt.Errorf("the file has %s, the view wants %s", describe(p), c.Type))
+	}
+	groups := d.pf.RowGroups()
+	chunk, ok := groups[group].ColumnChunks()[p.Index()].(*parquet.FileColumnChunk)
 	if !ok {
 		return nil, dataError(d.path, c.Name, errors.New("the column cannot be read from a file"))
 	}
-	return chunk, nil
+	out := &columnChunk{FileColumnChunk: chunk, rows: groups[group].NumRows(), list: l}
+	for _, g := range groups[:group] {
+		out.start += g.NumRows()
+	}
+	return out, nil
+}
+
+// describe says what a file's column is.
+func describe(c *parquet.Column) string {
+	for !c.Leaf() && len(c.Columns()) == 1 {
+		c = c.Columns()[0]
+	}
+	if !c.Leaf() {
+		return "a structure"
+	}
+	if c.MaxRepetitionLevel() > 0 {
+		return "a list of " + c.Type().String()
+	}
+	return c.Type().String()
 }
 
 // readable tells whether values of a physical type can be read as a feature
@@ -150,16 +186,73 @@ type page struct {
 	copied  int64 // bytes of texts that pick made
 }
 
+// pageReader reads the pages of a column chunk in order.
+type pageReader struct {
+	pages parquet.Pages
+	lists *listPages   // of arrays
+	raw   parquet.Page // the page at hand, where there is no list
+}
+
+// open begins to read. Of arrays, rows before skip are not wanted; seeks says that
+// the file tells the rows with which pages begin.
+func (c *columnChunk) open(seeks bool, skip int64) *pageReader {
+	r := &pageReader{pages: c.Pages()}
+	if c.list != nil {
+		r.lists = &listPages{list: *c.list, start: c.start, skip: skip, whole: seeks}
+	}
+	return r
+}
+
+// next reads which rows the next page has, and which of them have a value; io.EOF
+// behind the last. What the page before held is void then.
+func (r *pageReader) next(p *page) error {
+	if r.lists != nil {
+		return r.lists.next(r.pages, p)
+	}
+	r.release()
+	raw, err := r.pages.ReadPage()
+	if err != nil {
+		return err
+	}
+	r.raw = raw
+	p.rows = int(raw.NumRows())
+	p.present = raw.DefinitionLevels()
+	if len(p.present) == 0 || bytes.IndexByte(p.present, 0) < 0 {
+		p.present = nil
+	}
+	return nil
+}
+
+// values reads the values of the page at hand.
+func (r *pageReader) values(p *page) error {
+	if r.lists != nil {
+		return nil // they are there
+	}
+	return p.values.set(r.raw)
+}
+
+func (r *pageReader) release() {
+	if r.raw != nil {
+		parquet.Release(r.raw)
+		r.raw = nil
+	}
+}
+
+func (r *pageReader) close() {
+	r.release()
+	_ = r.pages.Close() // only read
+}
+
 // pages calls f for the pages of a column chunk in order. With want, only pages
 // that hold one of these rows (ascending) are read. What f gets is void when it returns.
-func (d *dataFile) pages(ctx context.Context, chunk *parquet.FileColumnChunk, name string, want []int32, f func(*page) error) (err error) {
+func (d *dataFile) pages(ctx context.Context, chunk *columnChunk, name string, want []int32, f func(*page) error) (err error) {
 	defer guard(d.path, name, &err)
 	firsts, err := skippable(chunk, want)
 	if err != nil {
 		return dataError(d.path, name, err)
 	}
-	pages := chunk.Pages()
-	defer pages.Close()
+	r := chunk.open(firsts != nil, 0)
+	defer r.close()
 	p := page{}
 	next := 0 // index into want
 	for {
@@ -174,28 +267,22 @@ func (d *dataFile) pages(ctx context.Context, chunk *parquet.FileColumnChunk, na
 				return nil
 			}
 			if at := pageOf(firsts, int64(want[next])); at > p.first {
-				if err := pages.SeekToRow(at); err != nil {
+				if err := r.pages.SeekToRow(at); err != nil {
 					return dataError(d.path, name, err)
 				}
 				p.first = at
 			}
 		}
-		raw, err := pages.ReadPage()
+		err := r.next(&p)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err != nil {
-			return dataError(d.path, name, err)
+		if err == nil {
+			err = r.values(&p)
 		}
-		p.rows = int(raw.NumRows())
-		p.present = raw.DefinitionLevels()
-		if len(p.present) == 0 || bytes.IndexByte(p.present, 0) < 0 {
-			p.present = nil
-		}
-		if err = p.values.set(raw); err == nil {
+		if err == nil {
 			err = f(&p)
 		}
-		parquet.Release(raw)
 		if err != nil {
 			return dataError(d.path, name, err)
 		}
@@ -205,7 +292,7 @@ func (d *dataFile) pages(ctx context.Context, chunk *parquet.FileColumnChunk, na
 
 // skippable returns the first rows of the chunk's pages when skipping pages may
 // pay: few rows are wanted, or rows of one stretch, as for a range of keys.
-func skippable(chunk *parquet.FileColumnChunk, want []int32) ([]int64, error) {
+func skippable(chunk *columnChunk, want []int32) ([]int64, error) {
 	if len(want) == 0 {
 		return nil, nil
 	}
@@ -218,7 +305,7 @@ func skippable(chunk *parquet.FileColumnChunk, want []int32) ([]int64, error) {
 	}
 	n := index.NumPages()
 	stretch := int64(want[len(want)-1]) - int64(want[0]) + 1
-	if n < 2 || len(want) > 2*n && stretch > chunk.NumValues()/4*3 {
+	if n < 2 || len(want) > 2*n && stretch > chunk.rows/4*3 {
 		return nil, nil
 	}
 	firsts := make([]int64, n)

@@ -146,7 +146,8 @@ func pick(dst *feature.Vector, p *page, rows []int32, to []uint32) (int, error) 
 			return n, pickInto(dst, p, rows, to, func(at uint32, i int) { dst.Float64[at] = float64(v.f32[i]) })
 		}
 		return n, pickFixed(dst.Float64, v.f64, dst, p, rows, to)
-	case feature.String, feature.Bytes:
+	}
+	if dst.Type.Variable() {
 		return n, pickTexts(dst, p, rows, to)
 	}
 	return n, errors.New("a column of no known type")

@@ -189,7 +189,8 @@ func arrowOf(v *feature.Vector) arrow.Array {
 			}
 		}
 		return b.NewArray()
-	case feature.Bytes:
+	}
+	if v.Type.Variable() {
 		b := array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary)
 		defer b.Release()
 		b.AppendValues(v.Bytes, v.Valid)

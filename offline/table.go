@@ -46,6 +46,7 @@ type Column struct {
 	// called now (feature.Field.Stored); the name, but for renamed features.
 	Stored   string
 	Type     feature.Type // Bytes for _topic_id
+	Element  int          // of arrays: the id that their elements have in files, one of the table's as ID is
 	Fixed    int          // 16 for _topic_id, else 0: the length of a fixed-length value
 	Required bool         // join keys and system columns
 }
@@ -93,8 +94,12 @@ type File struct {
 
 // ColumnStats describes one column of one file.
 type ColumnStats struct {
-	ID            int
+	ID      int
+	Element int // of arrays, else 0: the id under which what follows goes into the metadata
+	// Nulls count as values. Of arrays it is the elements that count, and one that is
+	// empty or null as a null.
 	Values, Nulls int64
+	NullRows      int64
 	Bytes         int64 // compressed size of the column
 	// Min and Max are in Parquet's plain encoding without length (little-endian
 	// numbers, raw bytes); nil when unknown or all null. Max of a text may be a bound above it.

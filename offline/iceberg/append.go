@@ -122,12 +122,16 @@ func dataFileOf(f offline.File, spec iceberg.PartitionSpec, order int) (iceberg.
 	sizes, values, nulls := map[int]int64{}, map[int]int64{}, map[int]int64{}
 	lower, upper := map[int][]byte{}, map[int][]byte{}
 	for _, s := range f.Stats {
-		sizes[s.ID], values[s.ID], nulls[s.ID] = s.Bytes, s.Values, s.Nulls
+		id := s.ID
+		if s.Element != 0 {
+			id = s.Element // of a list, metrics are those of its leaf
+		}
+		sizes[id], values[id], nulls[id] = s.Bytes, s.Values, s.Nulls
 		if s.Min != nil {
-			lower[s.ID] = s.Min
+			lower[id] = s.Min
 		}
 		if s.Max != nil {
-			upper[s.ID] = s.Max
+			upper[id] = s.Max
 		}
 	}
 	b.ColumnSizes(sizes).ValueCounts(values).NullValueCounts(nulls).LowerBoundValues(lower).UpperBoundValues(upper)
@@ -137,13 +141,32 @@ func dataFileOf(f offline.File, spec iceberg.PartitionSpec, order int) (iceberg.
 	return b.Build(), nil
 }
 
-// fileOf is the way back, without statistics.
-func fileOf(m table.Metadata, d iceberg.DataFile) offline.File {
+// listsByElement are the ids of a table's lists by those of their elements.
+func listsByElement(m table.Metadata) map[int]int {
+	by := map[int]int{}
+	for _, sc := range m.Schemas() {
+		for _, f := range sc.Fields() {
+			if id := elementOf(f.Type); id != 0 {
+				by[id] = f.ID
+			}
+		}
+	}
+	return by
+}
+
+// fileOf is the way back, without statistics. lists is listsByElement of the table.
+func fileOf(m table.Metadata, d iceberg.DataFile, lists map[int]int) offline.File {
 	f := offline.File{Path: d.FilePath(), Rows: d.Count(), Bytes: d.FileSizeBytes()}
 	if id := d.SortOrderID(); id != nil && *id == m.DefaultSortOrder() && *id != table.UnsortedSortOrderID {
 		f.Sorted = true
 	}
-	f.Has = slices.Sorted(maps.Keys(d.ValueCounts()))
+	f.Has = slices.Collect(maps.Keys(d.ValueCounts()))
+	for i, id := range f.Has {
+		if of, ok := lists[id]; ok {
+			f.Has[i] = of
+		}
+	}
+	slices.Sort(f.Has)
 	lower, upper := d.LowerBoundValues(), d.UpperBoundValues()
 	get := func(name string) (int64, int64) {
 		if x, ok := m.CurrentSchema().FindFieldByName(name); ok {

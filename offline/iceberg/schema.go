@@ -47,7 +47,12 @@ func newMetadata(v *feature.View, location string) (table.Metadata, error) {
 	cols := offline.ViewColumns(v)
 	fields := make([]iceberg.NestedField, len(cols))
 	id := map[string]int{}
+	last := len(cols) // ids of elements come behind those of columns
 	for i, c := range cols {
+		if c.Type.IsArray() {
+			last++
+			c.Element = last
+		}
 		fields[i] = iceberg.NestedField{ID: i + 1, Name: c.Name, Type: icebergType(c), Required: c.Required}
 		id[c.Name] = i + 1
 	}
@@ -78,6 +83,9 @@ func newMetadata(v *feature.View, location string) (table.Metadata, error) {
 func icebergType(c offline.Column) iceberg.Type {
 	if c.Fixed > 0 {
 		return iceberg.FixedTypeOf(c.Fixed)
+	}
+	if c.Type.IsArray() {
+		return &iceberg.ListType{ElementID: c.Element, Element: icebergType(offline.Column{Name: c.Name, Type: c.Type.Elem()}), ElementRequired: true}
 	}
 	switch c.Type {
 	case feature.Bool:
@@ -121,8 +129,21 @@ func columnType(t iceberg.Type) (feature.Type, int) {
 		return feature.Bytes, t.Len()
 	case iceberg.TimestampTzType:
 		return feature.Timestamp, 0
+	case *iceberg.ListType:
+		// No lists of lists, nor of values of one length, which would be written with others.
+		if elem, fixed := columnType(t.Element); elem != feature.InvalidType && !elem.IsArray() && fixed == 0 {
+			return feature.Array(elem), 0
+		}
 	}
 	return feature.InvalidType, 0
+}
+
+// elementOf is the id of a list's elements, 0 of what is no list.
+func elementOf(t iceberg.Type) int {
+	if l, ok := t.(*iceberg.ListType); ok {
+		return l.ElementID
+	}
+	return 0
 }
 
 // columns of a table's current schema.
@@ -147,6 +168,9 @@ func columnsIn(m table.Metadata, sc *iceberg.Schema) []offline.Column {
 	for _, f := range sc.Fields() {
 		t, fixed := columnType(f.Type)
 		c := offline.Column{ID: f.ID, Name: f.Name, Stored: f.Name, Type: t, Fixed: fixed, Required: f.Required}
+		if t.IsArray() {
+			c.Element = elementOf(f.Type)
+		}
 		if s := stored[f.ID]; s != "" {
 			c.Stored = s
 		}

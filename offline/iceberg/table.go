@@ -206,6 +206,7 @@ func (t *Table) manifestsOf(ctx context.Context, m table.Metadata, snap *table.S
 		return nil, nil, classify("iceberg.load", what, err)
 	}
 	read := map[string][]offline.File{}
+	lists := listsByElement(m)
 	for _, mf := range list {
 		if mf.ManifestContent() != iceberg.ManifestContentData {
 			if mf.HasAddedFiles() || mf.HasExistingFiles() {
@@ -222,7 +223,7 @@ func (t *Table) manifestsOf(ctx context.Context, m table.Metadata, snap *table.S
 				if err != nil {
 					return nil, nil, classify("iceberg.load", what, err)
 				}
-				fs = append(fs, fileOf(m, e.DataFile()))
+				fs = append(fs, fileOf(m, e.DataFile(), lists))
 			}
 		}
 		read[mf.FilePath()] = fs

@@ -68,7 +68,7 @@ func columnsOf(t testing.TB, tb offline.Table, f offline.File) (map[int]arrow.Ar
 	for i := range int(tab.NumCols()) {
 		a, err := array.Concatenate(tab.Column(i).Data().Chunks(), memory.DefaultAllocator)
 		require.NoError(t, err)
-		byID[int(pf.MetaData().Schema.Column(i).SchemaNode().FieldID())] = a
+		byID[int(pf.MetaData().Schema.Root().Field(i).FieldID())] = a
 	}
 	return byID, int(tab.NumRows())
 }
@@ -76,6 +76,10 @@ func columnsOf(t testing.TB, tb offline.Table, f offline.File) (map[int]arrow.Ar
 func arrowType(c offline.Column) arrow.DataType {
 	if c.Fixed > 0 {
 		return &arrow.FixedSizeBinaryType{ByteWidth: c.Fixed}
+	}
+	if c.Type.IsArray() { // other engines seldom say that elements are never null
+		return arrow.ListOfField(arrow.Field{Name: "element", Type: c.Type.Elem().Arrow(), Nullable: true,
+			Metadata: arrow.NewMetadata([]string{"PARQUET:field_id"}, []string{strconv.Itoa(c.Element)})})
 	}
 	return c.Type.Arrow()
 }
@@ -88,6 +92,10 @@ func widened(t testing.TB, a arrow.Array, c offline.Column, rows int) arrow.Arra
 	}
 	if arrow.TypeEqual(a.DataType(), want) {
 		return a
+	}
+	if _, ok := a.(array.ListLike); ok {
+		d := a.Data()
+		return array.MakeFromData(array.NewData(want, d.Len(), d.Buffers(), d.Children(), d.NullN(), d.Offset()))
 	}
 	b := array.NewBuilder(memory.DefaultAllocator, want)
 	defer b.Release()

@@ -27,12 +27,16 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// View is a resolved view with a composite key and a feature of every type, and more if asked.
+// View is a resolved view with a composite key and a feature of every type, of
+// arrays some, and more if asked.
 func View(name string, more ...feature.Field) *feature.View {
 	v := &feature.View{Meta: feature.Meta{Project: "shop", Name: name}, Source: "events", Entities: []string{"customer", "shop"}, Version: 1}
 	v.Keys = []feature.Field{{Name: "customer_id", Type: feature.String}, {Name: "shop_id", Type: feature.Int64}}
 	for _, t := range []feature.Type{feature.Bool, feature.Int32, feature.Int64, feature.Float32, feature.Float64, feature.String, feature.Bytes, feature.Timestamp} {
 		v.Features = append(v.Features, feature.Field{Name: "f_" + t.String(), Type: t})
+	}
+	for _, t := range []feature.Type{feature.Int64, feature.Float32, feature.String} {
+		v.Features = append(v.Features, feature.Field{Name: "f_" + t.String() + "s", Type: feature.Array(t)})
 	}
 	v.Features = append(v.Features, more...)
 	return v
@@ -115,12 +119,41 @@ func (g *Gen) value(f array.Builder, c feature.Field, key bool) {
 			f.Append([]string{"", "monthly", "two years", strings.Repeat("é", 20)}[g.R.IntN(4)])
 		}
 	case *array.BinaryBuilder:
-		f.Append([]byte{0, byte(k), 0xff})
+		if c.Type.IsArray() {
+			f.Append(g.array(c.Type, k))
+		} else {
+			f.Append([]byte{0, byte(k), 0xff})
+		}
 	case *array.TimestampBuilder:
 		f.Append(arrow.Timestamp(Base + int64(k)))
 	default:
 		panic("offlinetest: no value for " + c.Type.String())
 	}
+}
+
+// array is an array in its packed form: often short, at times empty, now and then long.
+func (g *Gen) array(t feature.Type, k int) []byte {
+	var v feature.Vector
+	v.Reset(t.Elem(), 1)
+	out := []byte{}
+	for i := range []int{0, 1, 2, 3, k}[g.R.IntN(5)] {
+		switch v.Type {
+		case feature.Bool:
+			v.Bools[0] = (k+i)%2 == 0
+		case feature.Int32:
+			v.Int32s[0] = int32(k - i)
+		case feature.Int64, feature.Timestamp:
+			v.Int64s[0] = int64(k) << (i % 60)
+		case feature.Float32:
+			v.Float32[0] = g.R.Float32()
+		case feature.Float64:
+			v.Float64[0] = g.R.NormFloat64()
+		default:
+			v.Bytes[0] = []byte([]string{"", "monthly", fmt.Sprint("tag ", k)}[i%3])
+		}
+		out = feature.AppendElement(out, &v, 0)
+	}
+	return out
 }
 
 func or(n, d int) int {
@@ -198,11 +231,18 @@ func readFile(t testing.TB, tb offline.Table, f offline.File) []string {
 	defer tab.Release()
 	byID := map[int]arrow.Array{}
 	for i := range int(tab.NumCols()) {
-		id := int(pf.MetaData().Schema.Column(i).SchemaNode().FieldID())
+		id := int(pf.MetaData().Schema.Root().Field(i).FieldID())
 		require.Positive(t, id, "every column of a data file has a field id")
 		a, err := array.Concatenate(tab.Column(i).Data().Chunks(), memory.DefaultAllocator)
 		require.NoError(t, err)
 		byID[id] = a
+	}
+	for _, c := range tb.Columns() {
+		if lists, ok := byID[c.ID].(array.ListLike); ok {
+			packed, err := feature.FromLists(c.Type, lists)
+			require.NoError(t, err)
+			byID[c.ID] = packed
+		}
 	}
 	n := int(tab.NumRows())
 	require.Equal(t, f.Rows, int64(n))
