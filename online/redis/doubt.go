@@ -22,6 +22,7 @@ import (
 // the first absence in each view has the view's marks read, and while they show a loss, or
 // are behind what they were, absences are failures. What they were is remembered by the name of
 // the marks, not by server: where another one takes over, it is held against what the former had.
+// Who remembers nothing, having only just begun, or sees a loss, holds the marks against the view's table (see table.go).
 type doubts struct {
 	epoch atomic.Uint64
 	views sync.Map // view id -> *trusted
@@ -36,18 +37,22 @@ type trusted struct {
 	put     int64         // rows that whoever mends it had put by then
 	looked  time.Time
 	readErr error
+	read    *tableRead // the last one
 
 	at   atomic.Uint64 // epoch that whole is of, plus one
 	from atomic.Int64  // since when it has been whole, on the lanes' clock
 	loss atomic.Pointer[string]
+	left atomic.Bool // nobody has mended the loss for leftAfter
 }
 
 const (
 	// While rows are missing, the marks are read again this often.
 	doubtPause = 50 * time.Millisecond
-	// A loss that nobody mends is believed after this long: the marks may have been set back on purpose. While
-	// rows are put again, it is not.
+	// A loss that the table does not show, of rows that it never had, is believed after this long: of a topic that is gone nobody
+	// will ever write them again. While rows are put again, it is not.
 	mostDoubt = 5 * time.Minute
+	// Readiness waits no longer for a loss that nobody mends.
+	leftAfter = time.Minute
 )
 
 // lostError is an absence that may be a loss.
@@ -120,17 +125,21 @@ func viewOf(key string) (project, view string, ok bool) {
 
 // whole tells whether the server has all rows of a view that were ever put there, and since when at least, on the lanes' clock.
 func (l *lane) whole(ctx context.Context, until time.Time, tab *table, view string) (from int64, err error) {
-	v, ok := l.doubt.views.Load(view)
-	if !ok {
-		v, _ = l.doubt.views.LoadOrStore(strings.Clone(view), &trusted{turn: make(chan struct{}, 1)})
-	}
-	t := v.(*trusted)
+	t := l.trusted(view)
 	if t.at.Load() != l.doubt.epoch.Load()+1 || t.loss.Load() != nil {
 		if err := t.look(ctx, until, l, tab, view, false); err != nil {
 			return 0, err
 		}
 	}
 	return t.from.Load(), nil
+}
+
+func (l *lane) trusted(view string) *trusted {
+	v, ok := l.doubt.views.Load(view)
+	if !ok {
+		v, _ = l.doubt.views.LoadOrStore(strings.Clone(view), &trusted{turn: make(chan struct{}, 1)})
+	}
+	return v.(*trusted)
 }
 
 // look reads the marks, unless somebody just has and force is not set.
@@ -165,24 +174,7 @@ func (t *trusted) look(ctx context.Context, until time.Time, l *lane, tab *table
 	if !ok {
 		return nil // this server has no slots any more, and the next table will show it
 	}
-	var fields map[string]string
-	var refused reply
-	err := l.use(ctx, until, func(w *wire) (err error) {
-		start := time.Now()
-		if fields, refused, err = w.hash(key); err == nil {
-			l.measure(start)
-		}
-		return err
-	})
-	switch refused.word() {
-	case "":
-	case "NOPERM": // who may not read marks goes without
-	case "MOVED":
-		l.moved() // perhaps no lookup asks for what has moved with them
-		fallthrough
-	default:
-		err = refused
-	}
+	why, now, err := t.find(ctx, until, l, view, key, epoch)
 	if err != nil {
 		if ctx.Err() == nil { // else it is the caller's own
 			t.looked, t.readErr = time.Now(), err
@@ -190,13 +182,10 @@ func (t *trusted) look(ctx context.Context, until time.Time, l *lane, tab *table
 		return err
 	}
 	t.looked, t.readErr = time.Now(), nil
-	before, _ := l.seen.Load(key)
-	was, _ := before.(online.Marks)
-	now := parseMarks(fields)
-	why := t.judge(was, now, t.looked)
 	if why != "" {
+		t.left.Store(t.looked.Sub(t.first) > leftAfter)
 		if t.loss.Swap(&why) == nil {
-			l.log.Warn("a server of the online store has lost rows: lookups of what it does not have fail until it has been filled",
+			l.log.Warn("a server of the online store has lost rows, or has not got them yet: lookups of what it does not have fail until it has been filled",
 				"redis", l.addr, "view", view, "why", why)
 		}
 		t.at.Store(epoch + 1)
@@ -206,14 +195,74 @@ func (t *trusted) look(ctx context.Context, until time.Time, l *lane, tab *table
 	if t.loss.Load() != nil || t.at.Load() != epoch+1 {
 		t.from.Store(l.now())
 	}
+	t.first, t.read = time.Time{}, nil
 	t.loss.Store(nil)
 	t.at.Store(epoch + 1)
 	return nil
 }
 
-// judge is lossOf for as long as somebody may mend the loss.
-func (t *trusted) judge(before, now online.Marks, at time.Time) string {
-	why := lossOf(before, now)
+// find tells what is missing, by the marks, and by the table where those leave it open.
+func (t *trusted) find(ctx context.Context, until time.Time, l *lane, view, key string, epoch uint64) (why string, now online.Marks, err error) {
+	before, known := l.seen.Load(key)
+	was, _ := before.(online.Marks)
+	for {
+		var all bool
+		asked := time.Now()
+		if now, all, err = l.marks(ctx, until, key); err != nil || all {
+			return "", now, err
+		}
+		why, unsettled := lossOf(was, now)
+		table := l.table.Load()
+		if why == "" && (known || table == nil) {
+			return "", now, nil
+		}
+		t.progress(now, time.Now())
+		if table == nil {
+			return t.patient(why), now, nil
+		}
+		r, err := t.positions(ctx, until, l, *table, view, epoch)
+		if err != nil {
+			return "", now, &unknownError{view, err}
+		}
+		if asked.Before(r.ended) { // what a commit brought between the two would look lost
+			continue
+		}
+		if missing := behind(r.at, now); missing != "" {
+			return missing, now, nil
+		}
+		if unsettled {
+			return t.patient(why), now, nil
+		}
+		return "", now, nil // what was remembered is of a table that is no more, or was rolled back
+	}
+}
+
+// marks reads the marks of a view. all tells that they are not for us to see.
+func (l *lane) marks(ctx context.Context, until time.Time, key string) (m online.Marks, all bool, err error) {
+	var fields map[string]string
+	var refused reply
+	err = l.use(ctx, until, func(w *wire) (err error) {
+		start := time.Now()
+		if fields, refused, err = w.hash(key); err == nil {
+			l.measure(start)
+		}
+		return err
+	})
+	switch refused.word() {
+	case "":
+	case "NOPERM": // who may not read marks goes without
+		return m, true, err
+	case "MOVED":
+		l.moved() // perhaps no lookup asks for what has moved with them
+		fallthrough
+	default:
+		err = refused
+	}
+	return parseMarks(fields), false, err
+}
+
+// progress notes when rows were last put by whoever mends a loss.
+func (t *trusted) progress(now online.Marks, at time.Time) {
 	var put int64
 	for _, m := range now.Part {
 		if m.Partition < feature.ImportPartition {
@@ -223,32 +272,36 @@ func (t *trusted) judge(before, now online.Marks, at time.Time) string {
 	if t.first.IsZero() || put != t.put {
 		t.first, t.put = at, put
 	}
-	if why != "" && at.Sub(t.first) <= mostDoubt {
-		return why
+}
+
+// patient is why, for as long as somebody may mend it.
+func (t *trusted) patient(why string) string {
+	if time.Since(t.first) > mostDoubt {
+		return ""
 	}
-	t.first = time.Time{}
-	return ""
+	return why
 }
 
 // lossOf tells what marks show to be lost; "" where it is nothing. before are marks of a moment when
 // nothing was, or nothing that was not believed. What was written beyond the table's position does not count: a
 // worker that takes a partition over sets Written back, and writes those rows again. Nor is it a loss that Settled alone
-// goes back, for a worker may tell late of where the table was. Nor are imports, which nobody may ever finish.
-func lossOf(before, now online.Marks) string {
+// goes back, for a worker may tell late of where the table was. Nor are imports, which nobody may ever finish. unsettled tells that
+// the marks themselves call it a loss: perhaps of rows that the table does not have yet.
+func lossOf(before, now online.Marks) (why string, unsettled bool) {
 	for _, m := range now.Part {
 		if m.LostFrom >= m.LostTo || m.Partition < 0 {
 			continue
 		}
 		if b, ok := before.Find(m.TopicID, m.Partition); !ok || m.LostFrom < b.LostFrom || m.LostTo > b.LostTo {
-			return fmt.Sprintf("those of offsets %d to %d of partition %d", m.LostFrom, m.LostTo, m.Partition)
+			return fmt.Sprintf("those of offsets %d to %d of partition %d", m.LostFrom, m.LostTo, m.Partition), true
 		}
 	}
 	if !fed(now) {
 		switch {
 		case fed(before):
-			return "it is empty"
+			return "it is empty", false
 		case filling(now) && !filling(before):
-			return "it has not been filled yet"
+			return "it has not been filled yet", false
 		}
 	}
 	for _, b := range before.Part {
@@ -256,12 +309,12 @@ func lossOf(before, now online.Marks) string {
 		switch {
 		case b.Partition < 0 || b.Settled == 0:
 		case ok && m.Settled < b.Settled && m.Written < b.Written:
-			return fmt.Sprintf("partition %d was settled at offset %d and is at %d", b.Partition, b.Settled, m.Settled)
+			return fmt.Sprintf("partition %d was settled at offset %d and is at %d", b.Partition, b.Settled, m.Settled), false
 		case !ok && slices.ContainsFunc(now.Part, func(m online.Mark) bool { return m.TopicID == b.TopicID && m.Partition >= 0 }):
-			return fmt.Sprintf("all of partition %d", b.Partition) // but of a former topic nobody need remember any
+			return fmt.Sprintf("all of partition %d", b.Partition), false // but of a former topic nobody need remember any
 		}
 	}
-	return ""
+	return "", false
 }
 
 // fed tells that rows of a topic or of an import were put, all that the table has. A rebuild from the table has marks of its own,

@@ -50,34 +50,46 @@ func TestLossOf(t *testing.T) {
 		"more than is believed":           {before: marks(lost), now: marks(again), loss: true},
 		"a fill that is believed":         {before: marks(at(rebuild, 1)), now: marks(at(rebuild, 1))},
 	} {
-		why := lossOf(c.before, c.now)
+		why, _ := lossOf(c.before, c.now)
 		require.Equal(t, c.loss, why != "", "%s: %s", name, why)
 	}
 }
 
-// A loss that nobody mends is believed after a while, once and for all; one that is being mended is not.
+// A loss of rows that the table never had is believed after a while; one that is being mended is not.
 func TestLossesThatStay(t *testing.T) {
 	lost := online.Marks{Part: []online.Mark{{Settled: 9, Written: 12, LostFrom: 3, LostTo: 4}}}
-	at, step := time.Now(), mostDoubt/10
-	x := &trusted{}
+	why, unsettled := lossOf(online.Marks{}, lost)
+	require.True(t, unsettled)
+	x, now := &trusted{}, time.Now()
+	look := func(m online.Marks, ago time.Duration) string {
+		x.progress(m, now)
+		x.first = x.first.Add(-ago)
+		return x.patient(why)
+	}
 	for range 5 {
-		at = at.Add(step)
-		require.NotEmpty(t, x.judge(online.Marks{}, lost, at))
+		require.NotEmpty(t, look(lost, mostDoubt/10))
 	}
 	refill := online.Mark{Partition: feature.ImportPartition - 1}
 	for range 30 {
 		refill.Written += 7
-		at = at.Add(step)
-		require.NotEmpty(t, x.judge(online.Marks{}, online.Marks{Part: append(lost.Part, refill)}, at))
+		require.NotEmpty(t, look(online.Marks{Part: append(lost.Part, refill)}, mostDoubt/10))
 	}
-	for range 10 {
-		at = at.Add(step)
-		require.NotEmpty(t, x.judge(online.Marks{}, lost, at))
-	}
-	at = at.Add(2 * step)
-	require.Empty(t, x.judge(online.Marks{}, lost, at))
-	for range 50 {
-		at = at.Add(step / 100)
-		require.Empty(t, x.judge(lost, lost, at))
-	}
+	require.Empty(t, look(online.Marks{Part: append(lost.Part, refill)}, mostDoubt))
+}
+
+// What a table has and the marks do not vouch for may be missing.
+func TestBehind(t *testing.T) {
+	at := func(part int32, next int64) feature.Position { return feature.Position{Partition: part, Next: next} }
+	table := []feature.Position{at(0, 9), at(1, 0), at(feature.ImportPartition, 3)}
+	whole := []online.Mark{{Partition: 0, Written: 11}, {Partition: feature.ImportPartition, Written: 3}}
+	require.Empty(t, behind(table, online.Marks{Part: whole}))
+	require.Empty(t, behind(nil, online.Marks{}))
+	require.NotEmpty(t, behind(table, online.Marks{}))
+	require.NotEmpty(t, behind(table, online.Marks{Part: whole[:1]}), "an import is missing")
+	whole[0].LostFrom, whole[0].LostTo = 10, 11
+	require.Empty(t, behind(table, online.Marks{Part: whole}), "the table never had them")
+	whole[0].LostFrom = 8
+	require.NotEmpty(t, behind(table, online.Marks{Part: whole}))
+	whole[0] = online.Mark{Partition: 0, Written: 8}
+	require.NotEmpty(t, behind(table, online.Marks{Part: whole}), "yesterday's")
 }

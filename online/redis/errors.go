@@ -48,6 +48,10 @@ func classify(op, what string, err error) error {
 	if err == nil {
 		return nil
 	}
+	var unknown *unknownError
+	if errors.As(err, &unknown) { // whatever is wrong with the table
+		return &feature.Error{Kind: feature.Unavailable, Op: "redis." + op, What: what, Err: err, Hint: "values that are there are answered"}
+	}
 	var whole *feature.Error
 	if errors.As(err, &whole) {
 		return err

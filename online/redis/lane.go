@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -53,7 +54,32 @@ type lanes struct {
 	moved func() // asks for the topology to be looked up again
 	born  time.Time
 	seen  sync.Map // key of marks -> online.Marks, as they were when nothing was lost
-	bg    sync.WaitGroup
+	table atomic.Pointer[Table]
+
+	gate   sync.Mutex
+	closed bool // guarded by gate: nothing more is begun
+	bg     sync.WaitGroup
+}
+
+// errClosed is a request of a store that is closed.
+var errClosed = fmt.Errorf("the store is closed: %w", net.ErrClosed)
+
+// spawn runs f beside, unless the store is being closed.
+func (l *lanes) spawn(f func()) bool {
+	l.gate.Lock()
+	defer l.gate.Unlock()
+	if !l.closed {
+		l.bg.Go(f)
+	}
+	return !l.closed
+}
+
+// wait lets nothing begin any more, and waits for what has.
+func (l *lanes) wait() {
+	l.gate.Lock()
+	l.closed = true
+	l.gate.Unlock()
+	l.bg.Wait()
 }
 
 // now is a clock that only goes forward.
@@ -218,7 +244,7 @@ func (l *lane) dial(ctx context.Context, until time.Time) (*wire, error) {
 	got := make(chan dialed, 1) // never full: who dials does not wait
 	var mu sync.Mutex
 	gone := false
-	l.bg.Go(func() {
+	begun := l.spawn(func() {
 		limit, cancel := context.WithTimeout(l.ended, l.cfg.DialTimeout)
 		defer cancel()
 		w, err := dialWire(limit, l.addr, l.login)
@@ -235,6 +261,12 @@ func (l *lane) dial(ctx context.Context, until time.Time) (*wire, error) {
 			l.keep(w)
 		}
 	})
+	if !begun {
+		l.mu.Lock()
+		l.dialing--
+		l.mu.Unlock()
+		return nil, errClosed
+	}
 	wait := time.NewTimer(time.Until(until))
 	defer wait.Stop()
 	var why error
@@ -273,7 +305,7 @@ func (l *lane) failed(err error) {
 		return
 	}
 	l.log.Warn("a server of the online store does not answer: lookups of its keys fail at once until it does", "redis", l.addr, "err", err)
-	l.bg.Go(func() { l.reopen(s) })
+	l.spawn(func() { l.reopen(s) })
 }
 
 // reopen asks a shut lane's server until it serves.

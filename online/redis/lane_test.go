@@ -18,7 +18,7 @@ func TestHopelessDeadlines(t *testing.T) {
 	cfg.ProbeInterval = time.Hour
 	ls := &lanes{cfg: &cfg, log: slog.New(slog.DiscardHandler), moved: func() {}, born: time.Now()}
 	l := ls.newLane(context.Background(), "test")
-	t.Cleanup(func() { l.close(); ls.bg.Wait() })
+	t.Cleanup(func() { l.close(); ls.wait() })
 	ask := func(left time.Duration) {
 		a, b := net.Pipe()
 		_ = b.Close()

@@ -99,13 +99,13 @@ func (s *Store) route(ctx context.Context, log *slog.Logger, secure *tls.Config)
 	s.lanes.moved = s.top.stale
 	switch {
 	case s.cluster():
-		s.lanes.bg.Go(func() { s.top.watch(s.top.cluster, clusterEvery) })
+		s.lanes.spawn(func() { s.top.watch(s.top.cluster, clusterEvery) })
 	case s.cfg.Master != "":
-		s.lanes.bg.Go(func() { s.top.watch(s.top.sentinel, sentinelEvery) })
+		s.lanes.spawn(func() { s.top.watch(s.top.sentinel, sentinelEvery) })
 	default:
 		s.top.adopt(s.top.single(s.cfg.Addrs[0]))
 	}
-	s.lanes.bg.Go(func() {
+	s.lanes.spawn(func() {
 		for {
 			select {
 			case <-ctx.Done():
@@ -283,7 +283,7 @@ func (s *Store) PutSchema(ctx context.Context, view string, id uint32, text stri
 func (s *Store) Close() error {
 	s.stop()
 	<-s.done
-	s.lanes.bg.Wait()
+	s.lanes.wait()
 	for _, l := range s.top.all() {
 		l.close()
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
 	"github.com/weir-ml/weir/online"
+	"github.com/weir-ml/weir/online/redis"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/registry/sqlstore"
@@ -56,6 +57,7 @@ type App struct {
 	held       *quarantine.Writer
 	redisAddrs []string
 	store      online.Store
+	lookups    *redis.Store // the same, as lookups see it
 	tables     offline.Store
 	joins      *offline.Joins
 	drift      drift.Store
@@ -68,10 +70,12 @@ type App struct {
 	server     *serving.Server
 	grpcAddr   string
 
-	after    func(time.Duration) <-chan time.Time
-	ready    chan struct{}
-	stopping atomic.Bool
-	closers  []closer // in the order of opening
+	after       func(time.Duration) <-chan time.Time
+	ready       chan struct{}
+	stopping    atomic.Bool
+	hasAll      atomic.Bool  // the online store was seen to have all rows, or what it lacks nobody fills
+	saidUnready atomic.Int64 // unix second of the last line about it
+	closers     []closer     // in the order of opening
 }
 
 type closer struct {
@@ -199,6 +203,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.tables = tables
+	a.lookups.Beside(a.standing(tables))
 	a.onClose("tables", tables.Close)
 	if a.joins, err = offline.NewJoins(a.joinConfig(), a.log, a.metrics); err != nil {
 		return err

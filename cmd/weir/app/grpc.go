@@ -29,7 +29,7 @@ func (a *App) startServers() (service, error) {
 		return service{}, err
 	}
 	a.server, a.grpcAddr = s, s.Addr()
-	s.Needs(a.store.Ping, "weir.v1.FeatureService", "feast.serving.ServingService")
+	s.Needs(a.answers, "weir.v1.FeatureService", "feast.serving.ServingService")
 	reader := online.NewReader(online.InFront(a.store, a.cfg.Online, nil, a.metrics), nil, a.log, a.onlineMetrics)
 	g := s.Registrar()
 	lookups := serving.NewLookups(s, a.registry, func(svc *feature.Service) (serving.Plan, error) { return reader.Compile(svc) })

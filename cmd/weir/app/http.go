@@ -48,7 +48,7 @@ func (a *App) startHTTP() error {
 	return nil
 }
 
-// unready says why a lookup cannot be answered now; empty when it can.
+// unready says why a lookup cannot be answered now; empty when it can. What may be shown to anybody is shown: the log has the rest.
 func (a *App) unready(ctx context.Context) string {
 	select {
 	case <-a.ready:
@@ -61,7 +61,20 @@ func (a *App) unready(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if err := a.store.Ping(ctx); err != nil {
-		return "the online store does not answer: " + err.Error()
+		a.sayUnready(err)
+		return "the online store does not answer; the log and weir_redis_shut say more"
+	}
+	if err := a.filled(ctx); err != nil {
+		a.sayUnready(err)
+		return "the online store has not got all rows yet; the log says which"
 	}
 	return ""
+}
+
+// sayUnready logs why, once a minute.
+func (a *App) sayUnready(err error) {
+	now := time.Now().Unix()
+	if last := a.saidUnready.Load(); now-last >= 60 && a.saidUnready.CompareAndSwap(last, now) {
+		a.log.Warn("not ready for lookups", "err", err)
+	}
 }

@@ -101,6 +101,6 @@ func (a *App) openRedis(ctx context.Context) error {
 	}
 	a.onClose("redis client", s.Close)
 	a.metrics.MustRegister(s)
-	a.store = s
+	a.store, a.lookups = s, s
 	return nil
 }
