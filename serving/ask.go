@@ -2,6 +2,7 @@ package serving
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -129,12 +130,17 @@ func NewLookups(s *Server, c Catalogs, compile Compiler) *Lookups {
 // LogTo has answers logged. Call it before the first question.
 func (l *Lookups) LogTo(g *Log) { l.log = g }
 
+// errSmaller is what becomes of a part of a stream that is more than mostPartBytes: it is asked again in smaller parts.
+var errSmaller = errors.New("too much for one part")
+
 // Ask answers a question. A failure of the store is no error but the status of the
 // rows it hit.
 func (l *Lookups) Ask(ctx context.Context, q *Question) (a *Answer, err error) {
 	l.met.seen.inFlight.Inc()
 	defer func() {
-		if a == nil { // also where the call panics
+		if err == errSmaller {
+			l.met.seen.inFlight.Dec()
+		} else if a == nil { // also where the call panics
 			l.met.seen.refuse(err)
 		}
 	}()
@@ -172,11 +178,33 @@ func (l *Lookups) ask(ctx context.Context, q *Question) (*Answer, error) {
 		l.blocks.Put(b)
 		return nil, err
 	}
+	n := textBytes(b)
+	if n > mostPartBytes && q.found != nil && rows > 1 {
+		l.blocks.Put(b)
+		return nil, errSmaller
+	}
+	if n > l.cfg.MaxMessage {
+		l.blocks.Put(b)
+		return nil, feature.Errorf(feature.Exhausted, "lookup", "", "%w", tooLarge(fmt.Sprintf("the texts and arrays of %d rows take %d bytes; at most %d are answered in one call", rows, n, l.cfg.MaxMessage))).
+			WithHint("split the call, use LookupStream, or raise serving.max_message")
+	}
 	t.end(stageStore)
 	if s != nil {
 		s.at = t.began.Add(t.last)
 	}
 	return &Answer{Block: b, Service: plan.service, Revision: plan.revision, lookups: l, counts: plan.counts, sampled: s, clock: t}, nil
+}
+
+// textBytes is how much a block's texts and arrays take, of which there is no telling by the number of values.
+func textBytes(b *feature.Block) (n int) {
+	for i := range b.Columns {
+		if c := &b.Columns[i]; c.Type.Variable() {
+			for _, x := range c.Bytes {
+				n += len(x)
+			}
+		}
+	}
+	return n
 }
 
 // find is the plan of a question, by the catalog of now.

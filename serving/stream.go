@@ -10,8 +10,17 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
+// partBytes is what a part's texts and arrays should take, and mostPartBytes what they may: clients of
+// gRPC take 4 MiB in one message unless they are told otherwise. A row is never cut, however large. How
+// large rows are shows only when they are read, so the first part is a small one.
+const (
+	partBytes     = 2 << 20
+	mostPartBytes = 3 << 20
+	firstPart     = 256
+)
+
 // parts answers a question of any length up to MaxStreamRows, a part of at most MaxRows and
-// MaxValues after the other, all by one plan: a catalog that changes meanwhile is for the
+// MaxValues (and of mostPartBytes) after the other, all by one plan: a catalog that changes meanwhile is for the
 // next call. No part is read before the one in front of it is taken; what is yielded is the
 // consumer's to release. No rows at all are one part without rows.
 func (l *Lookups) parts(ctx context.Context, q *Question) iter.Seq2[*Answer, error] {
@@ -31,11 +40,15 @@ func (l *Lookups) parts(ctx context.Context, q *Question) iter.Seq2[*Answer, err
 			return
 		}
 		// At least a row: a service with more features than MaxValues is refused by Ask, as in one call.
-		size := max(min(l.cfg.MaxRows, l.cfg.MaxValues/max(len(plan.service.Columns), 1)), 1)
+		most := max(min(l.cfg.MaxRows, l.cfg.MaxValues/max(len(plan.service.Columns), 1)), 1)
+		size, texts := most, hasTexts(plan.service)
+		if texts {
+			size = min(most, firstPart)
+		}
 		part := *q
 		part.found = &plan
 		cut := make([]feature.Vector, len(keys))
-		for from := 0; from == 0 || from < rows; from += size {
+		for from := 0; ; {
 			to := min(from+size, rows)
 			for i := range keys {
 				cut[i] = slice(&keys[i], from, to)
@@ -43,11 +56,30 @@ func (l *Lookups) parts(ctx context.Context, q *Question) iter.Seq2[*Answer, err
 			part.FirstRow = from
 			part.Entities = func([]feature.Field) ([]feature.Vector, int, error) { return cut, to - from, nil }
 			a, err := l.Ask(ctx, &part)
-			if !yield(a, err) || err != nil {
+			if err == errSmaller {
+				size = max((to-from)/4, 1)
+				continue
+			}
+			if err == nil && texts {
+				row := textBytes(a.Block)/max(to-from, 1) + 1
+				size = max(min(most, partBytes/row, 4*size), 1) // slowly up: those that come may be larger
+			}
+			if !yield(a, err) || err != nil || to == rows {
 				return
 			}
+			from = to
 		}
 	}
+}
+
+// hasTexts reports whether a service has values of any length.
+func hasTexts(s *feature.Service) bool {
+	for _, c := range s.Columns {
+		if s.Views[c.View].Features[c.Feature].Type.Variable() {
+			return true
+		}
+	}
+	return false
 }
 
 // refused counts a question that never came to Ask.

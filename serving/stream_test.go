@@ -2,8 +2,10 @@ package serving
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -87,6 +89,61 @@ func TestLookupStream(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Texts and arrays have any length: parts become smaller where they are long, and larger again. One
+// call that asks for too much of them is refused, and a stream is not.
+func TestLookupStreamOfLargeRows(t *testing.T) {
+	const most = 12 << 20
+	f := newFixture(t, func(cfg *Config) { cfg.MaxMessage = most })
+	f.apply(&feature.View{Meta: feature.Meta{Name: "pictures"}, Source: "billing", Entities: []string{"customer"}, Features: []feature.Field{{Name: "embedding", Type: feature.Array(feature.Float32)}, {Name: "n", Type: feature.Int64}}})
+	const long, short = 4096, 8 // elements; the rows in the middle are long
+	elements := func(id int64) int {
+		if id >= 2000 && id < 3000 {
+			return long
+		}
+		return short
+	}
+	f.read = func(ctx context.Context, s *feature.Service, keys []feature.Vector, rows int, b *feature.Block) error {
+		_ = present(ctx, s, keys, rows, b)
+		for i, id := range keys[0].Int64s {
+			b.Columns[0].Bytes[i] = make([]byte, 4*elements(id))
+			binary.LittleEndian.PutUint32(b.Columns[0].Bytes[i], math.Float32bits(float32(id)))
+			b.Columns[1].Int64s[i] = id
+		}
+		return nil
+	}
+	ids := make([]int64, 12_000)
+	for i := range ids {
+		ids[i] = int64(i)
+	}
+	req := refs("pictures:embedding", "pictures:n")
+	req.Entities = []*weirv1.EntityColumn{ints("id", ids...)}
+	parts, err := received(t.Context(), f, req)
+	require.NoError(t, err)
+	next, largest, smallest := int64(0), 0, len(ids)
+	for _, p := range parts {
+		largest, smallest = max(largest, int(p.Rows)), min(smallest, int(p.Rows))
+		require.Equal(t, weirv1.Type_TYPE_ARRAY_FLOAT32, p.Columns[0].Type)
+		a := p.Columns[0].Values.GetArrays()
+		values, at := a.Elements.GetFloats().GetValues(), 0
+		for i, n := range a.Lengths {
+			require.Equal(t, next, p.Columns[1].Values.GetInt64S().GetValues()[i])
+			require.EqualValues(t, elements(next), n)
+			require.Equal(t, float32(next), values[at])
+			at, next = at+int(n), next+1
+		}
+		require.Len(t, values, at)
+	}
+	require.Len(t, ids, int(next))
+	require.LessOrEqual(t, smallest, partBytes/4/long)
+	require.Greater(t, largest, 1000)
+
+	req.Entities = []*weirv1.EntityColumn{ints("id", ids[2000:3000]...)}
+	_, err = f.lookup(req)
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+	require.ErrorContains(t, err, "serving.max_message")
+	require.Zero(t, testutil.ToFloat64(f.server.met.seen.inFlight))
 }
 
 // Keys of every type are cut as they are.
