@@ -19,11 +19,14 @@ type Config struct {
 	// Cluster says that even a single address belongs to a cluster; several do anyway.
 	Cluster bool `koanf:"cluster"`
 	// Master is the name that sentinels know the server by; empty without sentinels.
-	Master   string      `koanf:"master"`
-	Username string      `koanf:"username"`
-	Password secret.Text `koanf:"password"`
-	DB       int         `koanf:"db"`
-	TLS      TLS         `koanf:"tls"`
+	Master string `koanf:"master"`
+	// SentinelUsername and SentinelPassword are of the sentinels, which have users of their own.
+	SentinelUsername string      `koanf:"sentinel_username"`
+	SentinelPassword secret.Text `koanf:"sentinel_password"`
+	Username         string      `koanf:"username"`
+	Password         secret.Text `koanf:"password"`
+	DB               int         `koanf:"db"`
+	TLS              TLS         `koanf:"tls"`
 	// PoolSize bounds the connections to a server, for lookups and for writes each.
 	PoolSize    int           `koanf:"pool_size"`
 	DialTimeout time.Duration `koanf:"dial_timeout"`
@@ -102,6 +105,12 @@ func (c Config) Validate() error {
 	}
 	if c.Master != "" && c.Cluster {
 		fault("master", "empty on a cluster, which has no sentinels", c.Master)
+	}
+	if c.Master == "" && (c.SentinelUsername != "" || c.SentinelPassword != "") {
+		errs = append(errs, errors.New("redis.sentinel_username, redis.sentinel_password: must be empty where redis.master names no server of sentinels"))
+	}
+	if c.SentinelUsername != "" && c.SentinelPassword == "" {
+		errs = append(errs, errors.New("redis.sentinel_password: must be given with redis.sentinel_username"))
 	}
 	if c.KeysPerRead < 1 || c.KeysPerRead > 10_000 {
 		fault("keys_per_read", "between 1 and 10000", c.KeysPerRead)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/testserver"
 	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/online/redis"
@@ -74,4 +75,75 @@ func TestSentinel(t *testing.T) {
 	// The old master comes back, and is made a replica: nobody asks it.
 	master.Start(t)
 	require.NoError(t, tr.ask(t, s, 0, 90, time.Minute).err)
+}
+
+// pretendSentinel is a sentinel that names a server, with a password of its own.
+func pretendSentinel(t *testing.T, pass string, names func() string) string {
+	return pretend(t, func(args []string) string {
+		switch {
+		case args[0] == "AUTH" && args[len(args)-1] != pass:
+			return "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+		case strings.EqualFold(args[0], "SENTINEL") && strings.EqualFold(args[1], "GET-MASTER-ADDR-BY-NAME"):
+			host, port, _ := net.SplitHostPort(names())
+			return list(host, port)
+		}
+		return "+OK\r\n"
+	})
+}
+
+// A sentinel with a view of yesterday names a server that is a replica by now, or none: it does not decide, whether it is asked first or last.
+func TestSentinelOfYesterday(t *testing.T) {
+	master, replica := testserver.OwnRedis(t), testserver.OwnRedis(t, "--repl-diskless-sync-delay", "0")
+	host, port, _ := net.SplitHostPort(master.Addr)
+	require.NoError(t, client(t, replica.Addr).Do(t.Context(), "replicaof", host, port).Err())
+	tr := load(t, open(t, master.Addr), testserver.Name(t), 30)
+	now := pretendSentinel(t, "", func() string { return master.Addr })
+	for name, addr := range map[string]string{"a replica": replica.Addr, "nobody": "127.0.0.1:1"} {
+		stale := pretendSentinel(t, "", func() string { return addr })
+		for _, addrs := range [][]string{{stale, now}, {now, stale}} {
+			s := impatient(t, nil, func(c *redis.Config) { c.Master = "main" }, addrs...)
+			for range 5 {
+				require.NoError(t, tr.ask(t, s, 0, 30, time.Minute).err, "%s: %s", name, addrs)
+			}
+		}
+	}
+	// Both are masters, as where the network is parted: most sentinels decide.
+	require.NoError(t, client(t, replica.Addr).Do(t.Context(), "replicaof", "no", "one").Err())
+	apart := pretendSentinel(t, "", func() string { return replica.Addr })
+	again := pretendSentinel(t, "", func() string { return master.Addr })
+	require.NoError(t, client(t, replica.Addr).FlushAll(t.Context()).Err())
+	s := impatient(t, nil, func(c *redis.Config) { c.Master = "main" }, apart, now, again)
+	for range 5 {
+		require.NoError(t, tr.ask(t, s, 0, 30, time.Minute).err)
+	}
+	require.Zero(t, metric(t, s, "weir_redis_shut", master.Addr))
+}
+
+// Sentinels have a password, or users, of their own, which lookups and writes give them.
+func TestSentinelPassword(t *testing.T) {
+	ctx := context.Background()
+	master := testserver.OwnRedis(t)
+	var addrs []string
+	for range 2 {
+		x := testserver.OwnSentinel(t, "main", master.Addr, 1)
+		addrs = append(addrs, x.Addr)
+		c := client(t, x.Addr)
+		require.NoError(t, c.Do(ctx, "acl", "setuser", "weir", "on", ">of the sentinels", "+sentinel|get-master-addr-by-name", "+sentinel|sentinels",
+			"+subscribe", "&*", "+ping", "+client|setname", "+hello").Err())
+		require.NoError(t, c.Do(ctx, "acl", "setuser", "default", "off").Err())
+	}
+	with := func(user, pass string) *redis.Store {
+		return impatient(t, nil, func(c *redis.Config) {
+			c.Master, c.SentinelUsername, c.SentinelPassword = "main", user, secret.Text(pass)
+		}, addrs...)
+	}
+	s := with("weir", "of the sentinels")
+	tr := load(t, s, testserver.Name(t), 30)
+	require.NoError(t, tr.ask(t, s, 0, 30, time.Minute).err)
+	s = with("weir", "wrong")
+	until(t, func() bool {
+		x := tr.ask(t, s, 0, 30, 200*time.Millisecond)
+		require.Error(t, x.err)
+		return feature.KindOf(x.err) == feature.Unauthorized && strings.Contains(x.err.Error(), "redis.sentinel_password")
+	}, "the sentinels' answer")
 }

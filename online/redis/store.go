@@ -70,6 +70,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	o := goredis.UniversalOptions{
 		Addrs: cfg.Addrs, IsClusterMode: cfg.Cluster, MasterName: cfg.Master, DB: cfg.DB,
 		Username: cfg.Username, Password: string(cfg.Password), TLSConfig: secure,
+		SentinelUsername: cfg.SentinelUsername, SentinelPassword: string(cfg.SentinelPassword),
 		ClientName: "weir", DisableIdentity: true, Protocol: 2,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		MaxRetries:               -1, ContextTimeoutEnabled: true,

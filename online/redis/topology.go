@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/weir-ml/weir/registry/feature"
 )
 
 // table says which lane a key takes. It is replaced as a whole.
@@ -31,6 +29,7 @@ type topology struct {
 	ctx    context.Context
 	kick   chan struct{}
 	fault  error // guarded by mu: why there is no table yet
+	turn   int   // which sentinel is asked next; of watch
 }
 
 const (
@@ -263,28 +262,6 @@ func nodeAddr(from, host, port string) string {
 		host = asked
 	}
 	return net.JoinHostPort(host, port)
-}
-
-// sentinel asks one sentinel after the other which server is the master.
-func (t *topology) sentinel(ctx context.Context) (*table, error) {
-	plain := &login{tls: t.login.tls}
-	var first error
-	for _, a := range t.cfg.Addrs {
-		v, err := t.ask(ctx, a, plain, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", t.cfg.Master)
-		if x, ok := v.([]any); ok && err == nil && len(x) == 2 {
-			host, _ := x[0].(string)
-			port, _ := x[1].(string)
-			return &table{lanes: []*lane{t.lane(nodeAddr(a, host, port))}}, nil
-		}
-		if err == nil {
-			err = feature.Errorf(feature.Unavailable, "redis.sentinel", a, "it knows no master %q", t.cfg.Master).
-				WithHint("check redis.master and redis.addrs; without sentinels leave redis.master empty")
-		}
-		if first == nil {
-			first = fmt.Errorf("sentinel %s: %w", a, err)
-		}
-	}
-	return nil, first
 }
 
 // single is the table of one server, which does not change.
