@@ -29,7 +29,7 @@ type args struct {
 
 // Kwargs that say how Great Expectations should report or run. They do not
 // change a verdict.
-var reporting = []string{"result_format", "catch_exceptions", "include_config", "batch_id", "auto", "meta", "condition_parser"}
+var reporting = []string{"result_format", "catch_exceptions", "include_config", "batch_id", "auto", "meta"}
 
 // fault reports what is wrong with a kwarg; an empty name is the expectation itself.
 func (a *args) fault(name, format string, v ...any) {
@@ -295,7 +295,7 @@ func (a *args) name(col int) string      { return a.c.out.columns[col].name }
 func (a *args) finish() {
 	for _, n := range sortedKeys(a.raw) {
 		if !slices.Contains(a.used, n) && !slices.Contains(reporting, n) {
-			known := slices.DeleteFunc(slices.Clone(a.used), func(s string) bool { return s == "row_condition" })
+			known := slices.DeleteFunc(slices.Clone(a.used), func(s string) bool { return s == "row_condition" || s == "condition_parser" })
 			a.fault(n, "this expectation has no such kwarg%s", didYouMean(n, known))
 		}
 	}

@@ -18,6 +18,7 @@ type batch struct {
 	liveCount int
 	cols      []column
 	text      []byte // scratch for values that are looked at as text
+	spare     []validate.Bitmap
 	views     []view // the same rows under each condition, made when asked for
 }
 

@@ -33,7 +33,7 @@ func TestFaults(t *testing.T) {
 		`column_values_to_not_be_null {"column":"temp","mostyl":1}`:                                     `.kwargs.mostyl: this expectation has no such kwarg; did you mean mostly?`,
 		`column_values_to_not_be_null {"column":"temp","mostly":1.5}`:                                   `.kwargs.mostly: must be between 0 and 1 (got 1.5)`,
 		`column_values_to_not_be_null {"column":"temp","mostly":"all"}`:                                 `.kwargs.mostly: must be a number`,
-		`column_values_to_not_be_null {"column":"temp","row_condition":"x == 1"}`:                       `.kwargs.row_condition: unsupported`,
+		`column_values_to_not_be_null {"column":"temp","row_condition":"x == 1"}`:                       `.kwargs.row_condition: there is no column "x"`,
 		`column_values_to_be_between {"column":"temp"}`:                                                 `.kwargs: min_value, max_value or both are required`,
 		`column_values_to_be_between {"column":"temp","min_value":5,"max_value":1}`:                     `must not be above max_value`,
 		`column_values_to_be_between {"column":"temp","min_value":"5"}`:                                 `column temp is float64: write the limit as a number (got "5")`,

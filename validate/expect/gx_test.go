@@ -58,7 +58,9 @@ type gxCase struct {
 	Expect      struct {
 		UnexpectedList      []json.RawMessage            `json:"unexpected_list"`
 		UnexpectedIndexList []map[string]json.RawMessage `json:"unexpected_index_list"`
+		ObservedValue       *json.RawMessage             `json:"observed_value"`
 	}
+	Tolerance *float64
 }
 
 // bareInf is what Python writes that is not JSON; only cases of windows have it.

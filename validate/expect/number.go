@@ -18,6 +18,20 @@ type number struct {
 // maxDigits is how long an integer may be; Python's limit too.
 const maxDigits = 4300
 
+const (
+	minInt   = math.MinInt64
+	maxInt   = math.MaxInt64
+	maxFloat = math.MaxFloat64
+)
+
+// numberOf is a truth as a number, as Python has it.
+func numberOf(yes bool) number {
+	if yes {
+		return number{i: big.NewInt(1)}
+	}
+	return number{i: new(big.Int)}
+}
+
 func parseNumber(s string) (number, error) {
 	if strings.ContainsAny(s, ".eE") {
 		f, err := strconv.ParseFloat(s, 64)

@@ -120,8 +120,8 @@ func (s *Suite) check(rec arrow.RecordBatch, skip []bool, v *validate.Verdict) e
 			return s.misfit("it has %d columns, and the rules look at column %d (%s)", rec.NumCols(), c.index, c.name)
 		}
 		arr := rec.Column(c.index)
-		if t := typeOf(arr.DataType()); t != c.typ && !(t == feature.Bytes && c.typ.IsArray()) {
-			return s.misfit("column %s is %s, the suite was compiled for %s", c.name, arr.DataType(), c.typ)
+		if err := s.fits(c, arr.DataType()); err != nil {
+			return err
 		}
 		b.load(i, c.typ, arr)
 	}
@@ -130,6 +130,14 @@ func (s *Suite) check(rec arrow.RecordBatch, skip []bool, v *validate.Verdict) e
 		counts[i].Evaluated = int64(s.checks[i].run(b.under(s.checks[i].under, s.conds), v.Failures(i)))
 	}
 	v.Close(func(rule, row int) feature.Reason { return s.reason(b, rule, row) })
+	return nil
+}
+
+// fits reports whether a column of a record has the type that it was compiled for.
+func (s *Suite) fits(c columnRef, have arrow.DataType) error {
+	if t := typeOf(have); t != c.typ && !(t == feature.Bytes && c.typ.IsArray()) {
+		return s.misfit("column %s is %s, the suite was compiled for %s", c.name, have, c.typ)
+	}
 	return nil
 }
 

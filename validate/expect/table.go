@@ -31,6 +31,7 @@ type entry struct {
 	columns   []int        // index in Suite.columns, as the kwargs name them
 	names     []string     // of columns
 	shape     exampleShape // how an unexpected row is shown
+	observed  any          // of a rule about a column's type: that type
 	nulls     bool         // it is about null itself: no row is missing
 }
 
@@ -114,7 +115,7 @@ func (s *TableSuite) Begin(o TableOptions) *Run {
 		r.rules = append(r.rules, st)
 	}
 	for i := range s.metrics {
-		r.metrics = append(r.metrics, s.metrics[i].begin(&r.o))
+		r.metrics = append(r.metrics, s.metrics[i].begin(&r.o, s.metrics[i].keep))
 	}
 	return r
 }

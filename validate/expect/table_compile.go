@@ -2,8 +2,48 @@ package expect
 
 import "github.com/weir-ml/weir/registry/feature"
 
-// tableRules are the expectations that only a whole table can be judged by.
-var tableRules = map[string]func(*args) whole{}
+// tableRules are the expectations that need a whole table, or rows in their order.
+var tableRules = map[string]func(*args) whole{
+	"expect_column_min_to_be_between":                           extremeRule(false),
+	"expect_column_max_to_be_between":                           extremeRule(true),
+	"expect_column_mean_to_be_between":                          meanRule,
+	"expect_column_median_to_be_between":                        medianRule,
+	"expect_column_stdev_to_be_between":                         stdevRule,
+	"expect_column_sum_to_be_between":                           sumOfRule,
+	"expect_column_quantile_values_to_be_between":               quantileRule,
+	"expect_column_unique_value_count_to_be_between":            uniqueCountRule,
+	"expect_column_proportion_of_unique_values_to_be_between":   uniqueShareRule,
+	"expect_column_proportion_of_non_null_values_to_be_between": presentShareRule,
+	"expect_column_distinct_values_to_be_in_set":                distinctInSetRule,
+	"expect_column_distinct_values_to_contain_set":              distinctContainRule,
+	"expect_column_distinct_values_to_equal_set":                distinctEqualRule,
+	"expect_column_most_common_value_to_be_in_set":              mostCommonRule,
+	"expect_column_kl_divergence_to_be_less_than":               divergenceRule,
+	"expect_column_values_to_be_unique":                         uniqueRule,
+	"expect_compound_columns_to_be_unique":                      compoundRule,
+	"expect_column_values_to_be_increasing":                     orderRule(1),
+	"expect_column_values_to_be_decreasing":                     orderRule(-1),
+	"expect_column_value_z_scores_to_be_less_than":              zScoreRule,
+	"expect_column_values_to_not_be_outliers":                   outlierRule,
+	"expect_table_row_count_to_be_between":                      rowCountRule,
+	"expect_table_row_count_to_equal":                           rowCountEqualRule,
+	"expect_table_column_count_to_be_between":                   columnCountRule,
+	"expect_table_column_count_to_equal":                        columnCountEqualRule,
+	"expect_table_columns_to_match_ordered_list":                columnsInOrderRule,
+	"expect_table_columns_to_match_set":                         columnSetRule,
+	"expect_column_to_exist":                                    columnExistsRule,
+	"expect_column_type_to_be":                                  columnTypeRule,
+}
+
+// rowsWanted are those among them that have mostly, because their answer is about rows.
+var rowsWanted = map[string]bool{
+	"expect_column_values_to_be_unique":            true,
+	"expect_compound_columns_to_be_unique":         true,
+	"expect_column_values_to_be_increasing":        true,
+	"expect_column_values_to_be_decreasing":        true,
+	"expect_column_value_z_scores_to_be_less_than": true,
+	"expect_column_values_to_not_be_outliers":      true,
+}
 
 // whole is what the maker of such a rule returns.
 type whole struct {
@@ -36,7 +76,22 @@ func (c *compiler) tableRows(a *args, e *feature.Expectation, b built, under int
 	switch e.Type {
 	case "expect_column_values_to_be_null", "expect_column_values_to_not_be_null":
 		out.nulls = true
+	case "expect_column_values_to_be_of_type", "expect_column_values_to_be_in_type_list":
+		out.observed = numpyName(a.typ(a.cols[0]))
 	}
+}
+
+// numpyName is what Great Expectations shows as the type of a column.
+func numpyName(t feature.Type) string {
+	switch t {
+	case feature.Bool:
+		return "bool_"
+	case feature.Timestamp:
+		return "datetime64"
+	case feature.Int32, feature.Int64, feature.Float32, feature.Float64:
+		return t.String()
+	}
+	return "object_"
 }
 
 // setShape decides how an unexpected row is shown.
@@ -53,12 +108,12 @@ func (e *entry) setShape(a *args) {
 func (c *compiler) compileWhole(a *args, e *feature.Expectation, build func(*args) whole) {
 	a.parameters()
 	under := a.condition()
-	w := build(a)
-	a.finish()
 	mostly := 1.0
-	if w.rows != nil {
+	if rowsWanted[e.Type] {
 		mostly = a.mostly()
 	}
+	w := build(a)
+	a.finish()
 	out, ok := c.entry(a, e, under, mostly)
 	if !ok {
 		return
@@ -75,6 +130,7 @@ func (c *compiler) compileWhole(a *args, e *feature.Expectation, build func(*arg
 func (c *compiler) metric(m metricSpec) int {
 	for i, have := range c.table.metrics {
 		if have.key == m.key && have.under == m.under {
+			c.table.metrics[i].keep = have.keep || m.keep
 			return i
 		}
 	}

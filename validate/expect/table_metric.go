@@ -13,8 +13,9 @@ type metric interface {
 // metricSpec is a metric of a compiled suite. Expectations with the same key share it.
 type metricSpec struct {
 	key   string
-	under int // as entry.under
-	begin func(*TableOptions) metric
+	under int  // as entry.under
+	keep  bool // some expectation wants to show rows
+	begin func(o *TableOptions, keep bool) metric
 }
 
 // answer makes a result of the metrics that an expectation asked for.

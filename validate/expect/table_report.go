@@ -19,6 +19,10 @@ type Result struct {
 	// Observed is the observed_value; nil for expectations judged row by row.
 	Observed any
 	Details  any // details, where there are any
+	// More are further entries of Great Expectations' result, by their names:
+	// unexpected_count, partial_unexpected_list, missing_count and
+	// partial_missing_list of the expectations about distinct values.
+	More map[string]any
 
 	// Map tells an expectation judged row by row; what follows is about those.
 	Map      bool

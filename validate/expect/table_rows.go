@@ -77,17 +77,14 @@ func (st *ruleState) value(b *batch, i int) any {
 
 // result fills the part of a result that is about rows.
 func (st *ruleState) result(res *Result) {
-	rowResult(res, st.e, st.elements, st.evaluated, st.unexpected)
+	rowResult(res, st.unexpected, st.elements, st.evaluated)
 	res.Examples, res.Counts = st.examples, st.counts.top(max(st.most, defaultExamples))
 }
 
-func rowResult(res *Result, e *entry, elements, evaluated, unexpected int64) {
+// rowResult fills the counts of a result; mostly decides later.
+func rowResult(res *Result, unexpected, elements, evaluated int64) {
 	res.Map = true
 	res.Elements, res.Missing, res.Unexpected = elements, elements-evaluated, unexpected
-	if e.nulls {
-		res.Missing = -1
-	}
-	res.Success = validate.Count{Evaluated: evaluated, Failed: unexpected}.Passed(e.mostly)
 }
 
 // valuesAt are the values of a row in several columns.
@@ -119,6 +116,9 @@ func (c *column) value(i int) any {
 		return feature.Time(c.i64[i])
 	case feature.String:
 		return string([]byte(c.str(i)))
+	}
+	if c.typ.IsArray() {
+		return feature.ArrayText(c.typ, []byte(c.str(i)))
 	}
 	return []byte(c.str(i))
 }
@@ -155,9 +155,18 @@ func (v *valueCounts) add(b *batch, cols []int, i int) {
 	v.list = append(v.list, ValueCount{val, 1})
 }
 
-// top are the n most frequent values; of equals, those met first, in the order of the values.
+// top are the n most frequent values; of equals, those met first.
 func (v *valueCounts) top(n int) []ValueCount {
 	l := slices.Clone(v.list)
 	slices.SortStableFunc(l, func(a, b ValueCount) int { return cmp.Compare(b.Count, a.Count) })
-	return l[:min(n, len(l))]
+	l = l[:min(n, len(l))]
+	sortCounts(l)
+	return l
+}
+
+// sortCounts puts the most frequent value first, and equals in the order of the values.
+func sortCounts(l []ValueCount) {
+	slices.SortStableFunc(l, func(a, b ValueCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), compareValues(a.Value, b.Value))
+	})
 }

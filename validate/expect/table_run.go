@@ -35,8 +35,8 @@ func (r *Run) Add(rec arrow.RecordBatch) error {
 		if c.index >= int(rec.NumCols()) {
 			return s.misfit("it has %d columns, and the rules look at column %d (%s)", rec.NumCols(), c.index, c.name)
 		}
-		if t := rec.Column(c.index).DataType(); typeOf(t) != c.typ {
-			return s.misfit("column %s is %s, the suite was compiled for %s", c.name, t, c.typ)
+		if err := s.fits(c, rec.Column(c.index).DataType()); err != nil {
+			return err
 		}
 	}
 	for from := int64(0); from < rec.NumRows(); from += runRows {
@@ -118,6 +118,7 @@ func (r *Run) Finish() (*Report, error) {
 			res.Exception = e.exception
 		case r.rules[i] != nil:
 			r.rules[i].result(res)
+			res.Observed = e.observed
 		default:
 			ms := make([]metric, len(e.metrics))
 			for k, m := range e.metrics {
@@ -125,6 +126,13 @@ func (r *Run) Finish() (*Report, error) {
 			}
 			if err := e.whole(r, ms, res); err != nil {
 				return nil, err
+			}
+		}
+		if res.Map {
+			evaluated := res.Elements - res.Missing
+			res.Success = validate.Count{Evaluated: evaluated, Failed: res.Unexpected}.Passed(e.mostly)
+			if e.nulls {
+				res.Missing = -1
 			}
 		}
 		out.Success = out.Success && res.Success
