@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-ml/weir/offline"
@@ -47,7 +49,7 @@ func cellsOf(v *feature.View, b *feature.Batch, i int, pick []int) *cells {
 		}
 		value := "null"
 		if at >= 0 && !b.Rows.Column(at).IsNull(i) {
-			value = feature.Shorten([]byte(b.Rows.Column(at).ValueStr(i)))
+			value = textOf(f.Type, b.Rows.Column(at), i)
 		}
 		add(f.Name, value)
 	}
@@ -55,6 +57,14 @@ func cellsOf(v *feature.View, b *feature.Batch, i int, pick []int) *cells {
 	add("known time", fmt.Sprint(b.KnownTime[i]))
 	add("tombstone", fmt.Sprint(b.Deleted(i)))
 	return c
+}
+
+// textOf is a value for people, of an array the list that it is.
+func textOf(t feature.Type, col arrow.Array, i int) string {
+	if a, ok := col.(*array.Binary); ok && t.IsArray() {
+		return feature.ArrayText(t, a.Value(i))
+	}
+	return feature.Shorten([]byte(col.ValueStr(i)))
 }
 
 // mostColumns bounds the columns that one difference names.

@@ -1,6 +1,7 @@
 package sinktest
 
 import (
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -35,7 +36,8 @@ func View(name string) *feature.View {
 		Meta: feature.Meta{Project: "suite", Name: name}, Source: "stream", Entities: []string{"thing"}, Version: 1,
 		Keys: []feature.Field{{Name: "id", Type: feature.String}},
 		Features: []feature.Field{{Name: "amount", Type: feature.Float64}, {Name: "plan", Type: feature.String},
-			{Name: "count", Type: feature.Int64}, {Name: "flag", Type: feature.Bool}, {Name: "seen", Type: feature.Timestamp}},
+			{Name: "count", Type: feature.Int64}, {Name: "flag", Type: feature.Bool}, {Name: "seen", Type: feature.Timestamp},
+			{Name: "tags", Type: feature.Array(feature.String)}},
 	}
 }
 
@@ -54,9 +56,9 @@ func (s stream) row(partition int32, offset int64) (Row, bool) {
 	at := Base + (offset*60+r.Int64N(1200))*int64(time.Second/time.Microsecond)
 	x := Row{TopicID: TopicID, Partition: partition, Offset: offset, Event: at, Known: at + r.Int64N(5_000_000) - 1_000_000,
 		Values: []string{Keys()[r.IntN(8)], fmt.Sprint(float64(r.IntN(1000)) / 8), fmt.Sprintf("plan %d", r.IntN(3)),
-			fmt.Sprint(r.IntN(100)), fmt.Sprint(r.IntN(2) == 0), time.UnixMicro(at).UTC().Format(time.RFC3339Nano)}}
+			fmt.Sprint(r.IntN(100)), fmt.Sprint(r.IntN(2) == 0), time.UnixMicro(at).UTC().Format(time.RFC3339Nano), tags(r)}}
 	if r.IntN(7) == 0 {
-		x.Values[1+r.IntN(5)] = null
+		x.Values[1+r.IntN(6)] = null
 	}
 	if r.IntN(12) == 0 {
 		x.Deleted, x.Known = true, x.Event
@@ -65,6 +67,15 @@ func (s stream) row(partition int32, offset int64) (Row, bool) {
 		}
 	}
 	return x, true
+}
+
+// tags is an array as Row.Values has it: its packed form in base64.
+func tags(r *rand.Rand) string {
+	var packed []byte
+	for range r.IntN(4) {
+		packed = feature.AppendElementText(packed, fmt.Sprintf("tag %d", r.IntN(5)))
+	}
+	return base64.StdEncoding.EncodeToString(packed)
 }
 
 // rows are those of [first, next).
