@@ -167,7 +167,7 @@ func (s *Service) feastColumns(ctx context.Context, c *feastCommand, in *inbox, 
 		b.Field(1).(*array.StringBuilder).Append(arrowName(t))
 	}
 	for _, f := range slices.Concat(v.Keys, v.Features) {
-		add(f.Name, f.Type.Arrow())
+		add(f.Name, f.Type.Exchange())
 	}
 	if source.TimestampField != "" {
 		add(source.TimestampField, feature.Timestamp.Arrow())
@@ -209,6 +209,8 @@ func arrowName(t arrow.DataType) string {
 		return "double"
 	case *arrow.Float32Type:
 		return "float"
+	case *arrow.ListType: // the SDK knows no list whose items may not be null
+		return "list<item: " + arrowName(t.Elem()) + ">"
 	case *arrow.TimestampType:
 		return fmt.Sprintf("timestamp[%s, tz=%s]", t.Unit, t.TimeZone)
 	}

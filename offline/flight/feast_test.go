@@ -130,4 +130,8 @@ func TestFeastColumns(t *testing.T) {
 	require.False(t, r.Next())
 	_, err = b.exchange(t.Context(), call(t, api, map[string]any{"data_source_proto": `{"name":"x"}`}), schema, recs)
 	require.ErrorContains(t, err, "give the feature view in Feast a schema")
+	for typ, want := range map[feature.Type]string{feature.Array(feature.Float32): "list<item: float>", feature.Array(feature.String): "list<item: string>",
+		feature.Array(feature.Timestamp): "list<item: timestamp[us, tz=UTC]>", feature.Array(feature.Bytes): "list<item: binary>"} {
+		require.Equal(t, want, arrowName(typ.Exchange()))
+	}
 }

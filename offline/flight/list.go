@@ -93,7 +93,7 @@ func serviceSchema(svc *feature.Service) *arrow.Schema {
 	fields = append(fields, arrow.Field{Name: offline.DefaultTimeColumn, Type: feature.Timestamp.Arrow(), Nullable: true, Metadata: about(RoleKey, "time")})
 	for _, c := range svc.Columns {
 		v := svc.Views[c.View]
-		fields = append(fields, arrow.Field{Name: c.Name, Type: v.Features[c.Feature].Type.Arrow(), Nullable: true,
+		fields = append(fields, arrow.Field{Name: c.Name, Type: v.Features[c.Feature].Type.Exchange(), Nullable: true,
 			Metadata: about(RoleKey, "feature", ViewKey, v.Meta.Name)})
 	}
 	return arrow.NewSchema(fields, nil)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
+	"github.com/weir-ml/weir/registry/feature"
 )
 
 func clockName(c weirv1.Clock) string {
@@ -43,7 +44,7 @@ func (e *env) showSnapshot(s *weirv1.Snapshot, profile []*weirv1.ProfiledColumn)
 	for _, c := range s.Columns {
 		row := []any{c.Name, typeName(c.Type), c.View, count(c.Nulls)}
 		if profile != nil {
-			row = append(row, profileText(of[c.Name]))
+			row = append(row, profileText(c.Type, of[c.Name]))
 		}
 		t.AppendRow(row)
 	}
@@ -61,8 +62,10 @@ func (e *env) showSnapshot(s *weirv1.Snapshot, profile []*weirv1.ProfiledColumn)
 }
 
 // profileText is a column's values in a few words.
-func profileText(p *weirv1.ProfiledColumn) string {
+func profileText(t weirv1.Type, p *weirv1.ProfiledColumn) string {
 	switch {
+	case feature.Type(t).IsArray():
+		return "(of arrays only nulls are counted)"
 	case p == nil:
 		return ""
 	case p.Numbers != nil:
@@ -195,7 +198,8 @@ A snapshot that a monitor compares with stays: change the monitor first.`,
 }
 
 func typeName(t weirv1.Type) string {
-	return map[weirv1.Type]string{weirv1.Type_TYPE_BOOL: "bool", weirv1.Type_TYPE_INT32: "int32", weirv1.Type_TYPE_INT64: "int64",
-		weirv1.Type_TYPE_FLOAT32: "float32", weirv1.Type_TYPE_FLOAT64: "float64", weirv1.Type_TYPE_STRING: "string",
-		weirv1.Type_TYPE_BYTES: "bytes", weirv1.Type_TYPE_TIMESTAMP: "timestamp"}[t]
+	if ft := feature.Type(t); ft.Known() {
+		return ft.String()
+	}
+	return ""
 }
