@@ -146,6 +146,28 @@ func (h *history) foreign(n int, bounds bool) {
 	appendFiles(h.t, h.tables[0], []offline.File{f})
 }
 
+// appendElements appends an array as the values of column ci.
+func appendElements(t *testing.T, row parquet.Row, c offline.Column, packed []byte, ci int) parquet.Row {
+	var v feature.Vector
+	require.NoError(t, v.Unpack(c.Type, packed))
+	if len(v.Valid) == 0 {
+		return append(row, parquet.NullValue().Level(0, 1, ci))
+	}
+	for i := range v.Valid {
+		var x any
+		switch v.Type {
+		case feature.Int64:
+			x = v.Int64s[i]
+		case feature.Float32:
+			x = v.Float32[i]
+		default:
+			x = string(v.Bytes[i])
+		}
+		row = append(row, plainValue(x, offline.Column{Type: v.Type}).Level(min(i, 1), 2, ci))
+	}
+	return row
+}
+
 func (h *history) foreignFile(n int, bounds bool) offline.File {
 	full := h.tables[0]
 	b := h.batch(n, full.View(), 1)
@@ -182,6 +204,10 @@ func (h *history) foreignFile(n int, bounds bool) offline.File {
 				x = b.Deleted(i)
 			default:
 				x = cellAny(b.Rows.Column(ci), i)
+			}
+			if packed, ok := x.([]byte); ok && c.Type.IsArray() {
+				row = appendElements(h.t, row, c, packed, ci)
+				continue
 			}
 			v, level := plainValue(x, c), 0
 			if x != nil && !c.Required {

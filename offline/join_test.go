@@ -58,7 +58,7 @@ func TestJoinOnIceberg(t *testing.T) {
 // TestJoinOfMoreRows has worlds of some thousand rows, so that files have many row
 // groups and pages, merges more than one window, and spines several parts.
 func TestJoinOfMoreRows(t *testing.T) {
-	worlds(t, 8, jointest.Limits{Views: 2, Facts: 6000, Spine: 1500}, jointest.Options{}, nil)
+	worlds(t, 8, jointest.Limits{Views: 2, Facts: 6000, Spine: 1500, Arrays: true}, jointest.Options{}, nil)
 }
 
 // worlds tries so many random worlds.

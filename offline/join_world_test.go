@@ -304,6 +304,13 @@ func cellAny(a arrow.Array, i int) any {
 		return a.Value(i)
 	case *array.Binary:
 		return slices.Clone(a.Value(i))
+	case *array.List:
+		out := []any{}
+		from, to := a.ValueOffsets(i)
+		for k := from; k < to; k++ {
+			out = append(out, cellAny(a.ListValues(), int(k)))
+		}
+		return out
 	}
 	panic(a.DataType())
 }

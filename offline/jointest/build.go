@@ -3,10 +3,12 @@ package jointest
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -239,12 +241,47 @@ func AppendValue(b array.Builder, x any) {
 	case *array.StringBuilder:
 		b.Append(x.(string))
 	case *array.BinaryBuilder:
-		b.Append(x.([]byte))
+		if list, ok := x.([]any); ok {
+			b.Append(packed(list))
+		} else {
+			b.Append(x.([]byte))
+		}
+	case *array.ListBuilder:
+		b.Append(true)
+		for _, e := range x.([]any) {
+			AppendValue(b.ValueBuilder(), e)
+		}
 	case *array.TimestampBuilder:
 		b.Append(arrow.Timestamp(x.(int64)))
 	default:
 		panic(fmt.Sprintf("jointest: no values for %T", b))
 	}
+}
+
+// packed is the packed form of an array.
+func packed(list []any) []byte {
+	out := []byte{}
+	for _, x := range list {
+		switch x := x.(type) {
+		case bool:
+			out = feature.AppendElementBool(out, x)
+		case int32:
+			out = binary.LittleEndian.AppendUint32(out, uint32(x))
+		case int64:
+			out = binary.LittleEndian.AppendUint64(out, uint64(x))
+		case float32:
+			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
+		case float64:
+			out = binary.LittleEndian.AppendUint64(out, math.Float64bits(x))
+		case string:
+			out = feature.AppendElementText(out, x)
+		case []byte:
+			out = feature.AppendElementText(out, x)
+		default:
+			panic(fmt.Sprintf("jointest: no element of type %T", x))
+		}
+	}
+	return out
 }
 
 // SpineBatches is the spine in batches of the sizes that Way.Cuts says.

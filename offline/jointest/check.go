@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -96,7 +97,7 @@ func (c *comparison) take(rec arrow.RecordBatch) error {
 			name, typ = c.schema.Field(col).Name, c.schema.Field(col).Type
 		} else {
 			sc := c.b.Service.Columns[col-n]
-			name, typ = sc.Name, c.b.Service.Views[sc.View].Features[sc.Feature].Type.Arrow()
+			name, typ = sc.Name, c.b.Service.Views[sc.View].Features[sc.Feature].Type.Exchange()
 		}
 		if rec.ColumnName(col) != name || !arrow.TypeEqual(rec.Column(col).DataType(), typ) {
 			return fmt.Errorf("column %d is %s (%s), want %s (%s)", col, rec.ColumnName(col), rec.Column(col).DataType(), name, typ)
@@ -137,6 +138,9 @@ func Same(a, b any) bool {
 	case []byte:
 		y, ok := b.([]byte)
 		return ok && bytes.Equal(x, y)
+	case []any:
+		y, ok := b.([]any)
+		return ok && slices.EqualFunc(x, y, Same)
 	case float64:
 		y, ok := b.(float64)
 		return ok && (math.Float64bits(x) == math.Float64bits(y) || x != x && y != y)
@@ -144,7 +148,8 @@ func Same(a, b any) bool {
 		y, ok := b.(float32)
 		return ok && (math.Float32bits(x) == math.Float32bits(y) || x != x && y != y)
 	}
-	if _, ok := b.([]byte); ok {
+	switch b.(type) {
+	case []byte, []any:
 		return false
 	}
 	return a == b
@@ -172,6 +177,13 @@ func cell(a arrow.Array, i int) any {
 		return a.Value(i)
 	case *array.Binary:
 		return bytes.Clone(a.Value(i))
+	case *array.List:
+		out := []any{}
+		from, to := a.ValueOffsets(i)
+		for k := from; k < to; k++ {
+			out = append(out, cell(a.ListValues(), int(k)))
+		}
+		return out
 	}
 	panic(fmt.Sprintf("jointest: no cell of %s", a.DataType()))
 }

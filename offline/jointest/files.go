@@ -74,11 +74,26 @@ func (v *View) row(t offline.Table, f *Fact) parquet.Row {
 		default:
 			x = v.valueAs(f, feature.Field{Name: c.Stored, Type: c.Type})
 		}
+		if list, ok := x.([]any); ok {
+			row = appendList(row, list, i)
+			continue
+		}
 		p, level := parquetValue(x), 0
 		if !c.Required && x != nil {
 			level = 1
 		}
 		row = append(row, p.Level(0, level, i))
+	}
+	return row
+}
+
+// appendList appends a list that may be null, as the values of column i.
+func appendList(row parquet.Row, list []any, i int) parquet.Row {
+	if len(list) == 0 {
+		return append(row, parquet.NullValue().Level(0, 1, i))
+	}
+	for k, x := range list {
+		row = append(row, parquetValue(x).Level(min(k, 1), 2, i))
 	}
 	return row
 }

@@ -85,7 +85,14 @@ func write(b *strings.Builder, v reflect.Value, depth int) {
 	default:
 		if t, ok := v.Interface().(feature.Type); ok {
 			name := t.String()
-			b.WriteString("feature." + strings.ToUpper(name[:1]) + name[1:])
+			if t.IsArray() {
+				name = t.Elem().String()
+			}
+			name = "feature." + strings.ToUpper(name[:1]) + name[1:]
+			if t.IsArray() {
+				name = "feature.Array(" + name + ")"
+			}
+			b.WriteString(name)
 			return
 		}
 		fmt.Fprintf(b, "%v", v.Interface())
@@ -100,6 +107,15 @@ func writeAny(b *strings.Builder, x any) {
 		fmt.Fprintf(b, "%q", x)
 	case []byte:
 		fmt.Fprintf(b, "[]byte(%q)", x)
+	case []any:
+		b.WriteString("[]any{")
+		for i, e := range x {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			writeAny(b, e)
+		}
+		b.WriteString("}")
 	case bool:
 		fmt.Fprintf(b, "%v", x)
 	case float64:

@@ -13,11 +13,12 @@ import (
 
 // Limits bound a random world.
 type Limits struct {
-	Views, Facts, Spine int // at most: views, facts of a view, rows of the spine
+	Views, Facts, Spine int  // at most: views, facts of a view, rows of the spine
+	Arrays              bool // features may be arrays, too
 }
 
 // Usual is what most tests take.
-func Usual() Limits { return Limits{Views: 3, Facts: 120, Spine: 150} }
+func Usual() Limits { return Limits{Views: 3, Facts: 120, Spine: 150, Arrays: true} }
 
 var keyShapes = [][]feature.Field{
 	{{Name: "id", Type: feature.Int64}},
@@ -96,6 +97,9 @@ func (d *dice) view(i int) View {
 	evolves := d.IntN(4) == 0
 	for k := range 1 + d.IntN(4) {
 		f := Feature{Name: fmt.Sprintf("f%d", k), Type: featureTypes[d.IntN(len(featureTypes))]}
+		if d.l.Arrays && d.IntN(3) == 0 {
+			f.Type = feature.Array(f.Type)
+		}
 		if evolves && k > 0 { // the first stays, so that a version is never without features
 			switch d.IntN(4) {
 			case 0:
@@ -230,6 +234,15 @@ func (d *dice) key(t feature.Type, row int) any {
 func (d *dice) value(t feature.Type) any {
 	if d.IntN(4) == 0 {
 		return nil
+	}
+	if t.IsArray() {
+		out := []any{}
+		for range []int{0, 1, 2, 3, d.IntN(30)}[d.IntN(5)] {
+			if x := d.value(t.Elem()); x != nil {
+				out = append(out, x)
+			}
+		}
+		return out
 	}
 	switch t {
 	case feature.Bool:

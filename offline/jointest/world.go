@@ -13,7 +13,7 @@ import (
 
 // World is all that an answer depends on, and all that it may not depend on, as
 // plain values. Values are Go values of the columns' types (timestamps int64,
-// bytes []byte), nil for null.
+// bytes []byte, arrays []any), nil for null.
 type World struct {
 	Clock feature.Clock
 	Views []View

@@ -136,7 +136,7 @@ func (g *Gen) array(t feature.Type, k int) []byte {
 	var v feature.Vector
 	v.Reset(t.Elem(), 1)
 	out := []byte{}
-	for i := range []int{0, 1, 2, 3, k}[g.R.IntN(5)] {
+	for i := range []int{0, 1, 2, 3, k % 30}[g.R.IntN(5)] {
 		switch v.Type {
 		case feature.Bool:
 			v.Bools[0] = (k+i)%2 == 0
