@@ -34,9 +34,10 @@ func LoadSuite(path, name string) (*SuiteFile, []Fault, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if b := bytes.TrimSpace(f.Data); len(b) == 0 {
+	if len(bytes.TrimSpace(f.Data)) == 0 {
 		return nil, nil, feature.Errorf(feature.Invalid, "manifest.load", path, "the file is empty").WithHint("a suite is a map with name and expectations")
 	}
+	f.Data = finite(f.Data)
 	foreign, root, faults := foreignSuite(f)
 	if len(faults) > 0 {
 		return nil, faults, nil
@@ -72,6 +73,26 @@ func LoadSuite(path, name string) (*SuiteFile, []Fault, error) {
 	}
 	s := found[i].Definition.(*feature.Suite)
 	return &SuiteFile{Suite: s, Doc: found[i], Name: s.Meta.Name}, nil, nil
+}
+
+// finite writes Python's Infinity, which JSON does not have, as a number of as many
+// characters that is one: every reader of numbers makes infinity of it.
+func finite(data []byte) []byte {
+	if !bytes.Contains(data, []byte("Infinity")) {
+		return data
+	}
+	out, text := bytes.Clone(data), false
+	for i := 0; i < len(out); i++ {
+		switch {
+		case text && out[i] == '\\':
+			i++
+		case out[i] == '"':
+			text = !text
+		case !text && bytes.HasPrefix(out[i:], []byte("Infinity")):
+			i += copy(out[i:], "1e999999") - 1
+		}
+	}
+	return out
 }
 
 // foreignSuite tells a suite of Great Expectations from a manifest, and reads its document.
