@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -126,6 +127,16 @@ var faults = []fault{
 			})
 			return []expected{at(audit.Changed, r, "score is ", "null in the table")}
 		}
+	}},
+	{"an array's element changed", func(w *world) []expected {
+		r := w.picked()
+		w.rewrite(r.file, func(o row) (bool, map[string]string) {
+			if o.String() == r.String() {
+				return true, map[string]string{"tags": base64.StdEncoding.EncodeToString([]byte("\x01a\x02\"x"))}
+			}
+			return true, nil
+		})
+		return []expected{at(audit.Changed, r, "tags is ", ` in the log and ["a", "\"x"] in the table`)}
 	}},
 	{"a key changed", func(w *world) []expected {
 		r := w.picked()

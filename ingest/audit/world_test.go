@@ -117,7 +117,8 @@ func source() *feature.Source {
 func view() *feature.View {
 	off := false
 	return &feature.View{Meta: meta("person"), Source: "people", Entities: []string{"person"}, Online: &off,
-		Features: []feature.Field{{Name: "age", Type: feature.Int64}, {Name: "name", Type: feature.String}, {Name: "score", Type: feature.Float64}}}
+		Features: []feature.Field{{Name: "age", Type: feature.Int64}, {Name: "name", Type: feature.String}, {Name: "score", Type: feature.Float64},
+			{Name: "tags", Type: feature.Array(feature.String)}}}
 }
 
 func suite(high int) *feature.Suite {
@@ -146,9 +147,11 @@ func (w *world) event(partition int32) *kgo.Record {
 	w.next++
 	at := base.Add(time.Duration(w.next) * time.Second)
 	rec := &kgo.Record{Topic: topic, Partition: partition, Timestamp: at, Key: fmt.Append(nil, "key", w.next),
-		Value: fmt.Appendf(nil, `{"id":"k%d","at":%d,"age":%d,"name":"n%d","score":%g,"extra":%d}`,
-			w.rng.IntN(50), at.UnixMicro(), w.rng.IntN(100), w.rng.IntN(9), w.rng.Float64(), w.next)}
+		Value: fmt.Appendf(nil, `{"id":"k%d","at":%d,"age":%d,"name":"n%d","score":%g,"tags":["a","t%d"],"extra":%d}`,
+			w.rng.IntN(50), at.UnixMicro(), w.rng.IntN(100), w.rng.IntN(9), w.rng.Float64(), w.rng.IntN(9), w.next)}
 	switch w.rng.IntN(20) {
+	case 6:
+		rec.Value = fmt.Appendf(nil, `{"id":"k2","at":%d,"score":1.5,"tags":[],"extra":%d}`, at.UnixMicro(), w.next)
 	case 0:
 		rec.Value = []byte(`{"id":"k1","at":`)
 	case 1:
