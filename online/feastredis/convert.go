@@ -19,7 +19,7 @@ func refuse(format string, args ...any) error { return refused(fmt.Sprintf(forma
 const exact = 1 << 53
 
 // convert gives a value as one of type to: bool, int32, int64 (times: microseconds),
-// float32, float64, string, []byte, or nil for null. A value is never rounded, cut or
+// float32, float64, string, []byte, of lists a []any of these, or nil for null. A value is never rounded, cut or
 // guessed at. notNumber tells of a NaN, which is null everywhere in Weir where files are read.
 func (v value) convert(to feature.Type) (x any, notNumber bool, err error) {
 	switch v.kind {
@@ -48,6 +48,10 @@ func (v value) convert(to feature.Type) (x any, notNumber bool, err error) {
 			return x, false, err
 		}
 	default:
+		if v.kind.isList() {
+			x, err = v.convertList(to)
+			return x, false, err
+		}
 		return nil, false, refuse("Feast has %s, and Weir takes no values of that kind", v.kind)
 	}
 	return nil, false, mismatch(v.kind, to)

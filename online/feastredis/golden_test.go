@@ -28,8 +28,8 @@ func unhex(t testing.TB, s string) string {
 	return string(b)
 }
 
-func load(t testing.TB) (g golden) {
-	b, err := os.ReadFile("testdata/feast-0.67.json")
+func load(t testing.TB, file ...string) (g golden) {
+	b, err := os.ReadFile("testdata/" + append(file, "feast-0.67.json")[0])
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(b, &g))
 	return g
@@ -112,7 +112,37 @@ func TestGolden(t *testing.T) {
 	lists := rep.Views[4]
 	require.EqualValues(t, 1, lists.Entities)
 	require.EqualValues(t, 1, lists.Skipped())
-	require.Equal(t, []*Reason{{Field: "e", Text: "Feast has double_list, and Weir takes no values of that kind", Entities: 1, Examples: []string{"driver_id=9"}}}, lists.Reasons)
+	require.Equal(t, []*Reason{{Field: "e", Text: "Feast has double_list, the view of Weir string", Entities: 1, Examples: []string{"driver_id=9"}}}, lists.Reasons)
+}
+
+// TestGoldenLists: lists of every type, full, empty and null, as the SDK wrote them.
+func TestGoldenLists(t *testing.T) {
+	lists := View{Name: "lists", Keys: fields("driver_id", feature.Int64), Features: fields("b", feature.Array(feature.Bool), "i", feature.Array(feature.Int32), "l", feature.Array(feature.Int64),
+		"f", feature.Array(feature.Float32), "d", feature.Array(feature.Float64), "s", feature.Array(feature.String), "y", feature.Array(feature.Bytes), "t", feature.Array(feature.Timestamp))}
+	r := NewReader("rides", []View{lists})
+	const at = 1767323045_123456
+	var none []any
+	for range 8 {
+		none = append(none, []any{})
+	}
+	require.Equal(t, []found{
+		{"lists", Row{at, []any{int64(1)}, []any{[]any{true, false}, []any{int32(-7), int32(2147483647)}, []any{int64(9007199254740993), int64(-1)}, []any{float32(0.1), float32(1.5)}, []any{0.1, -2.0},
+			[]any{"grüße", ""}, []any{[]byte{0, 0xff}, []byte{}}, []any{int64(1700000000_000000), int64(-1_000000)}}, make([]bool, 8)}},
+		{"lists", Row{at, []any{int64(2)}, none, make([]bool, 8)}},
+		{"lists", Row{at, []any{int64(3)}, make([]any, 8), make([]bool, 8)}},
+	}, load(t, "feast-0.67-lists.json").readAll(t, r))
+	require.Empty(t, r.Report().Views[0].Reasons)
+
+	// What fits is taken as other types, and the rest names both.
+	lists.Features = fields("b", feature.Bool, "i", feature.Array(feature.Int64), "l", feature.Array(feature.Int32), "f", feature.Array(feature.Float64), "d", feature.Array(feature.Float32), "s", feature.Array(feature.Bytes), "t", feature.Array(feature.Int64))
+	r = NewReader("rides", []View{lists})
+	require.Len(t, load(t, "feast-0.67-lists.json").readAll(t, r), 1)
+	why := map[string]string{}
+	for _, x := range r.Report().Views[0].Reasons {
+		why[x.Field] = x.Text
+	}
+	require.Equal(t, map[string]string{"b": "Feast has bool_list, the view of Weir bool", "l": "int64_list with int64 that is no int32", "d": "double_list with double that no float32 is equal to",
+		"s": "Feast has string_list, the view of Weir array<bytes>", "t": "Feast has unix_timestamp_list, the view of Weir array<int64>"}, why)
 }
 
 // TestGoldenUnread: what nobody asked for is counted by name, or by kind where there is none.

@@ -7,7 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
+	feasttypes "github.com/weir-ml/weir/proto/feast/types"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -44,6 +46,9 @@ var stats = View{Name: "stats", Keys: fields("driver", feature.Int64), Features:
 // TestUnreadable: each fault is named, counted and shown by example, and the row is left out whole.
 func TestUnreadable(t *testing.T) {
 	trips, rating := FeatureField("stats", "trips"), FeatureField("stats", "rating")
+	tags, marks := FeatureField("stats", "tags"), FeatureField("stats", "marks")
+	stats := stats
+	stats.Features = append(fields("tags", feature.Array(feature.String), "marks", feature.Array(feature.Float32)), stats.Features...)
 	for name, c := range map[string]struct {
 		hash   map[string]string
 		field  string
@@ -67,7 +72,17 @@ func TestUnreadable(t *testing.T) {
 		"another type":     {map[string]string{"_ts:stats": stamp(1, 0), trips: text(2, "7")}, "trips", "Feast has string, the view of Weir int64"},
 		"a long double":    {map[string]string{"_ts:stats": stamp(1, 0), rating: double(0.1)}, "rating", "double that no float32 is equal to"},
 		"infinity":         {map[string]string{"_ts:stats": stamp(1, 0), rating: float(float32(math.Inf(1)))}, "rating", "float that is infinite, which no event can have"},
-		"a list":           {map[string]string{"_ts:stats": stamp(1, 0), rating: text(16, "\x00\x00\x00\x00")}, "rating", "Feast has float_list, and Weir takes no values of that kind"},
+		"a list":           {map[string]string{"_ts:stats": stamp(1, 0), rating: text(16, text(1, "\x00\x00\x00\x00"))}, "rating", "Feast has float_list, the view of Weir float32"},
+		"a set":            {map[string]string{"_ts:stats": stamp(1, 0), rating: text(27, "")}, "rating", "Feast has float_set, and Weir takes no values of that kind"},
+		"lists":            {map[string]string{"_ts:stats": stamp(1, 0), tags: text(12, text(1, "a")) + text(12, text(1, "")), marks: text(16, text(1, "\x00\x00\xc0\x3f")+"\x0d\x00\x00\x00\x00")}, "", ""},
+		"a scalar":         {map[string]string{"_ts:stats": stamp(1, 0), tags: text(2, "a")}, "tags", "Feast has string, the view of Weir array<string>"},
+		"a cut list":       {map[string]string{"_ts:stats": stamp(1, 0), tags: text(12, "\x0a\x02a")}, "tags", "the value is damaged: unexpected EOF"},
+		"a cut element":    {map[string]string{"_ts:stats": stamp(1, 0), marks: text(16, text(1, "\x00\x00\xc0"))}, "marks", "the value is damaged: unexpected EOF"},
+		"a wrong element":  {map[string]string{"_ts:stats": stamp(1, 0), marks: text(16, varint(1, 5))}, "marks", "the value is damaged: an element of its float_list is written in another way"},
+		"a wrong list":     {map[string]string{"_ts:stats": stamp(1, 0), marks: varint(16, 5)}, "marks", "the value is damaged: its float_list is written in another way"},
+		"no UTF-8 in it":   {map[string]string{"_ts:stats": stamp(1, 0), tags: text(12, text(1, "a")+text(1, "\xff"))}, "tags", "the value is damaged: string 1 of the list is not UTF-8"},
+		"NaN in a list":    {map[string]string{"_ts:stats": stamp(1, 0), marks: text(16, text(1, "\x00\x00\xc0\x7f"))}, "marks", "float_list with a NaN, which no event can have, nor an array a null"},
+		"infinity in it":   {map[string]string{"_ts:stats": stamp(1, 0), marks: text(16, text(1, "\x00\x00\x80\x7f"))}, "marks", "float_list with float that is infinite, which no event can have"},
 		"a newer kind":     {map[string]string{"_ts:stats": stamp(1, 0), rating: text(99, "")}, "rating", "Feast has kind 99, and Weir takes no values of that kind"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -165,13 +180,16 @@ func FuzzKey(f *testing.F) {
 	})
 }
 
-// FuzzValue: no bytes make the reader of values panic, and a float that is taken is the same float.
+// FuzzValue: no bytes make the reader of values panic, a float that is taken is the same float, and a list is what
+// the generated type reads.
 func FuzzValue(f *testing.F) {
-	for _, h := range load(f).Hashes {
+	for _, h := range append(load(f).Hashes, load(f, "feast-0.67-lists.json").Hashes...) {
 		for _, v := range h.Fields {
 			f.Add(unhex(f, v))
 		}
 	}
+	f.Add(text(16, text(1, "\x00\x00\xc0\x3f")+"\x0d\x00\x00\x00\x00") + text(16, ""))
+	f.Add(text(13, varint(1, 5)) + text(12, text(1, "x")))
 	f.Fuzz(func(t *testing.T, raw string) {
 		_, _ = readTime(raw)
 		v, err := readValue(raw)
@@ -187,6 +205,39 @@ func FuzzValue(f *testing.F) {
 				require.True(t, x == v.f || int64(x) == v.n && v.f == 0)
 			case nil:
 				require.True(t, err != nil || v.kind == kindNull || v.f != v.f)
+			}
+			x, _, err = v.convert(feature.Array(to))
+			switch x := x.(type) {
+			case []any:
+				require.Len(t, x, len(v.list))
+			case nil:
+				require.True(t, err != nil || v.kind == kindNull)
+			default:
+				t.Fatalf("%T", x)
+			}
+		}
+		var m feasttypes.Value
+		if !v.kind.isList() || proto.Unmarshal([]byte(raw), &m) != nil || len(m.ProtoReflect().GetUnknown()) > 0 {
+			return
+		}
+		field := m.ProtoReflect().Descriptor().Fields().ByNumber(protowire.Number(v.kind))
+		require.True(t, m.ProtoReflect().Has(field))
+		message := m.ProtoReflect().Get(field).Message()
+		list := message.Get(message.Descriptor().Fields().ByNumber(1)).List()
+		require.Equal(t, list.Len(), len(v.list))
+		for i, e := range v.list {
+			x := list.Get(i)
+			switch y := x.Interface().(type) {
+			case string:
+				require.Equal(t, y, e.s)
+			case []byte:
+				require.Equal(t, string(y), e.s)
+			case bool:
+				require.Equal(t, y, e.n == 1)
+			case float32, float64:
+				require.Equal(t, math.Float64bits(x.Float()), math.Float64bits(e.f))
+			default:
+				require.Equal(t, x.Int(), e.n)
 			}
 		}
 	})

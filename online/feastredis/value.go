@@ -48,6 +48,7 @@ type value struct {
 	n    int64
 	f    float64
 	s    string
+	list []value // of a list
 }
 
 // wire is how each kind that is read is written.
@@ -72,30 +73,22 @@ func readValue(b string) (v value, err error) {
 		if want, scalar := wire[k]; scalar && typ != want {
 			return v, fmt.Errorf("its %s is written in another way", k)
 		}
-		v = value{kind: k}
-		switch k {
-		case kindBytes, kindString:
-			s, _ := protowire.ConsumeBytes(body)
-			v.s = string(s)
-		case kindInt32:
-			x, _ := protowire.ConsumeVarint(body)
-			v.n = int64(int32(x))
-		case kindInt64, kindTime:
-			x, _ := protowire.ConsumeVarint(body)
-			v.n = int64(x)
-		case kindBool:
-			x, _ := protowire.ConsumeVarint(body)
-			if protowire.DecodeBool(x) {
-				v.n = 1
+		switch {
+		case k.isList():
+			if typ != protowire.BytesType {
+				return v, fmt.Errorf("its %s is written in another way", k)
 			}
-		case kindDouble:
-			x, _ := protowire.ConsumeFixed64(body)
-			v.f = math.Float64frombits(x)
-		case kindFloat:
-			x, _ := protowire.ConsumeFixed32(body)
-			v.f = float64(math.Float32frombits(x))
-		case kindNone:
-			v.kind = kindNull
+			if v.kind != k { // else one that came in parts
+				v = value{kind: k}
+			}
+			list, _ := protowire.ConsumeBytes(body)
+			if err := v.readList(list); err != nil {
+				return v, err
+			}
+		case k == kindNone:
+			v = value{}
+		default:
+			v = scalar(k, body)
 		}
 		raw = body[size:]
 	}
@@ -103,6 +96,34 @@ func readValue(b string) (v value, err error) {
 		return v, fmt.Errorf("the string is not UTF-8")
 	}
 	return v, nil
+}
+
+// scalar reads the body of a field of a kind, which is written as that kind is.
+func scalar(k kind, body []byte) value {
+	v := value{kind: k}
+	switch k {
+	case kindBytes, kindString:
+		s, _ := protowire.ConsumeBytes(body)
+		v.s = string(s)
+	case kindInt32:
+		x, _ := protowire.ConsumeVarint(body)
+		v.n = int64(int32(x))
+	case kindInt64, kindTime:
+		x, _ := protowire.ConsumeVarint(body)
+		v.n = int64(x)
+	case kindBool:
+		x, _ := protowire.ConsumeVarint(body)
+		if protowire.DecodeBool(x) {
+			v.n = 1
+		}
+	case kindDouble:
+		x, _ := protowire.ConsumeFixed64(body)
+		v.f = math.Float64frombits(x)
+	case kindFloat:
+		x, _ := protowire.ConsumeFixed32(body)
+		v.f = float64(math.Float32frombits(x))
+	}
+	return v
 }
 
 // readTime reads a google.protobuf.Timestamp into microseconds; what is finer is cut off.

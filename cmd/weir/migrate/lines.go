@@ -11,7 +11,7 @@ import (
 )
 
 // Row is a row that was found. Values are bool, int32, int64 (of timestamps:
-// microseconds UTC), float32, float64, string, []byte, or nil for null, in the order
+// microseconds UTC), float32, float64, string, []byte, of arrays a []any of these, or nil for null, in the order
 // of the view's keys and features and of their types.
 type Row struct {
 	Time   int64 // of the event, microseconds UTC
@@ -183,6 +183,15 @@ func appendValue(dst []byte, t feature.Type, v any) []byte {
 			return append(tabular.AppendTime(append(dst, '"'), x), '"')
 		}
 		return strconv.AppendInt(dst, x, 10)
+	case []any:
+		dst = append(dst, '[')
+		for i, e := range x {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendValue(dst, t.Elem(), e)
+		}
+		return append(dst, ']')
 	}
 	b, err := json.Marshal(v) // bytes become base64, floats the shortest text that reads as them
 	if err != nil {

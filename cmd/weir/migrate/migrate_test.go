@@ -50,6 +50,8 @@ func TestLines(t *testing.T) {
 		{view(`{"properties":{"at":{"type":"integer"}}}`, "at", "unix_s", id, field("a", feature.Int64, "")), Row{-1, []any{int64(1)}, []any{int64(2)}, nil},
 			`{"at":-1,"id":1,"a":2}`},
 		{view("", "at", "unix_ns", id, field("a", feature.Int64, "")), Row{at, []any{int64(1)}, []any{int64(2)}, nil}, `{"at":1700000000123456000,"id":1,"a":2}`},
+		{view("", "at", "unix_us", id, field("f", feature.Array(feature.Float32), ""), field("t", feature.Array(feature.Timestamp), ""), field("s", feature.Array(feature.String), ""), field("y", feature.Array(feature.Bytes), ""), field("n", feature.Array(feature.Int64), "")),
+			Row{0, []any{int64(1)}, []any{[]any{float32(0.1), float32(2)}, []any{int64(at)}, []any{"\"", ""}, []any{[]byte{0, 255}}, []any{}}, nil}, `{"at":0,"id":1,"f":[0.1,2],"t":["2023-11-14T22:13:20.123456Z"],"s":["\"",""],"y":["AP8="],"n":[]}`},
 		{view("", "at", "unix_us", id, field("a", feature.Int64, "")), Row{0, []any{int64(1)}, []any{nil}, nil}, `{"at":0,"id":1}`},
 	} {
 		l, err := NewLines(c.view)
@@ -76,10 +78,16 @@ func everything(rng *rand.Rand, n int) (*feature.View, []Row) {
 	for ty := feature.Bool; ty <= feature.Timestamp; ty++ {
 		fs = append(fs, field(ty.String(), ty, "in."+ty.String()))
 	}
+	for ty := feature.Bool; ty <= feature.Timestamp; ty++ {
+		fs = append(fs, field(ty.String()+"s", feature.Array(ty), "in."+ty.String()+"s"))
+	}
 	v := view("", "at", "unix_us", []feature.Field{field("id", feature.Int64, ""), field("name", feature.String, ""), field("raw", feature.Bytes, ""), field("day", feature.Timestamp, "")}, fs...)
 	rows := make([]Row, n)
 	for i := range rows {
 		all := []any{i%2 == 0, int32(rng.Uint32()), int64(rng.Uint64()), rng.Float32(), math.Ldexp(rng.NormFloat64(), rng.IntN(600)-300), fmt.Sprintf("größe %d", i), []byte{byte(i)}, rng.Int64N(1e15)}
+		for _, x := range all[:8:8] {
+			all = append(all, slices.Repeat([]any{x}, rng.IntN(3)))
+		}
 		absent := make([]bool, len(all))
 		for k := range all {
 			switch rng.IntN(6) {
@@ -156,7 +164,7 @@ func TestOnlyNewRows(t *testing.T) {
 	schema := r.Schema()
 	fields := schema.Fields()
 	for _, f := range v.Features {
-		fields = append(fields, arrow.Field{Name: f.Name, Type: f.Type.Arrow(), Nullable: true})
+		fields = append(fields, arrow.Field{Name: f.Name, Type: f.Type.Exchange(), Nullable: true})
 	}
 	// The table's answer: as it was found, but for the keys that are to be new.
 	changed := func(x Row) bool { return x.Values[2] != nil && x.Values[2].(int64)%3 == 0 }
@@ -174,7 +182,10 @@ func TestOnlyNewRows(t *testing.T) {
 			for c := range v.Features {
 				val := x.Values[c]
 				if x.Absent[c] {
-					val = []any{true, int32(9), int64(9), float32(9), 9.0, "9", []byte("9"), int64(9)}[c]
+					val = []any{true, int32(9), int64(9), float32(9), 9.0, "9", []byte("9"), int64(9)}[c%8]
+					if c >= 8 {
+						val = []any{val}
+					}
 				}
 				if c == 2 && changed(x) {
 					val = int64(-5)
@@ -241,6 +252,12 @@ func put(b array.Builder, v any) {
 		b.(*array.StringBuilder).Append(x)
 	case []byte:
 		b.(*array.BinaryBuilder).Append(x)
+	case []any:
+		l := b.(*array.ListBuilder)
+		l.Append(true)
+		for _, e := range x {
+			put(l.ValueBuilder(), e)
+		}
 	}
 }
 

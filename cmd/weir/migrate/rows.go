@@ -320,6 +320,13 @@ func cell(a arrow.Array, i int) any {
 		return a.Value(i)
 	case *array.Timestamp:
 		return int64(a.Value(i))
+	case array.ListLike:
+		from, to := a.ValueOffsets(i)
+		out := make([]any, 0, to-from)
+		for k := from; k < to; k++ {
+			out = append(out, cell(a.ListValues(), int(k)))
+		}
+		return out
 	}
 	return nil
 }
