@@ -62,6 +62,8 @@ spec:
   features:
     - {name: level, type: float64}
     - {name: trips, type: int64}
+    - {name: stops, type: array<string>}
+    - {name: fares, type: array<float32>}
 ---
 apiVersion: weir/v1
 kind: FeatureView
@@ -93,6 +95,9 @@ type ride struct {
 	Rating  *float64 `json:"rating"`
 	City    *string  `json:"city"`
 	Level   *float64 `json:"level"`
+	// Lists may be empty, or null where they are nil.
+	Stops []string  `json:"stops"`
+	Fares []float32 `json:"fares"`
 }
 
 func (r ride) effective() int64 { return min(r.At, r.Written) }
@@ -200,6 +205,18 @@ func plain[T any](p *T) any {
 	}
 }
 
+// list is a list as JSON reads it; nil is null.
+func list[T any](values []T, as func(T) any) any {
+	if values == nil {
+		return nil
+	}
+	out := []any{}
+	for _, v := range values {
+		out = append(out, as(v))
+	}
+	return out
+}
+
 // TestFeast: Feast's own SDK, pointed at Weir, gets exactly one row for each of
 // its entities, in their order, with the values of the definition.
 func TestFeast(t *testing.T) {
@@ -235,6 +252,12 @@ func TestFeast(t *testing.T) {
 		if maybe() {
 			x := float64(rng.IntN(10))
 			r.Level = &x
+		}
+		if maybe() {
+			r.Stops = []string{"Köln", "", "a 'b'"}[:rng.IntN(4)]
+		}
+		if maybe() {
+			r.Fares = []float32{0.5, float32(rng.IntN(1000)) / 8, -1e20}[:rng.IntN(4)]
 		}
 		b, err := json.Marshal(r)
 		require.NoError(t, err)
@@ -284,7 +307,7 @@ func TestFeast(t *testing.T) {
 	s := startSDK(t, p.app.GRPCAddr())
 	ok, fault := s.do("define", nil)
 	require.Empty(t, fault)
-	require.JSONEq(t, `["driver_level:level Float64", "driver_level:trips Int64", "driver_stats:bonus Int64", "driver_stats:city String", "driver_stats:rating Float64", "driver_stats:trips Int64", "ghost:x Int64", "pair_stats:pair_trips Int64", "region_stats:region_rating Float64"]`, string(ok))
+	require.JSONEq(t, `["driver_level:fares Array(Float32)", "driver_level:level Float64", "driver_level:stops Array(String)", "driver_level:trips Int64", "driver_stats:bonus Int64", "driver_stats:city String", "driver_stats:rating Float64", "driver_stats:trips Int64", "ghost:x Int64", "pair_stats:pair_trips Int64", "region_stats:region_rating Float64"]`, string(ok))
 
 	check := func(f frame, columns []string, want func(e entity) map[string]any) {
 		t.Helper()
@@ -329,6 +352,8 @@ func TestFeast(t *testing.T) {
 			}
 			if r := asOf(rides, e.At, 0, driven); r != nil {
 				row[prefix("driver_level", "level")] = plain(r.Level)
+				row[prefix("driver_level", "stops")] = list(r.Stops, func(s string) any { return s })
+				row[prefix("driver_level", "fares")] = list(r.Fares, func(x float32) any { return float64(x) })
 				if full {
 					row["driver_level__trips"] = plain(r.Trips)
 				}
@@ -345,6 +370,7 @@ func TestFeast(t *testing.T) {
 		append(spine, "pair_trips", "level", "region_rating"), all(false))
 	check(s.frame("history", call{"rows": entities, "full": true, "service": "places"}), append(spine, "region_stats__region_rating", "pair_stats__pair_trips"), all(true))
 	check(s.frame("history", call{"rows": entities, "service": "named", "full": true}), append(spine, "recent__trips"), all(true))
+	check(s.frame("history", call{"rows": entities, "features": []string{"driver_level:stops", "driver_level:fares"}}), append(spine, "stops", "fares"), all(false))
 	check(s.frame("older", call{"rows": entities, "features": []string{"driver_stats:trips"}}), append(spine, "trips"), all(false))
 	renamed := s.frame("history", call{"rows": entities, "time": "when", "features": []string{"driver_stats:trips"}})
 	require.Equal(t, []string{"driver_id", "when", "region", "label", "weight", "trips"}, renamed.Columns)

@@ -86,6 +86,12 @@ def rows(r):
     return df
 
 
+def plain(x):
+    if hasattr(x, "tolist"):  # a list or a number of numpy's
+        x = x.tolist()
+    return None if not isinstance(x, list) and pd.isna(x) else x
+
+
 def table(df):
     """A data frame as columns of plain values; times in microseconds."""
     out = {}
@@ -94,7 +100,7 @@ def table(df):
         if isinstance(c.dtype, pd.DatetimeTZDtype) or str(c.dtype).startswith("datetime64"):
             out[name] = [int(x.value // 1000) for x in c]
         else:
-            out[name] = [None if pd.isna(x) else x.item() if hasattr(x, "item") else x for x in c]
+            out[name] = [plain(x) for x in c]
     return {"columns": list(df.columns), "values": out}
 
 
