@@ -54,6 +54,9 @@ type LogConfig struct {
 // HTTPConfig is the server of lookups over HTTP, /metrics, /healthz and /readyz.
 type HTTPConfig struct {
 	Addr string `koanf:"addr"`
+	// Hosts are the names, beside addresses and localhost, that the server is asked for. Others are refused where it
+	// listens on a loopback address, or where there are any; * takes all.
+	Hosts []string `koanf:"hosts"`
 }
 
 // KafkaConfig says which Kafka; with no brokers Weir runs its own.
@@ -134,6 +137,9 @@ func (c *Config) Validate() error {
 		if _, _, err := net.SplitHostPort(a.addr); err != nil {
 			errs = append(errs, fmt.Errorf("%s: must be host:port (got %q)", a.field, a.addr))
 		}
+	}
+	if err := checkHosts(c.HTTP.Hosts); err != nil {
+		errs = append(errs, err)
 	}
 	if c.Kafka.Partitions < 1 {
 		errs = append(errs, fmt.Errorf("kafka.partitions: must be above zero (got %d)", c.Kafka.Partitions))

@@ -34,7 +34,7 @@ func (a *App) startHTTP() error {
 		}
 		_, _ = w.Write([]byte("ready\n"))
 	})
-	a.http = &httpServer{ln: ln, mux: mux, srv: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}
+	a.http = &httpServer{ln: ln, mux: mux, srv: &http.Server{Handler: guard(mux, ln.Addr(), a.cfg.HTTP.Hosts, a.log), ReadHeaderTimeout: 5 * time.Second}}
 	go func() {
 		if err := a.http.srv.Serve(ln); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			a.log.Error("http server", "err", err)
