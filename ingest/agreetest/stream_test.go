@@ -110,6 +110,12 @@ func stamp(micros int64) string {
 // plain is a value as JSON has it.
 func plain(t feature.Type, x any) any {
 	switch x := x.(type) {
+	case []any:
+		list := make([]any, len(x))
+		for i := range x {
+			list[i] = plain(t.Elem(), x[i])
+		}
+		return list
 	case []byte:
 		return base64.StdEncoding.EncodeToString(x)
 	case int64:
