@@ -1,12 +1,9 @@
 package redis
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"time"
 
 	"github.com/weir-ml/weir/internal/secret"
@@ -49,7 +46,8 @@ type Config struct {
 
 // TLS says how to secure the connection.
 type TLS struct {
-	Enabled    bool   `koanf:"enabled"`
+	Enabled bool `koanf:"enabled"`
+	// The files are read again when they have changed, for the next connection.
 	CAFile     string `koanf:"ca_file"` // PEM; the system's when empty
 	CertFile   string `koanf:"cert_file"`
 	KeyFile    string `koanf:"key_file"`
@@ -124,33 +122,4 @@ func (c Config) Validate() error {
 		fault("tls", "given cert_file and key_file together", c.TLS.CertFile+c.TLS.KeyFile)
 	}
 	return errors.Join(errs...)
-}
-
-// load makes the client's TLS settings; nil when TLS is off.
-func (t TLS) load() (*tls.Config, error) {
-	if !t.Enabled {
-		return nil, nil
-	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate", t.CAFile)
-		}
-	}
-	if t.CertFile != "" {
-		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
-			return nil, err
-		}
-		// Read for each connection: certificates are renewed while the process lives.
-		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-			return &cert, err
-		}
-	}
-	return c, nil
 }

@@ -166,3 +166,27 @@ func TestCertificateIsRenewed(t *testing.T) {
 		}
 	}, "the new certificate")
 }
+
+// An authority that is replaced in its file is what new connections check by, of lookups and of writes.
+func TestAuthorityIsRenewed(t *testing.T) {
+	was, now := newAuthority(t), newAuthority(t)
+	ca := filepath.Join(was.dir, "ca.pem")
+	cert, key := now.issue(t, "server", "127.0.0.1")
+	port := clusterPort(t)
+	testserver.OwnRedis(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", filepath.Join(now.dir, "ca.pem"), "--tls-auth-clients", "no")
+	s := impatient(t, nil, func(c *redis.Config) { c.TLS = redis.TLS{Enabled: true, CAFile: ca} }, "127.0.0.1:"+port)
+	row := []online.Row{{Key: "w:{p/e/1}:v", Value: []byte("anything of sixteen bytes and more")}}
+	_, err := s.Put(t.Context(), row, nil)
+	require.Equal(t, feature.Unauthorized, feature.KindOf(err), "%v", err)
+	require.Equal(t, feature.Unauthorized, feature.KindOf(s.Ping(t.Context())))
+	// Half a file leaves what was; the whole one is used.
+	require.NoError(t, os.WriteFile(ca, []byte("-----BEGIN"), 0o600))
+	_, err = s.Put(t.Context(), row, nil)
+	require.Equal(t, feature.Unauthorized, feature.KindOf(err), "%v", err)
+	pem, err := os.ReadFile(filepath.Join(now.dir, "ca.pem"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(ca, pem, 0o600))
+	_, err = s.Put(t.Context(), row, nil)
+	require.NoError(t, err)
+	until(t, func() bool { return s.Ping(t.Context()) == nil }, "the server")
+}

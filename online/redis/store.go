@@ -8,7 +8,6 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,14 +61,14 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, &feature.Error{Kind: feature.Invalid, Op: "redis.open", Err: err}
 	}
-	secure, err := cfg.TLS.load()
+	secure, err := cfg.TLS.load(log)
 	if err != nil {
 		return nil, &feature.Error{Kind: feature.Invalid, Op: "redis.open", What: "redis.tls", Err: err}
 	}
 	quiet()
 	o := goredis.UniversalOptions{
 		Addrs: cfg.Addrs, IsClusterMode: cfg.Cluster, MasterName: cfg.Master, DB: cfg.DB,
-		Username: cfg.Username, Password: string(cfg.Password), TLSConfig: secure,
+		Username: cfg.Username, Password: string(cfg.Password), Dialer: secure.dialer(cfg.DialTimeout),
 		SentinelUsername: cfg.SentinelUsername, SentinelPassword: string(cfg.SentinelPassword),
 		ClientName: "weir", DisableIdentity: true, Protocol: 2,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
@@ -92,7 +91,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 }
 
 // route begins to find out where lookups go.
-func (s *Store) route(ctx context.Context, log *slog.Logger, secure *tls.Config) {
+func (s *Store) route(ctx context.Context, log *slog.Logger, secure *secure) {
 	s.lanes = &lanes{cfg: &s.cfg, log: log, born: time.Now(),
 		login: &login{username: s.cfg.Username, password: string(s.cfg.Password), db: s.cfg.DB, tls: secure, master: s.cfg.Master != ""}}
 	s.top = &topology{lanes: s.lanes, current: s.tab.Load, publish: s.tab.Store, ctx: ctx,

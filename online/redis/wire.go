@@ -44,8 +44,8 @@ var errProtocol = errors.New("the server's answer is not Redis' protocol")
 type login struct {
 	username, password string
 	db                 int
-	tls                *tls.Config
-	master             bool // the server must be a master
+	tls                *secure // nil: plain
+	master             bool    // the server must be a master
 }
 
 // dialWire connects and logs in, within ctx.
@@ -59,12 +59,7 @@ func dialWire(ctx context.Context, addr string, l *login) (*wire, error) {
 	until, _ := ctx.Deadline()
 	_ = raw.SetDeadline(until)
 	if l.tls != nil {
-		c := l.tls
-		if c.ServerName == "" {
-			c = c.Clone()
-			c.ServerName, _, _ = net.SplitHostPort(addr)
-		}
-		secure := tls.Client(raw, c)
+		secure := tls.Client(raw, l.tls.config(addr))
 		if err := secure.HandshakeContext(ctx); err != nil {
 			_ = raw.Close()
 			return nil, &handshakeError{err}
