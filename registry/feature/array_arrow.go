@@ -13,6 +13,9 @@ import (
 // ToLists makes lists of arrays in their packed form: a column of t.Arrow() becomes one
 // of t.Exchange(). The caller releases it.
 func ToLists(t Type, packed *array.Binary) (arrow.Array, error) {
+	if w := rawWidth(t); w > 0 {
+		return rawToLists(t, packed, w)
+	}
 	var elems Vector
 	b := array.NewListBuilderWithField(memory.DefaultAllocator, arrow.Field{Name: "item", Type: t.Elem().Arrow()})
 	defer b.Release()
@@ -67,6 +70,8 @@ func (e *NullElementError) Error() string {
 	return fmt.Sprintf("element %d of the list in row %d is null, and an array's elements may not be", e.Element, e.Row)
 }
 
+var errTooLarge = errors.New("the arrays of a column take more than 2 GiB")
+
 // FromLists makes packed arrays of type t of lists (array.List, LargeList,
 // FixedSizeList, views) whose elements have exactly t.Elem().Arrow(). The caller releases it.
 func FromLists(t Type, lists array.ListLike) (*array.Binary, error) {
@@ -79,6 +84,13 @@ func FromLists(t Type, lists array.ListLike) (*array.Binary, error) {
 	b.Reserve(lists.Len())
 	var dst []byte
 	put := elementWriter(elems)
+	width := rawWidth(t)
+	raw := rawElements(elems, width)
+	if n := lists.Len(); raw != nil && n > 0 && lists.NullN() < n {
+		from, _ := lists.ValueOffsets(0)
+		_, to := lists.ValueOffsets(n - 1)
+		b.ReserveData(int(min(max(0, to-from)*int64(width), math.MaxInt32))) // less where they are views
+	}
 	total := 0
 	for i := range lists.Len() {
 		if lists.IsNull(i) {
@@ -87,6 +99,14 @@ func FromLists(t Type, lists array.ListLike) (*array.Binary, error) {
 		}
 		dst = dst[:0]
 		from, to := lists.ValueOffsets(i)
+		if raw != nil {
+			row := raw[from*int64(width) : to*int64(width)]
+			if total += len(row); total > math.MaxInt32 {
+				return nil, errTooLarge
+			}
+			b.Append(row)
+			continue
+		}
 		for k := from; k < to; k++ {
 			if elems.IsNull(int(k)) {
 				return nil, &NullElementError{Row: i, Element: int(k - from)}
@@ -94,7 +114,7 @@ func FromLists(t Type, lists array.ListLike) (*array.Binary, error) {
 			dst = put(dst, int(k))
 		}
 		if total += len(dst); total > math.MaxInt32 {
-			return nil, errors.New("the arrays of a column take more than 2 GiB")
+			return nil, errTooLarge
 		}
 		b.Append(dst)
 	}
