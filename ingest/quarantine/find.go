@@ -37,7 +37,7 @@ type Event struct {
 
 // Filter chooses entries. Empty fields do not choose, but for States: empty is Held alone.
 type Filter struct {
-	Rules      []string // as in a Reason, or with its path: rule(path); any of them
+	Rules      []string // as in a Reason, or with its path: rule(path), rule(list[]) for any item; any of them
 	Since      int64    // record time, microseconds UTC, at or after
 	Until      int64    // and before
 	Partitions []int32  // of the source; -1 for imports
@@ -59,7 +59,7 @@ func (f *Filter) Takes(e *Entry) bool {
 		return false
 	}
 	return len(f.Rules) == 0 || slices.ContainsFunc(e.Reasons, func(r feature.Reason) bool {
-		return slices.Contains(f.Rules, r.Rule) || slices.Contains(f.Rules, r.Rule+"("+r.Path+")")
+		return named(f.Rules, r)
 	})
 }
 
@@ -245,9 +245,7 @@ func (r *Reader) List(ctx context.Context, v *feature.View, f Filter, rows Rows,
 			return nil
 		}
 		l.Total++
-		for _, r := range e.Reasons {
-			counts[[2]string{r.Rule, r.Path}]++
-		}
+		tally(counts, e.Reasons)
 		l.Entries = append(l.Entries, Found{e, s})
 		if limit > 0 && len(l.Entries) >= 2*limit {
 			l.Entries = slices.Delete(l.Entries, 0, len(l.Entries)-limit)

@@ -58,9 +58,7 @@ func (r *Reader) Read(ctx context.Context, q Query) (*Result, error) {
 			return nil
 		}
 		res.Total++
-		for _, r := range e.Reasons {
-			counts[[2]string{r.Rule, r.Path}]++
-		}
+		tally(counts, e.Reasons)
 		res.Entries = append(res.Entries, e)
 		if q.Limit > 0 && len(res.Entries) >= 2*q.Limit {
 			res.Entries = slices.Delete(res.Entries, 0, len(res.Entries)-q.Limit)
