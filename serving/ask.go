@@ -77,6 +77,21 @@ func (a *Answer) Release() {
 	a.lookups, a.Block = nil, nil
 }
 
+// Discard ends the use of a block in place of Release, where the caller gets err and nothing of the answer: the lookup counts as refused, and is
+// not logged, for no model saw it.
+func (a *Answer) Discard(err error) {
+	if a.lookups == nil {
+		return
+	}
+	l := a.lookups
+	l.met.seen.refuse(err)
+	if a.sampled != nil {
+		l.log.jobs.Put(a.sampled)
+	}
+	l.blocks.Put(a.Block)
+	a.lookups, a.Block = nil, nil
+}
+
 // logged hands the answer over to the log, where it is for it and has room.
 func (l *Lookups) logged(a *Answer) bool {
 	s := a.sampled

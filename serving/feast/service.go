@@ -125,7 +125,7 @@ func (s *Service) find(ctx context.Context, w *wanted, fill fillFunc) (answer, e
 	}
 	a := answer{Answer: found, wanted: w}
 	if err := a.arrange(s.cfg.Partial); err != nil {
-		found.Release()
+		found.Discard(err)
 		return answer{}, err
 	}
 	return a, nil

@@ -503,6 +503,16 @@ func TestStoreError(t *testing.T) {
 	_, err := w.find(t.Context(), ask(), fillJSON)
 	require.Equal(t, feature.Unavailable, feature.KindOf(err))
 	require.ErrorContains(t, err, "1 of 2")
+	all, err := w.met.Gather()
+	require.NoError(t, err)
+	counts := map[string]float64{}
+	for _, f := range all {
+		for _, m := range f.GetMetric() {
+			counts[f.GetName()] += m.GetCounter().GetValue()
+		}
+	}
+	require.Equal(t, 1.0, counts["weir_lookups_refused_total"])
+	require.Zero(t, counts["weir_lookup_rows_total"], "nothing was answered")
 
 	c := DefaultConfig()
 	c.Partial = true
