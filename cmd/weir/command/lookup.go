@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -133,8 +134,15 @@ func (e *env) showLookup(cols []*weirv1.EntityColumn, r *weirv1.LookupResponse) 
 		for _, c := range r.Columns {
 			v := r.Views[c.View]
 			shown := row.Features[c.Name]
-			if shown == nil {
+			switch x := shown.(type) {
+			case nil:
 				shown = "null"
+			case []any:
+				text, err := json.Marshal(x)
+				if err != nil {
+					return err
+				}
+				shown = string(text)
 			}
 			t.AppendRow([]any{c.Name, shown, v.View, row.Statuses[v.View], when(v.EventTimes[i])})
 		}
@@ -148,7 +156,22 @@ func value(c *weirv1.FeatureColumn, i int) any {
 	if len(c.Validity) > 0 && c.Validity[i/8]>>(i%8)&1 == 0 {
 		return nil
 	}
-	switch v := c.Values.Kind.(type) {
+	if a := c.Values.GetArrays(); a != nil {
+		from := 0
+		for _, n := range a.Lengths[:i] {
+			from += int(n)
+		}
+		list := make([]any, a.Lengths[i])
+		for k := range list {
+			list[k] = scalar(a.Elements, from+k)
+		}
+		return list
+	}
+	return scalar(c.Values, i)
+}
+
+func scalar(values *weirv1.Values, i int) any {
+	switch v := values.Kind.(type) {
 	case *weirv1.Values_Bools:
 		return v.Bools.Values[i]
 	case *weirv1.Values_Int32S:
