@@ -239,7 +239,7 @@ func (c *column) textRules() (out []Rule) {
 		}
 		return append(out, c.rule("expect_column_values_to_match_regex", "all are "+k.name+", like "+quote(t.example), Kwarg{"regex", k.regex}))
 	}
-	if re := t.regex(); re != "" {
+	if re := t.regex(); re != "" && c.present >= leastOfSet*int64(len(t.shapes)) {
 		out = append(out, c.rule("expect_column_values_to_match_regex", plural(int64(len(t.shapes)), "form")+", like "+quote(t.example), Kwarg{"regex", re}))
 	}
 	return out

@@ -86,21 +86,18 @@ const SchemaExpectation = "expect_rows_to_match_json_schema"
 
 // Validation writes the outcome as Great Expectations does. The schema is a
 // result more, the last.
-func (o *Outcome) Validation(format ResultFormat, params map[string]json.RawMessage, examples int) *Validation {
-	v := &Validation{Success: o.Success(), Results: []Result{}, SuiteParameters: params, Meta: map[string]any{
+func (o *Outcome) Validation(format ResultFormat, examples int) *Validation {
+	v := &Validation{Success: o.Success(), Results: []Result{}, SuiteParameters: map[string]json.RawMessage{}, Meta: map[string]any{
 		"active_batch_definition": map[string]any{"datasource_name": "weir", "data_connector_name": "file", "data_asset_name": o.Path, "batch_identifiers": map[string]any{}},
 		"rows":                    o.Rows,
 	}}
-	if v.SuiteParameters == nil {
-		v.SuiteParameters = map[string]json.RawMessage{}
-	}
 	if o.Stopped {
 		v.Meta["stopped_early"] = true
 	}
 	if o.Suite != nil {
-		v.SuiteName = o.Suite.Name
+		v.SuiteName, v.SuiteParameters = o.Suite.Name, o.Suite.Parameters
 		for i := range o.Suite.Report.Results {
-			v.Results = append(v.Results, gxResult(&o.Suite.Report.Results[i], format, params, examples))
+			v.Results = append(v.Results, gxResult(&o.Suite.Report.Results[i], format, o.Suite.Parameters, examples))
 		}
 	}
 	if o.Schema != nil {

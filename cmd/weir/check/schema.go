@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -163,12 +164,9 @@ var position = regexp.MustCompile(`\[\d+\]`)
 
 // judgeRows reads the file row by row, each as the event it would be.
 func judgeRows(ctx context.Context, o *Options, progress func(done, total int64)) (*SchemaOutcome, error) {
-	types := map[string]feature.Type{}
-	for name, t := range o.Schema.types {
-		types[name] = t
-	}
-	for name, t := range o.Types {
-		types[name] = t
+	types, err := o.rowTypes(ctx)
+	if err != nil {
+		return nil, err
 	}
 	rows, err := tabular.OpenRows(ctx, o.Path, tabular.RowOptions{Format: o.Format, Types: types, Nulls: o.Nulls, Separator: o.Separator})
 	if err != nil {
@@ -206,6 +204,44 @@ func judgeRows(ctx context.Context, o *Options, progress func(done, total int64)
 		}
 	}
 	return out, nil
+}
+
+// rowTypes are the types that say which values of a CSV go out as numbers: those
+// given, those that the schema declares, and of the columns it says nothing of
+// what all their values are. Without the last "maximum" alone would judge texts,
+// and so nothing.
+func (o *Options) rowTypes(ctx context.Context) (map[string]feature.Type, error) {
+	types := maps.Clone(o.Schema.types)
+	for _, r := range o.Schema.rules {
+		if _, known := types[r.Path]; r.Keyword == "type" && !known {
+			types[r.Path] = feature.String
+		}
+	}
+	maps.Copy(types, o.Types)
+	format := o.Format
+	if format == "" {
+		var err error
+		if format, err = tabular.FormatOf(o.Path); err != nil {
+			return nil, err
+		}
+	}
+	if format != tabular.CSV {
+		return types, nil
+	}
+	r, err := tabular.Open(ctx, o.Path, tabular.ReadOptions{Format: o.Format, Types: types, Nulls: o.Nulls, Separator: o.Separator})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if err := knownColumns(o.Path, r.Schema(), o.Types); err != nil {
+		return nil, err
+	}
+	for _, f := range r.Schema().Fields() {
+		if _, known := types[f.Name]; !known {
+			types[f.Name], _ = tabular.TypeOf(f.Type)
+		}
+	}
+	return types, nil
 }
 
 func (s *SchemaOutcome) add(at map[SchemaRule]*Broken, r *feature.Reason, row *tabular.Row, examples int) {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,11 +20,13 @@ import (
 
 // SuiteOutcome is what the suite says about the file.
 type SuiteOutcome struct {
-	Name     string
-	Report   *expect.Report
-	Columns  []Column
-	Warnings []manifest.Fault // where the suite is right and may still surprise
-	stopped  bool
+	Name   string
+	Report *expect.Report
+	// Parameters are the values of {"$PARAMETER": name} in the suite.
+	Parameters map[string]json.RawMessage
+	Columns    []Column
+	Warnings   []manifest.Fault // where the suite is right and may still surprise
+	stopped    bool
 }
 
 // Column is a column of the file with the type that its values were taken as.
@@ -63,7 +66,7 @@ func judgeSuite(ctx context.Context, o *Options, progress func(done, total int64
 			err = e
 		}
 	}()
-	out := &SuiteOutcome{Name: o.Suite.Name, Warnings: o.Suite.Doc.Faults(suite.Warnings()...)}
+	out := &SuiteOutcome{Name: o.Suite.Name, Parameters: params, Warnings: o.Suite.Doc.Faults(suite.Warnings()...)}
 	for _, f := range r.Schema().Fields() {
 		t, _ := tabular.TypeOf(f.Type)
 		out.Columns = append(out.Columns, Column{f.Name, t})

@@ -31,14 +31,15 @@ func Columns(e *feature.Expectation) string {
 	return strings.Join(names, ", ")
 }
 
-// Wants is what an expectation's kwargs say beside its columns: "min_value 0, max_value 10".
-func Wants(e *feature.Expectation) string {
+// Wants is what an expectation's kwargs say beside its columns: "max_value 10, min_value 0".
+func (s *SuiteOutcome) Wants(e *feature.Expectation) string {
 	var parts []string
-	for _, k := range sortedKeys(e.Kwargs) {
+	kwargs := withValues(e.Kwargs, s.Parameters)
+	for _, k := range sortedKeys(kwargs) {
 		if k == "column" || k == "column_A" || k == "column_B" || k == "column_list" {
 			continue
 		}
-		parts = append(parts, k+" "+string(e.Kwargs[k]))
+		parts = append(parts, k+" "+string(kwargs[k]))
 	}
 	return strings.Join(parts, ", ")
 }

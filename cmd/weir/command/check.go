@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/schollz/progressbar/v3"
@@ -194,13 +193,7 @@ func (e *env) runCheck(ctx context.Context, f *checkFlags, path string) error {
 	}
 	switch e.output {
 	case "json":
-		params := maps.Clone(o.Parameters)
-		if o.Suite != nil {
-			if params, err = o.Suite.WithParameters(o.Parameters); err != nil {
-				return err
-			}
-		}
-		err = printJSON(e.out, out.Validation(format, params, f.examples))
+		err = printJSON(e.out, out.Validation(format, f.examples))
 	case "junit":
 		err = out.WriteJUnit(e.out, level)
 	default:

@@ -48,7 +48,7 @@ func (e *env) showSuite(o *check.Outcome, level feature.Severity) {
 		if r.Success || r.Exception == "" && len(r.Examples) == 0 && r.Details == nil {
 			continue
 		}
-		fmt.Fprintf(e.out, "\n%s\n", title(r.Expectation.Type, check.Columns(&r.Expectation), check.Wants(&r.Expectation)))
+		fmt.Fprintf(e.out, "\n%s\n", title(r.Expectation.Type, check.Columns(&r.Expectation), o.Suite.Wants(&r.Expectation)))
 		switch {
 		case r.Exception != "":
 			fmt.Fprintln(e.out, "  "+r.Exception)
