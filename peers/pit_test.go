@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -232,6 +233,12 @@ func valueText(x any) string {
 		return `"` + x + `"`
 	case []byte:
 		return "x" + hex.EncodeToString(x)
+	case []any:
+		texts := make([]string, len(x))
+		for i, e := range x {
+			texts[i] = valueText(e)
+		}
+		return "[" + strings.Join(texts, ",") + "]"
 	}
 	return fmt.Sprint(x)
 }
@@ -243,7 +250,7 @@ func writeFacts(path string, v *jointest.View) error {
 		fields = append(fields, arrow.Field{Name: "key_" + k.Name, Type: k.Type.Arrow()})
 	}
 	for _, f := range v.Features {
-		fields = append(fields, arrow.Field{Name: f.Name, Type: f.Type.Arrow(), Nullable: true})
+		fields = append(fields, arrow.Field{Name: f.Name, Type: f.Type.Exchange(), Nullable: true})
 	}
 	at := &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"}
 	fields = append(fields, arrow.Field{Name: "happened", Type: at}, arrow.Field{Name: "learnt", Type: at},

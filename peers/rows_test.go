@@ -44,7 +44,7 @@ func lines(b *feature.Batch) []string {
 			offline.ColTombstone + "=" + strconv.FormatBool(b.Deleted(i)),
 		}
 		for ci, c := range b.View.Columns() {
-			cells = append(cells, c.Name+"="+text(b.Rows.Column(ci), i))
+			cells = append(cells, c.Name+"="+textOf(c.Type, b.Rows.Column(ci), i))
 		}
 		slices.SortFunc(cells, func(a, b string) int { return strings.Compare(name(a), name(b)) })
 		out[i] = strings.Join(cells, " ")
@@ -53,6 +53,23 @@ func lines(b *feature.Batch) []string {
 }
 
 func name(cell string) string { n, _, _ := strings.Cut(cell, "="); return n }
+
+// textOf is text for a feature, which may be an array.
+func textOf(t feature.Type, a arrow.Array, i int) string {
+	if !t.IsArray() || a.IsNull(i) {
+		return text(a, i)
+	}
+	lists, err := feature.ToLists(t, array.NewSlice(a, int64(i), int64(i+1)).(*array.Binary))
+	if err != nil {
+		panic(err)
+	}
+	var elements []string
+	elems := lists.(array.ListLike).ListValues()
+	for k := range elems.Len() {
+		elements = append(elements, text(elems, k))
+	}
+	return "[" + strings.Join(elements, ",") + "]"
+}
 
 func text(a arrow.Array, i int) string {
 	if a.IsNull(i) {

@@ -1,6 +1,7 @@
 package offlinetest
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -31,7 +32,8 @@ func named(name string, t feature.Type, column ...string) feature.Field {
 	return f
 }
 
-// values are a row's features by what they are kept under: int64, float64 or string; absent is null.
+// values are a row's features by what they are kept under: int64, float64, string, or of
+// an array its packed form; absent is null.
 type values map[string]any
 
 // evolving is a table under test with what must be in it.
@@ -75,6 +77,8 @@ func (e *evolving) write(tb offline.Table, rows ...values) {
 				fb.Append(x.(float64))
 			case *array.StringBuilder:
 				fb.Append(x.(string))
+			case *array.BinaryBuilder:
+				fb.Append(x.([]byte))
 			}
 		}
 		e.rows = append(e.rows, kept)
@@ -99,6 +103,9 @@ func (e *evolving) seen(v *feature.View) []string {
 			}
 			if n, ok := x.(float64); ok && f.Type == feature.Float32 {
 				x = float32(n)
+			}
+			if b, ok := x.([]byte); ok {
+				x = fmt.Sprintf("%x", b)
 			}
 			cells = append(cells, fmt.Sprint(f.Name, "=", x))
 		}
@@ -248,7 +255,7 @@ func evolutions(t *testing.T, open Open, versions int) {
 	seed := testseed.For(t)
 	r := rand.New(rand.NewPCG(seed, 5))
 	e := &evolving{t: t, open: open}
-	types := []feature.Type{feature.Int32, feature.Int64, feature.Float32, feature.Float64, feature.String}
+	types := []feature.Type{feature.Int32, feature.Int64, feature.Float32, feature.Float64, feature.String, feature.Array(feature.Int32), feature.Array(feature.Bool)}
 	now := version(1, named("a", feature.Int32))
 	type kept struct {
 		name string
@@ -309,6 +316,8 @@ func evolutions(t *testing.T, open Open, versions int) {
 			for c, k := range columns {
 				switch {
 				case r.IntN(5) == 0:
+				case k.typ.IsArray():
+					row[c] = bytes.Repeat([]byte{1, 0, 0, 0}, r.IntN(4))
 				case k.typ == feature.String:
 					row[c] = fmt.Sprint("s", r.IntN(9))
 				case k.typ == feature.Int32 || k.typ == feature.Int64:

@@ -406,7 +406,7 @@ func evolution(t *testing.T, open Open) {
 	a := gen(v1, 9).Batch(0, 0, 30, false)
 	require.NoError(t, Flush(ctx, NewWriter(t, t1), Move(v1, "c1", feature.Position{}, At(0, 30, "")), a))
 
-	more := []feature.Field{{Name: "spend", Type: feature.Float64}, {Name: "plan", Type: feature.String}}
+	more := []feature.Field{{Name: "spend", Type: feature.Float64}, {Name: "tags", Type: feature.Array(feature.String)}, {Name: "plan", Type: feature.String}}
 	v2 := View("stats", more...)
 	v2.Features = append([]feature.Field{v2.Features[len(v2.Features)-1]}, v2.Features[:len(v2.Features)-1]...) // another order
 	t2 := table(t, open(), v2)
@@ -415,6 +415,7 @@ func evolution(t *testing.T, open Open) {
 	}
 	for _, l := range old(Lines(a)) {
 		require.Contains(t, l, "spend=null")
+		require.Contains(t, l, "tags=null")
 		require.Contains(t, l, "plan=null")
 	}
 	b := gen(v2, 10).Batch(0, 30, 30, false)
@@ -433,6 +434,14 @@ func evolution(t *testing.T, open Open) {
 		j := slices.IndexFunc(t2.Columns(), func(d offline.Column) bool { return d.Name == c.Name })
 		require.Equal(t, c, t2.Columns()[j], "column %d keeps its id", i)
 	}
+	ids := map[int]bool{}
+	for _, c := range t2.AllColumns() {
+		require.Equal(t, c.Type.IsArray(), c.Element != 0, "%s: elements have an id of their own", c.Name)
+		for _, id := range []int{c.ID, c.Element} {
+			require.True(t, id == 0 || !ids[id], "%s: id %d is given twice", c.Name, id)
+			ids[id] = true
+		}
+	}
 	table(t, open(), v2) // nothing left to add
 }
 
@@ -441,6 +450,9 @@ func refusals(t *testing.T, open Open) {
 	table(t, s, View("stats"))
 	change := map[string]func(*feature.View){
 		"type":          func(v *feature.View) { v.Features[1].Type = feature.String },
+		"to an array":   func(v *feature.View) { v.Features[1].Type = feature.Array(feature.Int32) },
+		"of an array":   func(v *feature.View) { v.Features[v.Feature("f_float32s")].Type = feature.Array(feature.Float64) },
+		"from an array": func(v *feature.View) { v.Features[v.Feature("f_float32s")].Type = feature.Float32 },
 		"keys":          func(v *feature.View) { v.Keys = v.Keys[:1] },
 		"order of keys": func(v *feature.View) { v.Keys[0], v.Keys[1] = v.Keys[1], v.Keys[0] },
 		"key type":      func(v *feature.View) { v.Keys[1].Type = feature.Int32 },

@@ -30,6 +30,7 @@ import sys
 import traceback
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from values import text
@@ -73,6 +74,8 @@ class Join:
             value = "f." + quoted(f["name"])
             if f["type"] == "timestamp":
                 value = f"epoch_us({value})"
+            if f["type"] == "array<timestamp>":
+                value = f"list_transform({value}, lambda x: epoch_us(x))"
             out.append(f"CASE WHEN {self.alive} THEN {value} END AS {quoted(f['name'])}")
         return ", ".join(out)
 
@@ -113,7 +116,8 @@ class Join:
         if self.number:
             facts = pq.read_table(self.path)
             columns = [facts[f["name"]] for f in self.features]
-            values = [(c.cast("int64") if f["type"] == "timestamp" else c).to_pylist() for f, c in zip(self.features, columns)]
+            plain = {"timestamp": pa.int64(), "array<timestamp>": pa.list_(pa.int64())}
+            values = [(c.cast(plain[f["type"]]) if f["type"] in plain else c).to_pylist() for f, c in zip(self.features, columns)]
             return [[text(None if n is None else v[n]) for v in values] for n in a.column(0).to_pylist()]
         return [[text(v) for v in row] for row in zip(*[c.to_pylist() for c in a.columns])]
 

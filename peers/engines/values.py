@@ -24,6 +24,8 @@ def text(v):
         if v.tzinfo is None:
             v = v.replace(tzinfo=dt.timezone.utc)
         return "t" + str((v - EPOCH) // MICRO)
+    if isinstance(v, list):
+        return "[" + ",".join(map(text, v)) + "]"
     raise TypeError(f"no text for {type(v)}")
 
 
