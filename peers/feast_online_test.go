@@ -77,6 +77,28 @@ spec:
     - {name: fare, type: float64}
 ---
 apiVersion: weir/v1
+kind: Source
+metadata: {name: lists, project: rides}
+spec:
+  topic: lists
+  event_time: {field: event_timestamp}
+---
+apiVersion: weir/v1
+kind: FeatureView
+metadata: {name: lists, project: rides}
+spec:
+  source: lists
+  entities: [driver]
+  features:
+    - {name: b, type: array<bool>}
+    - {name: i, type: array<int32>}
+    - {name: l, type: array<int64>}
+    - {name: f, type: array<float32>}
+    - {name: d, type: array<float64>}
+    - {name: s, type: array<string>}
+    - {name: t, type: array<timestamp>}
+---
+apiVersion: weir/v1
 kind: FeatureService
 metadata: {name: model, project: rides}
 spec:
@@ -181,8 +203,11 @@ func TestFeastOnline(t *testing.T) {
 	conn, err := grpc.NewClient(p.app.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
 	require.NoError(t, err)
 	defer conn.Close()
-	var resp []byte
-	require.NoError(t, conn.Invoke(metadata.AppendToOutgoingContext(ctx, "x-weir-project", "rides"), "/feast.serving.ServingService/GetOnlineFeatures", req, &resp))
+	ask := func(req []byte) (resp []byte) {
+		require.NoError(t, conn.Invoke(metadata.AppendToOutgoingContext(ctx, "x-weir-project", "rides"), "/feast.serving.ServingService/GetOnlineFeatures", req, &resp))
+		return resp
+	}
+	resp := ask(req)
 	var msg struct {
 		Metadata struct {
 			Names struct{ Val []string }  `json:"feature_names"`
@@ -203,4 +228,45 @@ func TestFeastOnline(t *testing.T) {
 	require.Equal(t, []string{"PRESENT", "NULL_VALUE", "OUTSIDE_MAX_AGE", "NOT_FOUND"}, msg.Results[3].Statuses)
 	require.Equal(t, []map[string]any{{"string_val": "Köln"}, {}, {}, {}}, msg.Results[4].Values)
 	require.Equal(t, []string{ago(time.Hour), ago(time.Hour), ago(48 * time.Hour), "1970-01-01T00:00:00Z"}, msg.Results[4].Times)
+	feastLists(t, must, ask, ago(0))
+}
+
+// feastLists: lists of every type that JSON can carry (the SDK cannot send bytes) go in and out by the
+// SDK, and Feast's messages read all of them over gRPC, byte for byte as they write them.
+func feastLists(t *testing.T, must func(string, call) json.RawMessage, ask func([]byte) []byte, at string) {
+	df := call{"driver_id": []any{21, 22, 23}, "event_timestamp": []any{at, at, at},
+		"b": []any{[]any{true, false}, []any{}, nil}, "i": []any{[]any{-3, 2147483647}, []any{}, nil}, "l": []any{[]any{9007199254740993, -1}, []any{}, nil},
+		"f": []any{[]any{0.5, 2}, []any{}, nil}, "d": []any{[]any{0.1, 1e300}, []any{}, nil}, "s": []any{[]any{"Köln", ""}, []any{}, nil},
+		"t": []any{[]any{"2023-11-14T22:13:20Z", "1969-12-31T23:59:59Z"}, []any{}, nil}}
+	must("write", call{"view": "lists", "df": df, "times": []string{"t"}})
+	var read []map[string]map[string][]any
+	require.NoError(t, json.Unmarshal(must("online_read", call{"view": "lists", "ids": []int{21, 22, 23}, "features": []string{"b", "i", "l", "f", "d", "s", "t"}}), &read))
+	require.Equal(t, []map[string]map[string][]any{
+		{"b": {"bool_list_val": {true, false}}, "i": {"int32_list_val": {-3., 2147483647.}}, "l": {"int64_list_val": {9007199254740992., -1.}}, "f": {"float_list_val": {0.5, 2.}},
+			"d": {"double_list_val": {0.1, 1e300}}, "s": {"string_list_val": {"Köln", ""}}, "t": {"unix_timestamp_list_val": {1700000000., -1.}}},
+		{"b": {"bool_list_val": {}}, "i": {"int32_list_val": {}}, "l": {"int64_list_val": {}}, "f": {"float_list_val": {}}, "d": {"double_list_val": {}}, "s": {"string_list_val": {}}, "t": {"unix_timestamp_list_val": {}}},
+		{"b": nil, "i": nil, "l": nil, "f": nil, "d": nil, "s": nil, "t": nil}}, read)
+	var text string
+	require.NoError(t, json.Unmarshal(must("encode", call{"ids": []int{21, 22, 23, 24}, "features": []string{"lists:b", "lists:i", "lists:l", "lists:f", "lists:d", "lists:s", "lists:t"}}), &text))
+	req, err := hex.DecodeString(text)
+	require.NoError(t, err)
+	resp := hex.EncodeToString(ask(req))
+	var again string
+	require.NoError(t, json.Unmarshal(must("recode", call{"hex": resp}), &again))
+	require.Equal(t, again, resp)
+	var msg struct {
+		Results []struct {
+			Values   []map[string]any
+			Statuses []string
+		}
+	}
+	require.NoError(t, json.Unmarshal(must("decode", call{"hex": resp}), &msg))
+	for i, want := range []map[string][]any{{"bool_list_val": {true, false}}, {"int32_list_val": {-3., 2147483647.}}, {"int64_list_val": {"9007199254740993", "-1"}}, {"float_list_val": {0.5, 2.}},
+		{"double_list_val": {0.1, 1e300}}, {"string_list_val": {"Köln", ""}}, {"unix_timestamp_list_val": {"1700000000", "-1"}}} {
+		r := msg.Results[1+i]
+		require.Equal(t, []string{"PRESENT", "PRESENT", "NULL_VALUE", "NOT_FOUND"}, r.Statuses)
+		for kind, list := range want {
+			require.Equal(t, []map[string]any{{kind: map[string]any{"val": list}}, {kind: map[string]any{}}, {}, {}}, r.Values)
+		}
+	}
 }

@@ -16,9 +16,9 @@ warnings.filterwarnings("ignore")
 import pandas as pd
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, PushSource, ValueType
 from feast.data_source import PushMode
-from feast.protos.feast.serving.ServingService_pb2 import GetOnlineFeaturesRequest, GetOnlineFeaturesResponse
+from feast.protos.feast.serving.ServingService_pb2 import FeatureList, GetOnlineFeaturesRequest, GetOnlineFeaturesResponse
 from feast.protos.feast.types.Value_pb2 import Int64List, RepeatedValue, Value
-from feast.types import Bool, Bytes, Float32, Float64, Int32, Int64, String, UnixTimestamp
+from feast.types import Array, Bool, Bytes, Float32, Float64, Int32, Int64, String, UnixTimestamp
 from google.protobuf.json_format import MessageToDict
 
 folder = sys.argv[1]
@@ -42,12 +42,14 @@ def define(_):
         schema=[Field(name="fare", dtype=Float64)],
         source=PushSource(name="fares", batch_source=batch("fares", "event_timestamp")),
     )
+    scalars = {"b": Bool, "i": Int32, "l": Int64, "f": Float32, "d": Float64, "s": String, "t": UnixTimestamp}
+    lists = FeatureView(name="lists", entities=[driver], schema=[Field(name=k, dtype=Array(t)) for k, t in scalars.items()], source=batch("lists", "event_timestamp"))
     photos = FeatureView(name="photos", entities=[driver], schema=[Field(name="photo", dtype=Bytes)], source=batch("photos", "event_timestamp"))
     ghost = FeatureView(name="ghost", entities=[driver], schema=[Field(name="x", dtype=Int64)], source=batch("ghost", "event_timestamp"))
     model = FeatureService(name="model", features=[fares, stats[["rating", "city"]]])
     lost = FeatureService(name="lost", features=[stats[["trips"]]])
     store = FeatureStore(folder)
-    store.apply([driver, town, stats, fares, photos, ghost, model, lost])
+    store.apply([driver, town, stats, fares, lists, photos, ghost, model, lost])
     return [v.name for v in store.list_feature_views()]
 
 
@@ -56,6 +58,8 @@ def frame(r):
     for name in ("event_timestamp", "joined"):
         if name in df:
             df[name] = pd.to_datetime(df[name], utc=True)
+    for name in r.get("times", []):
+        df[name] = [v and [pd.Timestamp(x) for x in v] for v in df[name]]
     for name, kind in r.get("types", {}).items():
         df[name] = df[name].astype(kind)
     return df
@@ -86,11 +90,22 @@ def online_read(r):
 
     keys = [EntityKey(join_keys=["driver_id"], entity_values=[Value(int64_val=n)]) for n in r["ids"]]
     rows = store._get_provider().online_store.online_read(store.config, view, keys, r["features"])
-    return [{k: v.WhichOneof("val") and getattr(v, v.WhichOneof("val")) for k, v in values.items()} for _, values in rows]
 
 
-def encode(_):
+    def plain(v):
+        kind = v.WhichOneof("val")
+        x = kind and getattr(v, kind)
+        return {kind: list(x.val)} if kind and kind.endswith("_list_val") else x
+
+    return [{k: plain(v) for k, v in values.items()} for _, values in rows]
+
+
+def encode(r):
     """A request over gRPC, in Feast's own messages."""
+    if "features" in r:
+        req = GetOnlineFeaturesRequest(features=FeatureList(val=r["features"]))
+        req.entities["driver_id"].CopyFrom(RepeatedValue(val=[Value(int64_val=n) for n in r["ids"]]))
+        return req.SerializeToString().hex()
     req = GetOnlineFeaturesRequest(feature_service="model", full_feature_names=True, include_feature_view_version_metadata=True)
     req.entities["driver_id"].CopyFrom(RepeatedValue(val=[Value(int64_list_val=Int64List(val=[1, 2])), Value(int32_val=3), Value(string_val="9")]))
     req.entities["town"].CopyFrom(RepeatedValue(val=[Value(string_val=t) for t in ("Lyon", "Köln", "Lyon", "Nowhere")]))
@@ -101,7 +116,12 @@ def decode(r):
     return MessageToDict(GetOnlineFeaturesResponse.FromString(bytes.fromhex(r["hex"])), preserving_proto_field_name=True)
 
 
-actions = {f.__name__: f for f in (define, write, push, lookup, online_read, encode, decode)}
+def recode(r):
+    """The same answer, written by Feast's own messages."""
+    return GetOnlineFeaturesResponse.FromString(bytes.fromhex(r["hex"])).SerializeToString(deterministic=True).hex()
+
+
+actions = {f.__name__: f for f in (define, write, push, lookup, online_read, encode, decode, recode)}
 answers = sys.stdout
 sys.stdout = sys.stderr  # the SDK prints
 for line in sys.stdin:
