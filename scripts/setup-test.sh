@@ -18,6 +18,8 @@ engines_list=$(dirname "$0")/../peers/engines/requirements.txt
 engines_home=$cache/engines-$(sha256sum "$engines_list" | cut -c 1-12)
 feast_list=$(dirname "$0")/../peers/feast/requirements.txt
 feast_home=$cache/feast-$(sha256sum "$feast_list" | cut -c 1-12)
+expectations_list=$(dirname "$0")/../peers/expectations/requirements.txt
+expectations_home=$cache/expectations-$(sha256sum "$expectations_list" | cut -c 1-12)
 spark_home=$cache/spark-jars-4.1.4
 kafka_home=${WEIR_TEST_KAFKA_HOME:-$cache/kafka-$kafka_version}
 
@@ -219,5 +221,6 @@ if [ "${1:-}" = --peers ]; then
 	[ -d "$spark_home" ] || fetch_spark || missing=1
 	[ -e "$engines_home/complete" ] || install_python engines "$engines_home" "$engines_list" || missing=1
 	[ -e "$feast_home/complete" ] || install_python feast "$feast_home" "$feast_list" || missing=1
+	[ -e "$expectations_home/complete" ] || install_python expectations "$expectations_home" "$expectations_list" || missing=1
 fi
 exit "$missing"
