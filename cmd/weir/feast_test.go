@@ -435,17 +435,24 @@ func TestFeastWritesElsewhere(t *testing.T) {
 	w.stop()
 }
 
-// TestFeastWriteWaits: a write that nobody takes in time is told of as such: accepted, and no more.
+// TestFeastWriteWaits: a write that nobody takes in time is told of as such: accepted, and no more. Where nobody ever will, that is said without waiting.
 func TestFeastWriteWaits(t *testing.T) {
-	c := testConfig(t)
-	c.Feast.WriteTimeout = 300 * time.Millisecond
-	w := start(t, c, "serving") // nobody ingests
-	w.apply(typesManifest)
-	df := object{"driver_id": []any{1}, "town": []any{"x"}, "fare": []any{1}, "trips": []any{1}, "visits": []any{1}, "event_timestamp": []any{"2026-01-01T00:00:00"}}
-	code, out := w.post("/push", object{"push_source_name": "fares", "df": df})
-	require.Equal(t, 202, code, out)
-	require.Contains(t, out.(object)["message"], "1 rows are in topic fares and will be checked, but cannot be read yet")
-	code, out = w.post("/materialize", object{})
-	require.Equal(t, 503, code, out)
-	require.Contains(t, out.(object)["message"], "weir status")
+	for patience, says := range map[time.Duration]string{300 * time.Millisecond: "weir status", time.Hour: "no worker reads source fares"} {
+		c := testConfig(t)
+		c.Feast.WriteTimeout = patience
+		w := start(t, c, "serving") // nobody ingests
+		w.apply(typesManifest)
+		df := object{"driver_id": []any{1}, "town": []any{"x"}, "fare": []any{1}, "trips": []any{1}, "visits": []any{1}, "event_timestamp": []any{"2026-01-01T00:00:00"}}
+		code, out := w.post("/push", object{"push_source_name": "fares", "df": df})
+		require.Equal(t, 202, code, out)
+		require.Contains(t, out.(object)["message"], "1 rows are in topic fares and will be checked, but cannot be read yet")
+		require.Contains(t, out.(object)["message"], says)
+		code, out = w.post("/materialize", object{})
+		require.Equal(t, 503, code, out)
+		require.Contains(t, out.(object)["message"], "weir status")
+		if patience > time.Minute {
+			require.Contains(t, out.(object)["message"], says)
+		}
+		w.stop()
+	}
 }

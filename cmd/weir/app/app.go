@@ -70,12 +70,13 @@ type App struct {
 	server     *serving.Server
 	grpcAddr   string
 
-	after       func(time.Duration) <-chan time.Time
-	ready       chan struct{}
-	stopping    atomic.Bool
-	hasAll      atomic.Bool  // the online store was seen to have all rows, or what it lacks nobody fills
-	saidUnready atomic.Int64 // unix second of the last line about it
-	closers     []closer     // in the order of opening
+	after        func(time.Duration) <-chan time.Time
+	ready        chan struct{}
+	stopping     atomic.Bool
+	positionsNow func(context.Context, *feature.View) ([]feature.Position, error) // where a table stands; none is made
+	hasAll       atomic.Bool                                                      // the online store was seen to have all rows, or what it lacks nobody fills
+	saidUnready  atomic.Int64                                                     // unix second of the last line about it
+	closers      []closer                                                         // in the order of opening
 }
 
 type closer struct {
@@ -203,7 +204,8 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.tables = tables
-	a.lookups.Beside(a.standing(tables))
+	a.positionsNow = tables.Standing
+	a.lookups.Beside(a.standing)
 	a.onClose("tables", tables.Close)
 	if a.joins, err = offline.NewJoins(a.joinConfig(), a.log, a.metrics); err != nil {
 		return err

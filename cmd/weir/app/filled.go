@@ -4,28 +4,24 @@ import (
 	"context"
 	"strings"
 
-	"github.com/weir-ml/weir/offline/iceberg"
-	"github.com/weir-ml/weir/online/redis"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
 // standing is where the table of a view of the online store stands (redis.Table).
-func (a *App) standing(tables *iceberg.Store) redis.Table {
-	return func(ctx context.Context, view string) ([]feature.Position, error) {
-		cat, err := a.registry.Current(ctx)
-		if err != nil {
-			return nil, err
-		}
-		project, name, _ := strings.Cut(view, "/")
-		v, err := cat.View(project, name)
-		if feature.KindOf(err) == feature.NotFound {
-			return nil, nil // of a schema, say, or dropped since
-		}
-		if err != nil {
-			return nil, err
-		}
-		return tables.Standing(ctx, v)
+func (a *App) standing(ctx context.Context, view string) ([]feature.Position, error) {
+	cat, err := a.registry.Current(ctx)
+	if err != nil {
+		return nil, err
 	}
+	project, name, _ := strings.Cut(view, "/")
+	v, err := cat.View(project, name)
+	if feature.KindOf(err) == feature.NotFound {
+		return nil, nil // of a schema, say, or dropped since
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.positionsNow(ctx, v)
 }
 
 // filled tells of a view whose rows the online store may not have. Once it had all of them, or lacks only what nobody fills, it

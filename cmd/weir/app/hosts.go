@@ -66,4 +66,3 @@ func ours(name string, hosts []string) bool {
 	address, _, _ := strings.Cut(name, "%") // with a zone
 	return net.ParseIP(address) != nil || slices.ContainsFunc(hosts, func(h string) bool { return strings.EqualFold(h, name) })
 }
-

@@ -34,6 +34,8 @@ type writes struct {
 	a      *App
 	topics *topics // makes missing ones; nil where Kafka is not embedded
 
+	standings standings
+
 	mu   sync.Mutex
 	open map[string]*writeCall // guarded by mu; by id
 }
@@ -186,6 +188,7 @@ func (w *writes) judged(ctx context.Context, src *feature.Source, views []*featu
 	t := time.NewTicker(lookAround)
 	defer t.Stop()
 	var last error
+	g := vigil{w: w}
 	for {
 		c.mu.Lock()
 		left := len(c.left)
@@ -203,8 +206,21 @@ func (w *writes) judged(ctx context.Context, src *feature.Source, views []*featu
 					last = err
 				}
 			}
+			if c.known() {
+				continue
+			}
+			if err := g.look(ctx, views); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// known tells that every view has judged every event.
+func (c *writeCall) known() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.left) == 0
 }
 
 // byTable finds what a view's table, and its quarantine, say of records that no worker here has told of.
@@ -266,8 +282,12 @@ func (w *writes) byTable(ctx context.Context, src *feature.Source, v *feature.Vi
 	return nil
 }
 
-// positions are where a view's table stands on the source's topic as it is now.
+// positions are where a view's table stands on the source's topic as it is now, or was a moment ago.
 func (w *writes) positions(ctx context.Context, src *feature.Source, v *feature.View) (map[int32]int64, [16]byte, error) {
+	return w.standings.of(ctx, v.ID()+" "+src.Topic, func(ctx context.Context) (map[int32]int64, [16]byte, error) { return w.look(ctx, src, v) })
+}
+
+func (w *writes) look(ctx context.Context, src *feature.Source, v *feature.View) (map[int32]int64, [16]byte, error) {
 	ts, err := kadm.NewClient(w.a.producer).ListTopics(ctx, src.Topic)
 	if err == nil {
 		err = ts[src.Topic].Err
@@ -276,7 +296,7 @@ func (w *writes) positions(ctx context.Context, src *feature.Source, v *feature.
 		return nil, [16]byte{}, feature.Errorf(feature.Unavailable, "write", "topic "+src.Topic, "%w", err)
 	}
 	id := [16]byte(ts[src.Topic].ID)
-	all, err := w.a.positionsOf(ctx, v)
+	all, err := w.a.positionsNow(ctx, v)
 	if err != nil {
 		return nil, id, err
 	}
@@ -311,6 +331,7 @@ func (w *writes) each(ctx context.Context, views []*feature.View, ok func(*featu
 	left := slices.Clone(views)
 	t := time.NewTicker(lookAround / 5)
 	defer t.Stop()
+	g := vigil{w: w}
 	for {
 		var last error
 		left = slices.DeleteFunc(left, func(v *feature.View) bool {
@@ -327,6 +348,9 @@ func (w *writes) each(ctx context.Context, views []*feature.View, ok func(*featu
 		case <-ctx.Done():
 			return errors.Join(last, ctx.Err())
 		case <-t.C:
+		}
+		if err := g.look(ctx, left); err != nil {
+			return err
 		}
 	}
 }
@@ -403,6 +427,10 @@ func (w *writes) here(v *feature.View) map[int32]int64 {
 
 // why says what a write waits for.
 func (w *writes) why(src *feature.Source, left int, err error) string {
+	var nobody *nobodyError
+	if errors.As(err, &nobody) {
+		return nobody.why
+	}
 	if w.a.supervisor != nil {
 		for _, st := range w.a.supervisor.Status() {
 			if st.Project != src.Meta.Project || st.Source != src.Meta.Name {
