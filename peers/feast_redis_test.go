@@ -59,13 +59,29 @@ spec: {source: rides, entities: [driver, region], features: [{name: share, type:
 ---
 apiVersion: weir/v1
 kind: FeatureView
+metadata: {name: arrays}
+spec:
+  source: rides
+  entities: [driver]
+  features:
+    - {name: a_i32, type: array<int32>}
+    - {name: a_i64, type: array<int64>}
+    - {name: a_f32, type: array<float32>}
+    - {name: a_f64, type: array<float64>}
+    - {name: a_s, type: array<string>}
+    - {name: a_y, type: array<bytes>}
+    - {name: a_b, type: array<bool>}
+    - {name: a_t, type: array<timestamp>}
+---
+apiVersion: weir/v1
+kind: FeatureView
 metadata: {name: lists}
 spec: {source: rides, entities: [driver], features: [{name: embedding, type: bytes}, {name: n, type: int64}]}
 ---
 apiVersion: weir/v1
 kind: FeatureService
 metadata: {name: model}
-spec: {features: ["everything:*", "shares:*"]}
+spec: {features: ["everything:*", "shares:*", "arrays:*"]}
 `
 
 // feastAnswer is what Feast's SDK says of the rows that it wrote.
@@ -75,7 +91,7 @@ type feastAnswer struct {
 	Times    map[string][]int64
 }
 
-// TestFeastRedis: rows of every type that Feast's own SDK has materialized and pushed into
+// TestFeastRedis: rows of every type, and lists of it, that Feast's own SDK has materialized and pushed into
 // a real Redis, with entity keys of versions 2 and 3, are answered by Weir as Feast answers them.
 func TestFeastRedis(t *testing.T) {
 	redis := testserver.OwnRedis(t)
@@ -96,7 +112,7 @@ func TestFeastRedis(t *testing.T) {
 	f := filepath.Join(t.TempDir(), "rides.yaml")
 	require.NoError(t, os.WriteFile(f, []byte(feastRedisManifest), 0o644))
 	p.run("apply", "-f", f)
-	migrate := []string{"migrate", "feast-redis", "--redis", "redis://" + redis.Addr, "--feast-project", "rides", "--view", "everything", "--view", "pairs=shares", "-o", "json"}
+	migrate := []string{"migrate", "feast-redis", "--redis", "redis://" + redis.Addr, "--feast-project", "rides", "--view", "everything", "--view", "pairs=shares", "--view", "arrays", "-o", "json"}
 	for run := range 2 {
 		var r struct {
 			Views []struct {
@@ -128,7 +144,7 @@ func TestFeastRedis(t *testing.T) {
 			}
 			require.NoError(t, json.Unmarshal([]byte(p.run("lookup", "--service", "model", "--entity", "driver_id="+e["driver_id"], "--entity", "region="+e["region"], "-o", "json")), &got))
 			row := got.Rows[0]
-			require.Equal(t, map[string]string{"everything": "PRESENT", "shares": "PRESENT"}, row.Statuses)
+			require.Equal(t, map[string]string{"everything": "PRESENT", "shares": "PRESENT", "arrays": "PRESENT"}, row.Statuses)
 			for view, feature := range map[string]string{"everything": "s", "shares": "share"} {
 				require.Equal(t, time.UnixMicro(a.Times[feature][i]).UTC().Format(time.RFC3339Nano), row.Times[view])
 			}
@@ -138,9 +154,9 @@ func TestFeastRedis(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, 2*50*9, compared)
+	require.Equal(t, 2*50*17, compared)
 
-	// Lists are refused by name, each with its row.
+	// A list that the view of Weir has no array for is refused by name, each with its row.
 	require.Contains(t, p.no("migrate", "feast-redis", "--redis", redis.Addr, "--feast-project", "rides", "--view", "lists"), "float_list")
 }
 
@@ -158,6 +174,12 @@ func jsonAt(out []byte) int {
 // asWeir is a value of Feast's as `weir lookup -o json` shows it.
 func asWeir(t *testing.T, name string, v any) any {
 	switch x := v.(type) {
+	case []any:
+		out := []any{}
+		for _, e := range x {
+			out = append(out, asWeir(t, strings.TrimPrefix(name, "a_"), e))
+		}
+		return out
 	case string:
 		if name == "y" {
 			b, err := hex.DecodeString(x)

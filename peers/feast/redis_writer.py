@@ -2,7 +2,7 @@
 
     redis_writer.py FOLDER host:port VERSION OFFSET
 
-Writes rows of every scalar type, nulls among them, some by materializing a file, some pushed, with entity keys of
+Writes rows of every scalar type and lists of each, nulls among them, some by materializing a file, some pushed, with entity keys of
 VERSION; OFFSET is added to the keys and the times. Prints what Feast itself answers for them: a line of JSON with
 the entities, the features' values (bytes as hex, times in seconds), and the event times in microseconds.
 """
@@ -74,14 +74,31 @@ lists = FeatureView(
     schema=[Field(name="embedding", dtype=Array(Float32)), Field(name="n", dtype=Int64)],
     source=FileSource(name="lists", path=f"{folder}/none.parquet", timestamp_field="at"),
 )
-store.apply([driver, region, everything, pairs, lists])
+arrays = FeatureView(
+    name="arrays",
+    entities=[driver],
+    schema=[Field(name="a_" + k, dtype=Array(t)) for k, t in types.items()],
+    source=FileSource(name="arrays", path=f"{folder}/none.parquet", timestamp_field="at"),
+)
+store.apply([driver, region, everything, pairs, lists, arrays])
 store.materialize((base - pd.Timedelta(days=1)).to_pydatetime(), (base + pd.Timedelta(days=1)).to_pydatetime(), feature_views=["everything"])
 regions = ["eu", "", "größe=1,2"]
 store.write_to_online_store("pairs", pd.DataFrame({"region": [regions[i % 3] for i in range(n)], "driver_id": drivers, "share": [1 / (i + 1) for i in range(n)], "at": [base] * n}))
 store.write_to_online_store("lists", pd.DataFrame({"driver_id": drivers[:2], "embedding": [[0.5, 1.5], [2.5, 3.5]], "n": [1, 2], "at": [base] * 2}))
+elements = {
+    "i32": lambda i: (-1) ** i * (2**31 - 1 - i), "i64": lambda i: (-1) ** i * (2**53 + i), "f32": lambda i: i / 8, "f64": lambda i: math.exp(i * 10 - 250),
+    "s": lambda i: f"größe <{i}>\n\t\"", "y": lambda i: bytes([i % 256, 0, 255]), "b": lambda i: i % 2 == 0, "t": lambda i: pd.Timestamp(1_700_000_000 + i, unit="s", tz="UTC").to_pydatetime(),
+}
+store.write_to_online_store(
+    "arrays",
+    pd.DataFrame(
+        {"driver_id": drivers, "at": [base] * n}
+        | {"a_" + k: pd.Series(nulls([[f(j) for j in range(i, i + i % 4)] for i in range(n)], at), dtype=object) for at, (k, f) in enumerate(elements.items())}
+    ),
+)
 
 answer = store.get_online_features(
-    features=[f"everything:{k}" for k in types] + ["pairs:share"],
+    features=[f"everything:{k}" for k in types] + [f"arrays:a_{k}" for k in types] + ["pairs:share"],
     entity_rows=[{"driver_id": d, "region": regions[i % 3]} for i, d in enumerate(drivers)],
 ).proto
 
@@ -91,6 +108,8 @@ def plain(v):
     if kind in (None, "null_val"):
         return None
     x = getattr(v, kind)
+    if kind.endswith("_list_val"):
+        return [e.hex() if isinstance(e, bytes) else e for e in x.val]
     return x.hex() if kind == "bytes_val" else x
 
 
