@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -79,7 +80,8 @@ type shape struct {
 	src    *feature.Source
 	leaves []leaf
 	taken  map[string]bool // paths
-	needed map[string]bool // top-level fields that the schema wants in every event
+	needed map[string]bool // paths that the schema wants where what they are in is there
+	within []string        // of those, what leaves are in; the outer before the inner
 	key    []int           // leaves of the record's key
 	names  []string        // of the join keys in it
 }
@@ -94,15 +96,9 @@ type leaf struct {
 // of its source, and a row replaces the whole of what a view has for an entity. So
 // nothing may be missing; what there is no value for is null in the frame.
 func shapeOf(f *frame, src *feature.Source, views []*feature.View, now time.Time) (*shape, error) {
-	s := &shape{src: src, taken: map[string]bool{}, needed: map[string]bool{}}
-	var schema struct {
-		Required   []string                   `json:"required"`
-		Properties map[string]json.RawMessage `json:"properties"`
-	}
-	_ = json.Unmarshal(src.Schema, &schema) // absent, or of another shape: then it asks for nothing by name
-	for _, r := range schema.Required {
-		s.needed[r] = true
-	}
+	s := &shape{src: src, taken: map[string]bool{}}
+	var known map[string]bool
+	s.needed, known = namesOf(src.Schema, pathsOf(f, src, views))
 	var missing []string
 	event := f.column(src.EventTime.Field, "event_timestamp")
 	if event == nil {
@@ -141,19 +137,38 @@ func shapeOf(f *frame, src *feature.Source, views []*feature.View, now time.Time
 	}
 	for i, name := range f.names {
 		col := f.columns[i]
-		if _, known := schema.Properties[name]; (known || s.needed[name]) && !s.taken[name] {
+		if (known[name] || s.needed[name]) && !s.taken[name] {
 			s.add(name, func(row int) (json.RawMessage, error) { return col[row], nil })
 		}
 	}
+	inner := map[string]bool{}
 	for p := range s.taken {
 		for at := strings.LastIndexByte(p, '.'); at >= 0; at = strings.LastIndexByte(p[:at], '.') {
 			if s.taken[p[:at]] {
 				return nil, feature.Errorf(feature.Unsupported, "write", "source "+src.Meta.Name, "both %s and %s are read from its events", p[:at], p).
 					WithHint("publish such events to the topic %s", src.Topic)
 			}
+			if s.needed[p[:at]] {
+				inner[p[:at]] = true
+			}
 		}
 	}
+	s.within = slices.Sorted(maps.Keys(inner))
 	return s, nil
+}
+
+// pathsOf are those that the events of a frame may have.
+func pathsOf(f *frame, src *feature.Source, views []*feature.View) []string {
+	paths := append([]string{src.EventTime.Field}, f.names...)
+	if src.Created != nil {
+		paths = append(paths, src.Created.Field)
+	}
+	for _, v := range views {
+		for _, k := range v.Columns() {
+			paths = append(paths, k.EventPath())
+		}
+	}
+	return paths
 }
 
 func (s *shape) add(path string, value func(int) (json.RawMessage, error)) {
@@ -164,30 +179,29 @@ func (s *shape) add(path string, value func(int) (json.RawMessage, error)) {
 func (s *shape) event(row int) (Event, error) {
 	values := make([]json.RawMessage, len(s.leaves))
 	root := map[string]any{}
+	var null []string // that the schema may want
 	for i, l := range s.leaves {
 		v, err := l.value(row)
 		if err != nil {
 			return Event{}, feature.Errorf(feature.Invalid, "write", fmt.Sprintf("row %d, field %s", row, l.path), "%w", err)
 		}
 		if values[i] = v; isNull(v) {
-			if !s.needed[l.path] {
-				continue // absent is null, and every schema takes it
+			if s.needed[l.path] {
+				null = append(null, l.path)
 			}
-			v = json.RawMessage("null")
+			continue // absent is null, and every schema takes it that does not want the name
 		}
-		at, path := root, l.path
-		for {
-			head, rest, deeper := strings.Cut(path, ".")
-			if !deeper {
-				at[head] = v
-				break
-			}
-			next, ok := at[head].(map[string]any)
-			if !ok {
-				next = map[string]any{}
-				at[head] = next
-			}
-			at, path = next, rest
+		in, name := place(root, l.path, true)
+		in[name] = v
+	}
+	for _, path := range s.within {
+		if in, name := place(root, path, false); in != nil && in[name] == nil {
+			in[name] = map[string]any{}
+		}
+	}
+	for _, path := range null {
+		if in, name := place(root, path, false); in != nil { // what is not there wants nothing in it
+			in[name] = json.RawMessage("null")
 		}
 	}
 	payload, err := json.Marshal(root)
@@ -196,6 +210,26 @@ func (s *shape) event(row int) (Event, error) {
 	}
 	key, err := s.keyOf(values)
 	return Event{Key: key, Payload: payload}, err
+}
+
+// place is what a path's last name is in; nil where that is not there, unless it is to be made.
+func place(root map[string]any, path string, make bool) (in map[string]any, name string) {
+	in = root
+	for {
+		head, rest, deeper := strings.Cut(path, ".")
+		if !deeper {
+			return in, head
+		}
+		next, ok := in[head].(map[string]any)
+		if !ok {
+			if !make {
+				return nil, ""
+			}
+			next = map[string]any{}
+			in[head] = next
+		}
+		in, path = next, rest
+	}
 }
 
 // keyOf is the record's key, as that of a tombstone: rows of one entity share a partition.

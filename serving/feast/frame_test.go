@@ -87,6 +87,37 @@ func TestEvents(t *testing.T) {
 	require.ErrorContains(t, err, "both data.x and data.x.deeper")
 }
 
+// TestNestedRequired: what the schema wants is there, as null, wherever it wants it; what is optional and has nothing in it is left out.
+func TestNestedRequired(t *testing.T) {
+	src := &feature.Source{Meta: feature.Meta{Name: "s"}, Topic: "s", EventTime: feature.TimeField{Field: "at", Format: "unix_ms"},
+		Schema: json.RawMessage(`{"type":"object","required":["must","id"],"properties":{
+			"must":{"type":"object","required":["a","deep"],"properties":{"a":{},"b":{},"deep":{"$ref":"#/$defs/deep"}}},
+			"may":{"allOf":[{"required":["c"]},{"properties":{"inner":{"type":"object","required":["d"]}}}]}},
+			"$defs":{"deep":{"required":["e"],"properties":{"again":{"$ref":"#/$defs/deep"}}}}}`)}
+	view := &feature.View{Meta: feature.Meta{Name: "one"}, Keys: []feature.Field{{Name: "id", Type: feature.Int64}}}
+	for _, p := range []string{"must.a", "must.b", "must.deep.e", "may.c", "may.inner.d", "may.x"} {
+		view.Features = append(view.Features, feature.Field{Name: strings.ReplaceAll(p, ".", "_"), Type: feature.Int64, Path: p})
+	}
+	f := frameOf(t, `{"id":[1,1,1,1],"must_a":[null,1,null,null],"must_b":[null,2,3,null],"must_deep_e":[null,4,null,null],"may_c":[null,5,null,null],"may_inner_d":[null,6,null,null],"may_x":[null,7,8,null],
+		"event_timestamp":["2026-01-31T00:00:00","2026-01-31T00:00:00","2026-01-31T00:00:00","2026-01-31T00:00:00"]}`)
+	s, err := shapeOf(f, src, []*feature.View{view}, time.Now())
+	require.NoError(t, err)
+	for row, want := range []string{
+		`{"at":1769817600000,"id":1,"must":{"a":null,"deep":{"e":null}}}`,
+		`{"at":1769817600000,"id":1,"may":{"c":5,"inner":{"d":6},"x":7},"must":{"a":1,"b":2,"deep":{"e":4}}}`,
+		`{"at":1769817600000,"id":1,"may":{"c":null,"x":8},"must":{"a":null,"b":3,"deep":{"e":null}}}`,
+		`{"at":1769817600000,"id":1,"must":{"a":null,"deep":{"e":null}}}`,
+	} {
+		e, err := s.event(row)
+		require.NoError(t, err)
+		require.Equal(t, want, string(e.Payload), "row %d", row)
+	}
+	// One that refers to itself everywhere is read no longer than makes sense.
+	src.Schema = json.RawMessage(`{"allOf":[{"$ref":"#"},{"$ref":"#"},{"$ref":"#"}],"required":["may"],"properties":{"must":{"$ref":"#"},"may":{"$ref":"#"}}}`)
+	_, err = shapeOf(f, src, []*feature.View{view}, time.Now())
+	require.NoError(t, err)
+}
+
 // TestFrames: what is no frame is refused with the column's name.
 func TestFrames(t *testing.T) {
 	f := frameOf(t, `{"a":{"7":1,"3":2},"b":{"3":4,"7":3}}`)
