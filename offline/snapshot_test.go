@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
@@ -162,7 +164,13 @@ func snapshotThroughWriter(t *testing.T, store offline.Store) {
 			for k, c := range w.service.Columns {
 				want := w.oracle(w.views[c.View], w.spine[row])[c.Feature]
 				got := cellAny(rec.Column(w.schema.NumFields()+k), i)
-				if f, ok := want.(float64); !ok || f == f { // NaN is not equal to itself
+				if typ := w.views[c.View].view.Features[c.Feature].Type; typ.IsArray() && want != nil {
+					b := array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary)
+					b.Append(want.([]byte)) // as the batch had it
+					lists, err := feature.ToLists(typ, b.NewBinaryArray())
+					require.NoError(t, err)
+					require.Equal(t, fmt.Sprint(cellAny(lists, 0)), fmt.Sprint(got), "row %d, column %s", row, c.Name)
+				} else if f, ok := want.(float64); !ok || f == f { // NaN is not equal to itself
 					require.Equal(t, want, got, "row %d, column %s", row, c.Name)
 				}
 				if got == nil {
