@@ -171,7 +171,7 @@ func (c *column) rules(rows int64) (out []Rule) {
 	if set && len(c.values.list) > 1 {
 		whole(c.shares())
 	}
-	if c.typ.Numeric() && !set && !c.infinite && c.present >= leastOfSet {
+	if sd := c.stdev(); c.typ.Numeric() && !set && !c.infinite && sd-sd == 0 && c.present >= leastOfSet {
 		whole(c.meanRule())
 	}
 	if n := c.nulls; n == 0 && c.text == nil && c.present >= leastOfSet && c.min != c.max {

@@ -81,7 +81,8 @@ func (c *column) schema(rows int64, jsonText bool) object {
 	if c.present == 0 || typ == "" || c.odd || jsonText && c.typ == feature.String {
 		return out // the text of JSON lines may have been an object or a number: nothing is known of its type
 	}
-	if c.nulls > 0 {
+	nullable := c.nulls > 0 || c.text != nil && c.text.empty // an empty text of a CSV is null in the event
+	if nullable {
 		out = append(out, Kwarg{"type", []string{typ, "null"}})
 	} else {
 		out = append(out, Kwarg{"type", typ})
@@ -94,7 +95,7 @@ func (c *column) schema(rows int64, jsonText bool) object {
 			switch r.Type + " " + k.Name {
 			case "expect_column_values_to_be_in_set value_set":
 				vals := k.Value.([]any)
-				if c.nulls > 0 {
+				if nullable {
 					vals = append(append([]any{}, vals...), nil)
 				}
 				out = append(out, Kwarg{"enum", vals})
