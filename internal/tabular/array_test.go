@@ -2,6 +2,7 @@ package tabular
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"math"
@@ -256,4 +257,162 @@ func TestArrowFilesHaveLists(t *testing.T) {
 	if err := in.Err(); err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
+}
+
+// Whatever lists are made of, and whatever stands where they are null, each row is what
+// Convert makes of its elements alone, or an error that names the first row where it fails.
+func TestConvertListsLikeElements(t *testing.T) {
+	seed := testseed.For(t)
+	r := rand.New(rand.NewPCG(seed, 0))
+	sources := []arrow.DataType{arrow.PrimitiveTypes.Int8, arrow.PrimitiveTypes.Uint64, arrow.PrimitiveTypes.Int64, arrow.PrimitiveTypes.Float32, arrow.PrimitiveTypes.Float64,
+		arrow.BinaryTypes.String, arrow.BinaryTypes.LargeBinary, arrow.FixedWidthTypes.Boolean, arrow.FixedWidthTypes.Timestamp_us, arrow.FixedWidthTypes.Date32}
+	fine, refused := 0, 0
+	for range 600 {
+		eb := array.NewBuilder(memory.DefaultAllocator, sources[r.IntN(len(sources))])
+		nulls := []int{0, 0, 30}[r.IntN(3)] // of 100
+		for range 60 {
+			switch b := eb.(type) {
+			case *array.Int8Builder:
+				b.Append(int8(r.IntN(256)))
+			case *array.Uint64Builder:
+				b.Append(r.Uint64() >> r.IntN(64))
+			case *array.LargeStringBuilder:
+				b.Append("")
+			case *array.Date32Builder:
+				b.Append(arrow.Date32(r.IntN(9999)))
+			case *array.StringBuilder:
+				b.Append([]string{"1", "2.5", "x", "true", "2026-01-02"}[min(r.IntN(40), 4)])
+			case *array.BinaryBuilder:
+				b.Append([]byte("ab"))
+			default:
+				appendRandom(r, eb)
+			}
+		}
+		elems := eb.NewArray()
+		if nulls > 0 {
+			bits := make([]byte, 8)
+			n := 0
+			for i := range 60 {
+				if r.IntN(100) >= nulls {
+					bits[i>>3] |= 1 << (i & 7)
+				} else {
+					n++
+				}
+			}
+			d := elems.Data()
+			elems = array.MakeFromData(array.NewData(d.DataType(), 60, append([]*memory.Buffer{memory.NewBufferBytes(bits)}, d.Buffers()[1:]...), nil, n, 0))
+		}
+		lists := randomLists(r, elems)
+		from := r.IntN(lists.Len() + 1)
+		part := array.NewSlice(lists, int64(from), int64(from+r.IntN(lists.Len()-from+1))).(array.ListLike)
+		to := feature.Array(everyType[r.IntN(len(everyType))])
+
+		var want []any
+		bad := -1
+		for i := 0; i < part.Len() && bad < 0; i++ {
+			if part.IsNull(i) {
+				want = append(want, nil)
+				continue
+			}
+			lo, hi := part.ValueOffsets(i)
+			own := array.NewSlice(part.ListValues(), lo, hi)
+			as, err := Convert(own, to.Elem())
+			if err != nil || own.NullN() > 0 {
+				bad = i
+				continue
+			}
+			list := []any{}
+			for k := range as.Len() {
+				list = append(list, value(as, k))
+			}
+			want = append(want, list)
+		}
+		got, err := Convert(part, to)
+		if bad >= 0 {
+			var ce *ConvertError
+			require.ErrorAs(t, err, &ce, "seed %d: %s as %s", seed, part, to)
+			require.Equal(t, bad, ce.Row, "seed %d: %s as %s: %v", seed, part, to, err)
+			refused++
+			continue
+		}
+		require.NoError(t, err, "seed %d: %s as %s", seed, part, to)
+		require.Equal(t, want, values(t, to, got), "seed %d: %s as %s", seed, part, to)
+		fine++
+	}
+	require.Greater(t, fine, 100)
+	require.Greater(t, refused, 100)
+}
+
+// randomLists makes lists of some kind out of 60 elements.
+func randomLists(r *rand.Rand, elems arrow.Array) array.ListLike {
+	const rows = 12
+	bits, nulls := make([]byte, 2), 0
+	for i := range rows {
+		if r.IntN(4) > 0 {
+			bits[i>>3] |= 1 << (i & 7)
+		} else {
+			nulls++
+		}
+	}
+	valid := memory.NewBufferBytes(bits)
+	if nulls == 0 {
+		valid = nil
+	}
+	var typ arrow.DataType
+	buffers := []*memory.Buffer{valid}
+	switch kind := r.IntN(4); kind {
+	case 0:
+		typ = arrow.FixedSizeListOf(5, elems.DataType())
+	case 1, 2:
+		ends := make([]int64, rows+1)
+		ends[0] = r.Int64N(10)
+		for i := range rows {
+			ends[i+1] = min(60, ends[i]+r.Int64N(9))
+		}
+		if kind == 1 {
+			typ = arrow.LargeListOf(elems.DataType())
+			buffers = append(buffers, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(ends)))
+			break
+		}
+		typ = arrow.ListOf(elems.DataType())
+		small := make([]int32, len(ends))
+		for i, e := range ends {
+			small[i] = int32(e)
+		}
+		buffers = append(buffers, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(small)))
+	case 3: // in any order, some elements twice, some never
+		offsets, sizes := make([]int32, rows), make([]int32, rows)
+		for i := range rows {
+			offsets[i] = r.Int32N(60)
+			sizes[i] = r.Int32N(min(9, 61-offsets[i]))
+		}
+		typ = arrow.ListViewOf(elems.DataType())
+		buffers = append(buffers, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(offsets)), memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(sizes)))
+	}
+	return array.MakeFromData(array.NewData(typ, rows, buffers, []arrow.ArrayData{elems.Data()}, nulls, 0)).(array.ListLike)
+}
+
+// FuzzArrayText: a text that is taken for an array is JSON of a list, and what is written
+// of it reads back as the same.
+func FuzzArrayText(f *testing.F) {
+	for _, s := range []string{`[1,2.5e3]`, `["a","\u00e9"]`, `[]`, ` [ true , false ] `, `[null]`, `["2026-01-02"]`, `["AAE="]`, `[[1]]`, `[1`, `{}`, `[-0]`, `[1e999]`, "[\"\xff\"]"} {
+		for i := range everyType {
+			f.Add(s, i)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string, which int) {
+		typ := feature.Array(everyType[uint(which)%uint(len(everyType))])
+		b := array.NewStringBuilder(memory.DefaultAllocator)
+		b.Append(text)
+		lists, err := Lists(b.NewArray(), typ)
+		if err != nil {
+			return
+		}
+		require.True(t, json.Valid([]byte(text)), "%q", text)
+		written := jsonCell(lists, nil)(nil, 0)
+		b.Append(string(written))
+		again, err := Lists(b.NewArray(), typ)
+		require.NoError(t, err, "%q became %q", text, written)
+		require.Equal(t, value(lists, 0), value(again, 0), "%q became %q", text, written)
+	})
 }
