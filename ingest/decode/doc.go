@@ -18,6 +18,8 @@
 //	bytes      a string of base64, standard alphabet with padding
 //	timestamp  a string in rfc3339, without an offset taken as UTC, or a whole
 //	           number of microseconds since 1970
+//	array<...> a list, each element by the rule of its type; one that is null or
+//	           does not fit is the event's fault, named with its index: tags[3]
 //
 // A dot in a field's path goes down into an object. null and an absent field are null. An object that has a key twice is refused
 // (see internal/jsonscan).

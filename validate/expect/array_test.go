@@ -119,6 +119,8 @@ func TestArraysRefused(t *testing.T) {
 		`multicolumn_sum_to_equal {"column_list":["n","prices"],"sum_total":1}`,
 		`multicolumn_values_to_be_equal {"column_list":["raw","tags"]}`,
 		`select_column_values_to_be_unique_within_record {"column_list":["raw","tags"]}`,
+		`column_values_to_not_be_null {"column":"n","row_condition":"tags==\"a\"","condition_parser":"pandas"}`,
+		`column_values_to_not_be_null {"column":"n","row_condition":"col(\"tags\").notNull()","condition_parser":"great_expectations"}`,
 	} {
 		typ, kwargs, _ := strings.Cut(c, " ")
 		_, faults := expect.CompileView(suiteOf(typ, kwargs), v)
