@@ -118,6 +118,9 @@ func (a *args) setTest(col int, vals []scalar, in bool) func(*column, validate.B
 	for _, c := range cells {
 		vs = append(vs, c.s)
 	}
+	if s := newShortSet(vs); s != nil {
+		return s.loop(in)
+	}
 	m := newMembers(vs)
 	return textLoop(func(s string) bool { return m.has(s) == in })
 }

@@ -115,7 +115,7 @@ func (s *TableSuite) Begin(o TableOptions) *Run {
 		r.rules = append(r.rules, st)
 	}
 	for i := range s.metrics {
-		r.metrics = append(r.metrics, s.metrics[i].begin(&r.o, s.metrics[i].keep))
+		r.metrics = append(r.metrics, s.metrics[i].begin(&r.o, s.metrics[i].more))
 	}
 	return r
 }

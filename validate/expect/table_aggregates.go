@@ -41,14 +41,14 @@ func extremeRule(most bool) func(*args) whole {
 }
 
 // momentRule asks for a number about all values of a column.
-func momentRule(what string, of func(*moments) any) func(*args) whole {
+func momentRule(what string, spread bool, of func(*moments) any) func(*args) whole {
 	return func(a *args) whole {
 		col, ok := a.numeric(what)
 		within := a.span(col, feature.Float64)
 		if !ok || a.bad {
 			return whole{}
 		}
-		return a.ofNumbers(col, what, []metricSpec{a.momentsOf(col)}, func(_ *Run, ms []metric, res *Result) error {
+		return a.ofNumbers(col, what, []metricSpec{a.momentsOf(col, spread)}, func(_ *Run, ms []metric, res *Result) error {
 			res.Observed = of(ms[0].(*moments))
 			res.Success = within(res.Observed)
 			return nil
@@ -57,9 +57,9 @@ func momentRule(what string, of func(*moments) any) func(*args) whole {
 }
 
 var (
-	meanRule  = momentRule("mean", func(m *moments) any { return floatValue(m.average()) })
-	stdevRule = momentRule("standard deviation", func(m *moments) any { return floatValue(m.deviation()) })
-	sumOfRule = momentRule("sum", func(m *moments) any { return m.total().plainValue() })
+	meanRule  = momentRule("mean", false, func(m *moments) any { return floatValue(m.average()) })
+	stdevRule = momentRule("standard deviation", true, func(m *moments) any { return floatValue(m.deviation()) })
+	sumOfRule = momentRule("sum", false, func(m *moments) any { return m.total().plainValue() })
 )
 
 func medianRule(a *args) whole {
@@ -268,7 +268,7 @@ func (a *args) shares(ofGroups func(*groups, int64) any, ofRows func(*counter) a
 	return whole{metrics: []metricSpec{a.groupsOf(col, false)}, answer: func(_ *Run, ms []metric, res *Result) error {
 		g := ms[0].(*groups)
 		var distinct int64
-		if err := g.each(false, func(*groups, int) error { distinct++; return nil }); err != nil {
+		if err := g.each(false, func(*groups, *group) error { distinct++; return nil }); err != nil {
 			return err
 		}
 		res.Observed = ofGroups(g, distinct)

@@ -15,9 +15,9 @@ func (a *args) rowsAnd(col int) metricSpec {
 	return metricSpec{key: fmt.Sprint("count ", col), begin: func(*TableOptions, bool) metric { return &counter{col: col} }}
 }
 
-func (a *args) momentsOf(col int) metricSpec {
+func (a *args) momentsOf(col int, spread bool) metricSpec {
 	typ := a.typ(col)
-	return metricSpec{key: fmt.Sprint("moments ", col), begin: func(*TableOptions, bool) metric { return newMoments(col, typ) }}
+	return metricSpec{key: fmt.Sprint("moments ", col), more: spread, begin: func(_ *TableOptions, spread bool) metric { return newMoments(col, typ, spread) }}
 }
 
 func (a *args) extremesOf(col int) metricSpec {
@@ -44,7 +44,7 @@ func (a *args) compoundsOf(key string, cols []int, judged func(*batch, int) uint
 	for i, c := range cols {
 		types[i] = a.typ(c)
 	}
-	return metricSpec{key: key, keep: keep, begin: func(o *TableOptions, keep bool) metric {
+	return metricSpec{key: key, more: keep, begin: func(o *TableOptions, keep bool) metric {
 		return newGroups(o, cols, types, judged, keep)
 	}}
 }

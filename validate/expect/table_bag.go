@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"math"
+	"math/bits"
 	"os"
 
 	"github.com/weir-ml/weir/registry/feature"
@@ -17,9 +18,11 @@ type bag struct {
 	col   int
 	typ   feature.Type
 	n     int64
-	words []uint64
+	words [][]uint64 // in chunks, the last of which is not full
 	file  *wordFile
 }
+
+const bagChunk = 1 << 15
 
 func (g *bag) add(b *batch, _ int64) error {
 	c := &b.cols[g.col]
@@ -27,41 +30,60 @@ func (g *bag) add(b *batch, _ int64) error {
 	if c.count == 0 {
 		return nil
 	}
-	if len(g.words)+c.count > cap(g.words) { // by half, which append would not do
-		grown := make([]uint64, len(g.words), max(runRows, cap(g.words)+cap(g.words)/2, len(g.words)+c.count))
-		copy(grown, g.words)
-		g.words = grown
-	}
-	switch c.typ {
-	case feature.Float64:
-		g.words = appendWords(g.words, c, c.f64, orderedFloat)
-	case feature.Float32:
-		g.words = appendWords(g.words, c, c.f32, func(f float32) uint64 { return orderedFloat(float64(f)) })
-	case feature.Int32:
-		g.words = appendWords(g.words, c, c.i32, func(i int32) uint64 { return orderedInt(int64(i)) })
-	case feature.Bool:
-		for i := range c.present.Rows() {
-			g.words = append(g.words, orderedInt(int64(c.word(i))))
+	for w := 0; w < len(c.present); {
+		n := len(g.words)
+		if n == 0 || cap(g.words[n-1])-len(g.words[n-1]) < 64 {
+			g.words = append(g.words, make([]uint64, 0, bagChunk))
+			n++
 		}
-	default:
-		g.words = appendWords(g.words, c, c.i64, orderedInt)
+		dst := g.words[n-1]
+		to := min(len(c.present), w+(cap(dst)-len(dst))/64) // as many words of rows as fit for sure
+		switch c.typ {
+		case feature.Float64:
+			for ; w < to; w++ {
+				if c.present[w] != ^uint64(0) {
+					dst = appendWords(dst, c, w, c.f64, orderedFloat)
+					continue
+				}
+				for _, f := range c.f64[w*64 : w*64+64] {
+					dst = append(dst, orderedFloat(f))
+				}
+			}
+		case feature.Float32:
+			for ; w < to; w++ {
+				dst = appendWords(dst, c, w, c.f32, func(f float32) uint64 { return orderedFloat(float64(f)) })
+			}
+		case feature.Int32:
+			for ; w < to; w++ {
+				dst = appendWords(dst, c, w, c.i32, func(i int32) uint64 { return orderedInt(int64(i)) })
+			}
+		case feature.Bool:
+			for ; w < to; w++ {
+				for rows := c.present[w]; rows != 0; rows &= rows - 1 {
+					dst = append(dst, orderedInt(int64(c.word(w*64+bits.TrailingZeros64(rows)))))
+				}
+			}
+		default:
+			for ; w < to; w++ {
+				dst = appendWords(dst, c, w, c.i64, orderedInt)
+			}
+		}
+		g.words[n-1] = dst
 	}
 	return nil
 }
 
-func appendWords[T plain](dst []uint64, c *column, vals []T, word func(T) uint64) []uint64 {
-	for w, rows := range c.present {
-		if rows == ^uint64(0) {
-			for _, v := range chunk(vals, w) {
-				dst = append(dst, word(v))
-			}
-			continue
+// appendWords appends the values of the rows of word w that are present.
+func appendWords[T plain](dst []uint64, c *column, w int, vals []T, word func(T) uint64) []uint64 {
+	rows := c.present[w]
+	if rows == ^uint64(0) {
+		for _, v := range chunk(vals, w) {
+			dst = append(dst, word(v))
 		}
-		for j, v := range chunk(vals, w) {
-			if rows>>(j&63)&1 != 0 {
-				dst = append(dst, word(v))
-			}
-		}
+		return dst
+	}
+	for ; rows != 0; rows &= rows - 1 {
+		dst = append(dst, word(vals[w*64+bits.TrailingZeros64(rows)]))
 	}
 	return dst
 }
@@ -90,7 +112,7 @@ func (g *bag) value(u uint64) any {
 	return wordValue(g.typ, u^1<<63)
 }
 
-func (g *bag) bytes() int64 { return int64(cap(g.words)) * 8 }
+func (g *bag) bytes() int64 { return int64(len(g.words)) * bagChunk * 8 }
 
 func (g *bag) spill() error {
 	if g.file == nil {
@@ -100,9 +122,13 @@ func (g *bag) spill() error {
 		}
 		g.file = &wordFile{f: f}
 	}
-	err := g.file.append(g.words)
+	for _, c := range g.words {
+		if err := g.file.append(c); err != nil {
+			return err
+		}
+	}
 	g.words = nil
-	return err
+	return nil
 }
 
 // scan calls fn with all words, in pieces that it may not keep.
@@ -112,8 +138,8 @@ func (g *bag) scan(fn func([]uint64)) error {
 			return err
 		}
 	}
-	if len(g.words) > 0 {
-		fn(g.words)
+	for _, c := range g.words {
+		fn(c)
 	}
 	return nil
 }

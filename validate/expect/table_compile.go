@@ -130,7 +130,7 @@ func (c *compiler) compileWhole(a *args, e *feature.Expectation, build func(*arg
 func (c *compiler) metric(m metricSpec) int {
 	for i, have := range c.table.metrics {
 		if have.key == m.key && have.under == m.under {
-			c.table.metrics[i].keep = have.keep || m.keep
+			c.table.metrics[i].more = have.more || m.more
 			return i
 		}
 	}

@@ -207,8 +207,8 @@ func (d *divergence) ofValues(_ *Run, ms []metric, res *Result) error {
 	others := map[any]float64{} // not expected
 	rest := smallest{most: maxObserved}
 	var more []float64
-	if err := g.each(false, func(t *groups, e int) error {
-		w := float64(t.counts[e]) / float64(g.rows)
+	if err := g.each(false, func(t *groups, e *group) error {
+		w := float64(e.count) / float64(g.rows)
 		if d.partition != nil {
 			if i := d.values.find(t, e); i >= 0 {
 				observed[i] = w

@@ -45,7 +45,7 @@ func spillError(err error) error {
 
 // spill writes the table to the file and empties it.
 func (g *groups) spill() error {
-	if len(g.counts) == 0 {
+	if g.n == 0 {
 		return nil
 	}
 	if g.file == nil {
@@ -57,16 +57,16 @@ func (g *groups) spill() error {
 	}
 	// Entries in the order of their partitions, by counting.
 	var starts [partitions + 1]int
-	for e := range g.counts {
-		starts[g.partition(e)+1]++
+	for e := range g.n {
+		starts[g.partition(g.at(e))+1]++
 	}
 	for p := range partitions {
 		starts[p+1] += starts[p]
 	}
-	order := make([]int32, len(g.counts))
+	order := make([]int32, g.n)
 	next := starts
-	for e := range g.counts {
-		p := g.partition(e)
+	for e := range g.n {
+		p := g.partition(g.at(e))
 		order[next[p]] = int32(e)
 		next[p]++
 	}
@@ -75,7 +75,7 @@ func (g *groups) spill() error {
 	for p := range partitions {
 		from := g.file.size
 		for _, e := range order[starts[p]:starts[p+1]] {
-			buf = g.appendEntry(buf[:0], int(e))
+			buf = g.appendEntry(buf[:0], g.at(int(e)))
 			if _, err := w.Write(buf); err != nil {
 				return spillError(err)
 			}
@@ -93,33 +93,31 @@ func (g *groups) spill() error {
 	return nil
 }
 
-func (g *groups) hash(e int) uint64 {
+func (g *groups) partition(e *group) int {
 	if g.fixed {
-		return hashWord(g.keys[e])
+		return int(hashWord(e.key) % partitions)
 	}
-	return maphash.Bytes(g.seed, g.bytesOf(e))
+	return int(maphash.Bytes(g.seed, g.text(e)) % partitions)
 }
 
-func (g *groups) partition(e int) int { return int(g.hash(e) % partitions) }
-
-func (g *groups) appendEntry(dst []byte, e int) []byte {
+func (g *groups) appendEntry(dst []byte, e *group) []byte {
 	if g.fixed {
-		dst = binary.LittleEndian.AppendUint64(dst, g.keys[e])
+		dst = binary.LittleEndian.AppendUint64(dst, e.key)
 	} else {
-		k := g.bytesOf(e)
+		k := g.text(e)
 		dst = append(binary.AppendUvarint(dst, uint64(len(k))), k...)
 	}
-	dst = binary.AppendUvarint(dst, uint64(g.counts[e]))
-	return binary.AppendUvarint(dst, uint64(g.firsts[e]))
+	dst = binary.AppendUvarint(dst, uint64(e.count))
+	return binary.AppendUvarint(dst, uint64(e.first))
 }
 
 // each calls fn for every value once, in tables of any part of them: fn may ask t for
 // the entry's value until it returns. The first time with collect set, g.repeats is
 // made whole.
-func (g *groups) each(collect bool, fn func(t *groups, e int) error) error {
+func (g *groups) each(collect bool, fn func(t *groups, e *group) error) error {
 	if g.file == nil {
-		for e := range g.counts {
-			if err := fn(g, e); err != nil {
+		for e := range g.n {
+			if err := fn(g, g.at(e)); err != nil {
 				return err
 			}
 		}
@@ -139,8 +137,8 @@ func (g *groups) each(collect bool, fn func(t *groups, e int) error) error {
 			if err != nil {
 				return err
 			}
-			for e := range t.counts {
-				if err := fn(t, e); err != nil {
+			for e := range t.n {
+				if err := fn(t, t.at(e)); err != nil {
 					return err
 				}
 			}
@@ -201,7 +199,7 @@ func (g *groups) read(p int, share, times uint64, collect bool) (*groups, error)
 }
 
 func (g *groups) close() error {
-	g.slots, g.keys, g.ends, g.arena, g.counts, g.firsts = nil, nil, nil, nil, nil, nil
+	g.slots, g.entries, g.texts = nil, nil, nil
 	if g.file == nil {
 		return nil
 	}

@@ -14,38 +14,52 @@ import (
 // there. What does not fit in memory goes to a file; no answer depends on that.
 //
 // It is a hash table without pointers: a slot has 32 bits of the value's hash and
-// the number of its entry, whose parts are in slices. The upper bits of the same 32
-// are the slot's place, so that growing needs neither values nor hashes.
+// the number of its entry. The upper bits of the same 32 are the slot's place, so that
+// growing needs neither values nor hashes. Entries and texts are in chunks, which
+// never move.
 type groups struct {
 	o      *TableOptions
 	cols   []int
 	types  []feature.Type
 	judged func(b *batch, w int) uint64
-	fixed  bool // every value is 8 bytes: keys; else they are in arena
+	fixed  bool // every value is 8 bytes; else entries point into texts
 	keep   bool // repeats are asked for
 
 	live, rows int64 // rows seen, and those among them with a value
 
-	seed   maphash.Seed
-	slots  []uint64
-	shift  uint // of the 32 bits, what is left is the place
-	keys   []uint64
-	ends   []int // where the entry's key ends in arena
-	arena  []byte
-	counts []int64
-	firsts []int64 // the first row with it
+	seed    maphash.Seed
+	slots   []uint64
+	shift   uint // of the 32 bits, what is left is the place
+	n       int  // entries
+	entries [][]group
+	texts   [][]byte
+	held    int64 // bytes of texts
 
 	repeats   keptRows // rows whose value was there before
 	collected bool     // they are known, also those that only the file can tell
 	file      *groupFile
 
-	at     []int32 // scratch: the rows of a batch, their hashes and keys
+	picked []int32 // scratch: the rows of a batch, their hashes and keys
 	hashes []uint64
 	words  []uint64
 	key    []byte
 }
 
-const minSlots = 1 << 8
+// group is one value.
+type group struct {
+	key   uint64 // its word, or where its text is: the chunk, and in the lower half the place
+	count int64
+	first int64 // the first row with it
+}
+
+const (
+	minSlots   = 1 << 8
+	quickSlots = 1 << 20 // up to here the slots grow fourfold
+	groupChunk = 1 << 12 // entries
+	textChunk  = 1 << 18 // bytes
+)
+
+func (g *groups) at(e int) *group { return &g.entries[e/groupChunk][e%groupChunk] }
 
 func newGroups(o *TableOptions, cols []int, types []feature.Type, judged func(*batch, int) uint64, keep bool) *groups {
 	g := &groups{o: o, cols: cols, types: types, judged: judged, keep: keep, seed: maphash.MakeSeed()}
@@ -61,48 +75,53 @@ func newGroups(o *TableOptions, cols []int, types []feature.Type, judged func(*b
 // reset empties the table.
 func (g *groups) reset() {
 	g.slots, g.shift = make([]uint64, minSlots), uint(32-bits.TrailingZeros(minSlots))
-	g.keys, g.ends, g.arena, g.counts, g.firsts = nil, nil, nil, nil, nil
+	g.n, g.entries, g.texts, g.held = 0, nil, nil, 0
 }
 
 func (g *groups) bytes() int64 {
-	return int64(cap(g.slots)+cap(g.keys)+cap(g.ends)+cap(g.counts)+cap(g.firsts))*8 + int64(cap(g.arena))
+	return int64(len(g.slots))*8 + int64(len(g.entries))*groupChunk*24 + g.held
 }
 
 func (g *groups) add(b *batch, row int64) error {
 	g.live += int64(b.liveCount)
-	g.at, g.hashes, g.words = g.at[:0], g.hashes[:0], g.words[:0]
+	g.picked, g.hashes, g.words = g.picked[:0], g.hashes[:0], g.words[:0]
 	for w := range validate.Words(b.rows) {
-		for rows := g.judged(b, w); rows != 0; rows &= rows - 1 {
-			g.at = append(g.at, int32(w*64+bits.TrailingZeros64(rows)))
+		rows := g.judged(b, w)
+		if rows == ^uint64(0) {
+			for i := range int32(64) {
+				g.picked = append(g.picked, int32(w*64)+i)
+			}
+			continue
+		}
+		for ; rows != 0; rows &= rows - 1 {
+			g.picked = append(g.picked, int32(w*64+bits.TrailingZeros64(rows)))
 		}
 	}
-	g.rows += int64(len(g.at))
+	g.rows += int64(len(g.picked))
 	switch {
 	case g.fixed:
 		c := &b.cols[g.cols[0]]
-		for _, i := range g.at {
-			g.words = append(g.words, c.word(int(i)))
-		}
+		g.words = c.appendWords(g.words, g.picked)
 		for _, k := range g.words {
 			g.hashes = append(g.hashes, hashWord(k))
 		}
 		g.eachBlock(func(from, to int) {
 			for i := from; i < to; i++ {
-				g.addWord(g.words[i], g.hashes[i], 1, row+int64(g.at[i]))
+				g.addWord(g.words[i], g.hashes[i], 1, row+int64(g.picked[i]))
 			}
 		})
 	case len(g.cols) == 1:
 		c := &b.cols[g.cols[0]]
-		for _, i := range g.at {
+		for _, i := range g.picked {
 			g.hashes = append(g.hashes, maphash.String(g.seed, c.str(int(i))))
 		}
 		g.eachBlock(func(from, to int) {
 			for i := from; i < to; i++ {
-				g.addText(c.str(int(g.at[i])), g.hashes[i], 1, row+int64(g.at[i]))
+				g.addText(c.str(int(g.picked[i])), g.hashes[i], 1, row+int64(g.picked[i]))
 			}
 		})
 	default:
-		for _, i := range g.at {
+		for _, i := range g.picked {
 			g.key = g.key[:0]
 			for _, col := range g.cols {
 				g.key = b.cols[col].appendKey(g.key, int(i))
@@ -143,12 +162,11 @@ func (g *groups) addWord(k, hash uint64, n, row int64) {
 	for s := tag >> g.shift; ; s = (s + 1) & mask {
 		slot := g.slots[s]
 		if slot == 0 {
-			g.keys = append(g.keys, k)
-			g.insert(s, tag, n, row)
+			g.insert(s, tag, group{k, n, row})
 			return
 		}
 		if uint32(slot>>32) == tag {
-			if e := int(uint32(slot)) - 1; g.keys[e] == k {
+			if e := g.at(int(uint32(slot)) - 1); e.key == k {
 				g.again(e, n, row)
 				return
 			}
@@ -162,13 +180,11 @@ func (g *groups) addText(k string, hash uint64, n, row int64) {
 	for s := tag >> g.shift; ; s = (s + 1) & mask {
 		slot := g.slots[s]
 		if slot == 0 {
-			g.arena = append(g.arena, k...)
-			g.ends = append(g.ends, len(g.arena))
-			g.insert(s, tag, n, row)
+			g.insert(s, tag, group{g.keepText(k), n, row})
 			return
 		}
 		if uint32(slot>>32) == tag {
-			if e := int(uint32(slot)) - 1; string(g.bytesOf(e)) == k {
+			if e := g.at(int(uint32(slot)) - 1); string(g.text(e)) == k {
 				g.again(e, n, row)
 				return
 			}
@@ -176,32 +192,49 @@ func (g *groups) addText(k string, hash uint64, n, row int64) {
 	}
 }
 
-// bytesOf is the key of an entry where keys are in arena.
-func (g *groups) bytesOf(e int) []byte {
-	from := 0
-	if e > 0 {
-		from = g.ends[e-1]
+// keepText copies a text and returns where it is.
+func (g *groups) keepText(k string) uint64 {
+	need := len(k) + binary.MaxVarintLen64
+	if n := len(g.texts); n == 0 || cap(g.texts[n-1])-len(g.texts[n-1]) < need {
+		g.texts = append(g.texts, make([]byte, 0, max(textChunk, need)))
+		g.held += int64(max(textChunk, need))
 	}
-	return g.arena[from:g.ends[e]]
+	c := len(g.texts) - 1
+	at := len(g.texts[c])
+	g.texts[c] = append(binary.AppendUvarint(g.texts[c], uint64(len(k))), k...)
+	return uint64(c)<<32 | uint64(at)
 }
 
-func (g *groups) insert(s, tag uint32, n, row int64) {
-	g.counts = append(g.counts, n)
-	g.firsts = append(g.firsts, row)
-	g.slots[s] = uint64(tag)<<32 | uint64(uint32(len(g.counts)))
-	if len(g.counts)*4 > len(g.slots)*3 && g.shift > 0 {
+// text is an entry's key where entries point into texts.
+func (g *groups) text(e *group) []byte {
+	c := g.texts[e.key>>32][uint32(e.key):]
+	if n := int(c[0]); n < 0x80 {
+		return c[1 : 1+n]
+	}
+	n, used := binary.Uvarint(c)
+	return c[used : used+int(n)]
+}
+
+func (g *groups) insert(s, tag uint32, e group) {
+	if g.n%groupChunk == 0 {
+		g.entries = append(g.entries, make([]group, groupChunk))
+	}
+	*g.at(g.n) = e
+	g.n++
+	g.slots[s] = uint64(tag)<<32 | uint64(uint32(g.n))
+	if g.n*4 > len(g.slots)*3 {
 		g.grow()
 	}
 }
 
 // again counts an entry that is there. The later of the two rows is a repeat.
-func (g *groups) again(e int, n, row int64) {
-	g.counts[e] += n
+func (g *groups) again(e *group, n, row int64) {
+	e.count += n
 	if !g.keep {
 		return
 	}
-	later := max(row, g.firsts[e])
-	g.firsts[e] = min(row, g.firsts[e])
+	later := max(row, e.first)
+	e.first = min(row, e.first)
 	if g.repeats.wants(later) {
 		g.repeats.add(Example{later, g.value(e)})
 	}
@@ -209,8 +242,12 @@ func (g *groups) again(e int, n, row int64) {
 
 func (g *groups) grow() {
 	old := g.slots
-	g.slots = make([]uint64, 2*len(old))
-	g.shift--
+	by := uint(1)
+	if len(old) < quickSlots {
+		by = 2
+	}
+	g.slots = make([]uint64, len(old)<<by)
+	g.shift -= by
 	mask := uint32(len(g.slots) - 1)
 	for _, slot := range old {
 		if slot != 0 {
@@ -242,6 +279,20 @@ func (c *column) word(i int) uint64 {
 	return uint64(c.i64[i])
 }
 
+// appendWords appends the words of the picked rows.
+func (c *column) appendWords(dst []uint64, picked []int32) []uint64 {
+	if (c.typ == feature.Int64 || c.typ == feature.Timestamp) && len(picked) == len(c.i64) {
+		for _, v := range c.i64 {
+			dst = append(dst, uint64(v))
+		}
+		return dst
+	}
+	for _, i := range picked {
+		dst = append(dst, c.word(int(i)))
+	}
+	return dst
+}
+
 // wordValue is what word was made of, as Result has values.
 func wordValue(t feature.Type, w uint64) any {
 	switch t {
@@ -256,11 +307,11 @@ func wordValue(t feature.Type, w uint64) any {
 }
 
 // value is the value of an entry: a []any where it is of several columns.
-func (g *groups) value(e int) any {
+func (g *groups) value(e *group) any {
 	if g.fixed {
-		return wordValue(g.types[0], g.keys[e])
+		return wordValue(g.types[0], e.key)
 	}
-	k := g.bytesOf(e)
+	k := g.text(e)
 	if len(g.cols) == 1 {
 		if g.types[0] == feature.String {
 			return string(k)

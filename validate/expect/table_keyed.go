@@ -40,16 +40,16 @@ func (a *args) repeated(names []string) answer {
 		firsts := keptRows{most: g.repeats.most}
 		var unexpected int64
 		top := topCounts{most: max(g.repeats.most, defaultExamples)}
-		err := g.each(true, func(t *groups, e int) error {
-			if t.counts[e] < 2 {
+		err := g.each(true, func(t *groups, e *group) error {
+			if e.count < 2 {
 				return nil
 			}
-			unexpected += t.counts[e]
-			if firsts.wants(t.firsts[e]) {
-				firsts.add(Example{t.firsts[e], t.value(e)})
+			unexpected += e.count
+			if firsts.wants(e.first) {
+				firsts.add(Example{e.first, t.value(e)})
 			}
-			if top.wants(t.counts[e], t.firsts[e]) {
-				top.add(t.value(e), t.counts[e], t.firsts[e])
+			if top.wants(e.count, e.first) {
+				top.add(t.value(e), e.count, e.first)
 			}
 			return nil
 		})
@@ -178,7 +178,7 @@ func zScoreRule(a *args) whole {
 		return whole{}
 	}
 	limit, _ := threshold.float64()
-	return a.ofRows(col, "z-scores", []metricSpec{a.momentsOf(col)}, func(ms []metric) (func(v float64) bool, error) {
+	return a.ofRows(col, "z-scores", []metricSpec{a.momentsOf(col, true)}, func(ms []metric) (func(v float64) bool, error) {
 		mean, dev := ms[0].(*moments).average(), ms[0].(*moments).deviation()
 		if dev == 0 || dev != dev || mean != mean {
 			return nil, nil
@@ -205,7 +205,7 @@ func outlierRule(a *args) whole {
 		return whole{}
 	}
 	if method == "std" {
-		return a.ofRows(col, "outliers", []metricSpec{a.momentsOf(col)}, func(ms []metric) (func(v float64) bool, error) {
+		return a.ofRows(col, "outliers", []metricSpec{a.momentsOf(col, true)}, func(ms []metric) (func(v float64) bool, error) {
 			mean, dev := ms[0].(*moments).average(), ms[0].(*moments).deviation()
 			switch reach := multiplier * dev; {
 			case dev != dev || mean != mean:

@@ -14,8 +14,8 @@ type metric interface {
 type metricSpec struct {
 	key   string
 	under int  // as entry.under
-	keep  bool // some expectation wants to show rows
-	begin func(o *TableOptions, keep bool) metric
+	more  bool // some expectation wants what not all do: of groups the rows, of moments the variance
+	begin func(o *TableOptions, more bool) metric
 }
 
 // answer makes a result of the metrics that an expectation asked for.

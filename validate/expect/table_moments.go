@@ -26,8 +26,8 @@ type moments struct {
 	up, down  int64 // infinities
 }
 
-func newMoments(col int, typ feature.Type) *moments {
-	m := &moments{col: col, whole: typ != feature.Float32 && typ != feature.Float64}
+func newMoments(col int, typ feature.Type, spread bool) *moments {
+	m := &moments{col: col, spread: spread, whole: typ != feature.Float32 && typ != feature.Float64}
 	m.block = make([]float64, 0, momentsBlock)
 	if m.whole {
 		m.ints = make([]int64, 0, momentsBlock)
@@ -50,8 +50,8 @@ func (m *moments) add(b *batch, _ int64) error {
 			}
 			continue
 		}
-		if rows == ^uint64(0) && c.typ == feature.Float64 {
-			if m.block = append(m.block, c.f64[w*64:w*64+64]...); len(m.block) == momentsBlock {
+		if rows == ^uint64(0) && m.addWord(c, w) {
+			if len(m.block) == momentsBlock {
 				m.closeBlock()
 			}
 			continue
@@ -61,6 +61,23 @@ func (m *moments) add(b *batch, _ int64) error {
 		}
 	}
 	return nil
+}
+
+// addWord adds 64 rows that all have a value, for the types where it is worth it.
+func (m *moments) addWord(c *column, w int) bool {
+	switch c.typ {
+	case feature.Float64:
+		m.block = append(m.block, c.f64[w*64:w*64+64]...)
+		return true
+	case feature.Int64:
+		n := len(m.block)
+		m.ints, m.block = append(m.ints, c.i64[w*64:w*64+64]...), m.block[:n+64]
+		for i, v := range m.ints[n:] {
+			m.block[n+i] = float64(v)
+		}
+		return true
+	}
+	return false
 }
 
 func (m *moments) addOne(c *column, i int) {
@@ -82,30 +99,20 @@ func (m *moments) addOne(c *column, i int) {
 func (m *moments) closeBlock() {
 	m.sumInts()
 	block := m.block
-	var sum float64
-	for _, v := range block {
-		sum += v
-	}
+	sum := sumOf(block)
 	if sum-sum != 0 { // not finite
 		block = m.finite(block)
-		if sum = 0; len(block) > 0 {
-			for _, v := range block {
-				sum += v
-			}
-		}
+		sum = sumOf(block)
 	}
 	m.block, m.ints = m.block[:0], m.ints[:0]
 	if len(block) == 0 {
 		return
 	}
 	mean := sum / float64(len(block))
-	var m2, off float64
-	for _, v := range block {
-		d := v - mean
-		m2 += d * d
-		off += d
+	var m2 float64
+	if m.spread {
+		m2 = squaresFrom(block, mean)
 	}
-	m2 -= off * off / float64(len(block)) // what the mean's rounding has added
 	n, k := float64(m.done), float64(len(block))
 	d := mean - m.mean
 	m.m2 += m2 + d*d*n*k/(n+k)
@@ -118,6 +125,38 @@ func (m *moments) closeBlock() {
 	}
 	m.sum = t
 	m.done += int64(len(block))
+}
+
+// sumOf adds in four lanes, so that one addition need not wait for the last.
+func sumOf(vals []float64) float64 {
+	var a, b, c, d float64
+	for ; len(vals) >= 4; vals = vals[4:] {
+		a += vals[0]
+		b += vals[1]
+		c += vals[2]
+		d += vals[3]
+	}
+	for _, v := range vals {
+		a += v
+	}
+	return (a + b) + (c + d)
+}
+
+// squaresFrom is the sum of squared distances from the mean.
+func squaresFrom(vals []float64, mean float64) float64 {
+	n := float64(len(vals))
+	var a, b, off float64
+	for ; len(vals) >= 2; vals = vals[2:] {
+		d, e := vals[0]-mean, vals[1]-mean
+		a += d * d
+		b += e * e
+		off += d + e
+	}
+	for _, v := range vals {
+		a += (v - mean) * (v - mean)
+		off += v - mean
+	}
+	return a + b - off*off/n // less what the rounding of the mean has added
 }
 
 // finite returns the finite values of a block and counts the others.

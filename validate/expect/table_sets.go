@@ -92,14 +92,14 @@ func (v *scalar) plainValue() any {
 }
 
 // find is the place in values of what entry e of t is, -1 when it is not among them.
-func (w *wanted) find(t *groups, e int) int {
+func (w *wanted) find(t *groups, e *group) int {
 	if t.fixed {
-		if i, ok := w.words[t.keys[e]]; ok {
+		if i, ok := w.words[e.key]; ok {
 			return i
 		}
 		return -1
 	}
-	if i, ok := w.texts[string(t.bytesOf(e))]; ok {
+	if i, ok := w.texts[string(t.text(e))]; ok {
 		return i
 	}
 	return -1
@@ -127,7 +127,7 @@ func distinctRuleOf(in, all bool) func(*args) whole {
 			found := make([]bool, len(set.values))
 			var observed, outside smallest
 			observed.most, outside.most = maxObserved, maxDifferences
-			if err := ms[0].(*groups).each(false, func(t *groups, e int) error {
+			if err := ms[0].(*groups).each(false, func(t *groups, e *group) error {
 				if i := set.find(t, e); i >= 0 {
 					found[i] = true
 				} else {
@@ -167,7 +167,7 @@ type smallest struct {
 	values []any
 }
 
-func (s *smallest) add(t *groups, e int) {
+func (s *smallest) add(t *groups, e *group) {
 	s.n++
 	if s.values == nil {
 		s.values = []any{}
@@ -200,16 +200,16 @@ func mostCommonRule(a *args) whole {
 	return whole{metrics: []metricSpec{a.groupsOf(col, false)}, answer: func(_ *Run, ms []metric, res *Result) error {
 		g := ms[0].(*groups)
 		var most int64
-		if err := g.each(false, func(t *groups, e int) error {
-			most = max(most, t.counts[e])
+		if err := g.each(false, func(t *groups, e *group) error {
+			most = max(most, e.count)
 			return nil
 		}); err != nil {
 			return err
 		}
 		common := smallest{most: maxObserved, values: []any{}}
 		inSet := 0
-		if err := g.each(false, func(t *groups, e int) error {
-			if t.counts[e] == most {
+		if err := g.each(false, func(t *groups, e *group) error {
+			if e.count == most {
 				common.add(t, e)
 				if set.find(t, e) >= 0 {
 					inSet++
