@@ -16,6 +16,7 @@ const momentsBlock = 4096
 type moments struct {
 	col       int
 	whole     bool // values are integers or bools: the sum is exact
+	spread    bool // the variance is asked for
 	n         int64
 	block     []float64
 	ints      []int64
