@@ -15,11 +15,11 @@ import (
 // arrayType is the feature type of lists of elem, if they are an array: nested
 // lists, structs and maps are not.
 func arrayType(elem arrow.DataType) (feature.Type, bool) {
-	switch elem.(type) {
+	switch elem := elem.(type) {
 	case arrow.NestedType, *arrow.NullType:
 		return feature.InvalidType, false
 	case arrow.ExtensionType:
-		return arrayType(elem.(arrow.ExtensionType).StorageType())
+		return arrayType(elem.StorageType())
 	}
 	t, _ := TypeOf(elem)
 	return feature.Array(t), true
