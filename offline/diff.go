@@ -5,6 +5,9 @@ import (
 	"context"
 	"slices"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -289,6 +292,21 @@ func (d *differ) describe(ctx context.Context) error {
 	return read(d.out.To, after, func(r *DiffRow, v []string) { r.After = v })
 }
 
+// valueText is a value that is not null as text; of an array as a JSON list.
+func valueText(t feature.Type, a arrow.Array, i int) string {
+	if !t.IsArray() {
+		return a.ValueStr(i)
+	}
+	one := array.NewSlice(a, int64(i), int64(i+1))
+	defer one.Release()
+	list, err := feature.ToLists(t, one.(*array.Binary))
+	if err != nil {
+		return a.ValueStr(i) // the bytes as they are
+	}
+	defer list.Release()
+	return list.ValueStr(0)
+}
+
 // valuesOf are the values of row i as text.
 func valuesOf(b *feature.Batch, i int, columns []string) []string {
 	out := make([]string, len(columns))
@@ -309,7 +327,7 @@ func valuesOf(b *feature.Batch, i int, columns []string) []string {
 				out[k] = "null"
 				continue
 			}
-			out[k] = b.Rows.Column(at[0]).ValueStr(i)
+			out[k] = valueText(b.View.Columns()[at[0]].Type, b.Rows.Column(at[0]), i)
 		}
 	}
 	return out

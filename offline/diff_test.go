@@ -2,6 +2,8 @@ package offline_test
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -196,6 +198,17 @@ func TestDiff(t *testing.T) {
 				require.NotEmpty(t, is)
 				require.Nil(t, row.Before)
 				require.Len(t, row.After, len(row.Columns))
+				if k := slices.Index(row.Columns, "f_int64s"); row.After[k] == "null" {
+					require.Contains(t, is, " f_int64s=null ")
+				} else { // as a list
+					var longs []int64
+					require.NoError(t, json.Unmarshal([]byte(row.After[k]), &longs))
+					packed := []byte{}
+					for _, x := range longs {
+						packed = binary.LittleEndian.AppendUint64(packed, uint64(x))
+					}
+					require.Contains(t, is, fmt.Sprintf(" f_int64s=%x ", packed))
+				}
 			case offline.DiffRemoved:
 				require.NotEmpty(t, was)
 				require.Empty(t, is)

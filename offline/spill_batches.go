@@ -198,6 +198,13 @@ func dataBytes(d arrow.ArrayData) int64 {
 			size += ends[n] - ends[0]
 		}
 		return size
+	case *arrow.ListType:
+		size += 4 * n
+		if b, values := d.Buffers()[1], d.Children()[0]; b != nil && b.Len() > 0 && n > 0 && values.Len() > 0 {
+			ends := arrow.Int32Traits.CastFromBytes(b.Bytes())[d.Offset() : d.Offset()+d.Len()+1]
+			size += dataBytes(values) * int64(ends[n]-ends[0]) / int64(values.Len())
+		}
+		return size
 	case *arrow.DictionaryType:
 		size += n * int64(t.IndexType.(arrow.FixedWidthDataType).BitWidth()) / 8
 		if dict := d.Dictionary(); dict != nil {
