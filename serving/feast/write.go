@@ -2,6 +2,8 @@ package feast
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"slices"
@@ -116,7 +118,7 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, src *feature.Sour
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.WriteTimeout)
 		defer cancel()
-		if out, err = s.writer.Write(ctx, src, views, events, inTable); err != nil {
+		if out, err = s.writer.Write(ctx, src, views, Rows{events, inTable, sumOf(df)}); err != nil {
 			return err
 		}
 		if r.Context().Err() != nil {
@@ -133,6 +135,16 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, src *feature.Sour
 		_, _ = w.Write([]byte("null"))
 	}
 	return nil
+}
+
+// sumOf is the same for frames of the same text.
+func sumOf(df ordered) string {
+	h := sha256.New()
+	for _, c := range df {
+		fmt.Fprintf(h, "%q %d ", c.name, len(c.raw))
+		_, _ = h.Write(c.raw)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 func late(rows int, src *feature.Source, out *Outcome) string {

@@ -13,8 +13,8 @@ import (
 // taker takes every event.
 type taker struct{ events int }
 
-func (t *taker) Write(_ context.Context, _ *feature.Source, _ []*feature.View, events []Event, _ bool) (*Outcome, error) {
-	t.events += len(events)
+func (t *taker) Write(_ context.Context, _ *feature.Source, _ []*feature.View, rows Rows) (*Outcome, error) {
+	t.events += len(rows.Events)
 	return &Outcome{}, nil
 }
 

@@ -10,12 +10,19 @@ import (
 // of it. The program brings one.
 type Writer interface {
 	// Write produces events to a source's topic and waits until each of the views has
-	// taken or held back every one of them: online, and with inTable in the table too. A
-	// context that ends first is no error but Outcome.Waiting, once all are in the topic.
-	Write(ctx context.Context, src *feature.Source, views []*feature.View, events []Event, inTable bool) (*Outcome, error)
+	// taken or held back every one of them. A context that ends first is no error but Outcome.Waiting, once all are in the
+	// topic. After an error, or for a caller who has gone, rows of the same text go on with the first: they are no other events.
+	Write(ctx context.Context, src *feature.Source, views []*feature.View, rows Rows) (*Outcome, error)
 	// CaughtUp waits until the views have taken or held back what their topics had at
 	// the call. A context that ends first is an error of kind Unavailable.
 	CaughtUp(ctx context.Context, views []*feature.View) error
+}
+
+// Rows are what one call writes.
+type Rows struct {
+	Events  []Event
+	InTable bool   // wait until they are in the table, and not only online
+	Same    string // tells the rows of a call that is repeated
 }
 
 // Event is one record for a topic.

@@ -103,7 +103,7 @@ func New(c Config, log *slog.Logger, names ...string) (*App, error) {
 		c.Offline.Compact.Memory = compactMemory(c)
 	}
 	a := &App{cfg: c.withPaths(), log: log, roles: on, metrics: prometheus.NewRegistry(), ready: make(chan struct{}), after: time.After}
-	a.writes = &writes{a: a, open: map[string]*writeCall{}}
+	a.writes = &writes{a: a}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.ingestMetrics = ingest.NewMetrics(a.metrics)
 	a.onlineMetrics = online.NewMetrics(a.metrics)

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -35,9 +34,7 @@ type writes struct {
 	topics *topics // makes missing ones; nil where Kafka is not embedded
 
 	standings standings
-
-	mu   sync.Mutex
-	open map[string]*writeCall // guarded by mu; by id
+	attempts  attempts
 }
 
 // writeCall is one call.
@@ -94,55 +91,42 @@ func (w *writes) find(r *kgo.Record) (*writeCall, int) {
 		if err != nil {
 			return nil, 0
 		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.open[id], event
+		return w.attempts.call(id), event
 	}
 	return nil, 0
 }
 
 // Write is feast.Writer's.
-func (w *writes) Write(ctx context.Context, src *feature.Source, views []*feature.View, events []feast.Event, inTable bool) (*feast.Outcome, error) {
-	id := rand.Text()
-	c := &writeCall{left: map[judging]bool{}, changed: make(chan struct{}, 1)}
-	for _, v := range views {
-		for i := range events {
-			c.left[judging{v.Meta.Name, i}] = true
-		}
+func (w *writes) Write(ctx context.Context, src *feature.Source, views []*feature.View, rows feast.Rows) (out *feast.Outcome, err error) {
+	names := make([]string, len(views))
+	for i, v := range views {
+		names[i] = v.Meta.Name
 	}
-	w.mu.Lock()
-	w.open[id] = c
-	w.mu.Unlock()
-	defer func() {
-		w.mu.Lock()
-		delete(w.open, id)
-		w.mu.Unlock()
-	}()
-	recs := make([]*kgo.Record, len(events))
-	for i, e := range events {
-		recs[i] = &kgo.Record{Topic: src.Topic, Key: e.Key, Value: e.Payload, Headers: []kgo.RecordHeader{{Key: ingest.WitnessHeader, Value: fmt.Appendf(nil, "%s/%d", id, i)}}}
-	}
-	if err := w.produce(ctx, src, recs); err != nil {
+	same := strings.Join(append([]string{src.Meta.Project, src.Meta.Name, src.Topic, rows.Same}, names...), "\n")
+	x := w.attempts.begin(same, names, rows.Events, src.Topic)
+	defer func() { w.attempts.end(same, x, err == nil && !errors.Is(ctx.Err(), context.Canceled)) }()
+	if err := w.produce(ctx, src, x); err != nil {
 		return nil, err
 	}
-	err := w.judged(ctx, src, views, recs, c)
-	if err == nil && inTable {
-		err = w.committed(ctx, src, views, recs)
+	c, recs := x.call, x.rows()
+	waiting := w.judged(ctx, src, views, recs, c)
+	if waiting == nil && rows.InTable {
+		waiting = w.committed(ctx, src, views, recs)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := &feast.Outcome{Held: c.held}
+	out = &feast.Outcome{Held: slices.Clone(c.held)}
 	slices.SortFunc(out.Held, func(x, y feast.Held) int { return x.Event - y.Event })
-	if err != nil {
-		out.Waiting = w.why(src, len(c.left), err)
+	if waiting != nil {
+		out.Waiting = w.why(src, len(c.left), waiting)
 	}
 	return out, nil
 }
 
-const writeAgain = "write them again: lookups and training sets take a row that came twice as one"
+const writeAgain = "write the same rows again: this process goes on with those that are not in the topic yet"
 
-// produce writes records; an error may leave some of them in the topic, and more may come there later.
-func (w *writes) produce(ctx context.Context, src *feature.Source, recs []*kgo.Record) error {
+// produce writes an attempt's records; an error may leave some of them in the topic, and more may come there later.
+func (w *writes) produce(ctx context.Context, src *feature.Source, x *attempt) error {
 	if w.topics != nil {
 		if err := w.topics.create(ctx, src.Topic); err != nil {
 			return err
@@ -150,17 +134,15 @@ func (w *writes) produce(ctx context.Context, src *feature.Source, recs []*kgo.R
 	}
 	what := "topic " + src.Topic
 	// What the broker has got and not answered for the producer does not give up, whatever its context says.
-	produced := make(chan kgo.ProduceResults, 1)
-	go func() { produced <- w.a.producer.ProduceSync(ctx, recs...) }()
-	var results kgo.ProduceResults
+	r := x.produce(func(recs []*kgo.Record) kgo.ProduceResults { return w.a.producer.ProduceSync(ctx, recs...) })
 	select {
-	case results = <-produced:
+	case <-r.done:
 	case <-ctx.Done():
-		return feature.Errorf(feature.Unavailable, "write", what, "Kafka has not taken all of %d rows in time: %w", len(recs), ctx.Err()).WithHint(writeAgain)
+		return feature.Errorf(feature.Unavailable, "write", what, "Kafka has not taken all of %d rows in time: %w", x.count, ctx.Err()).WithHint(writeAgain)
 	}
 	var first error
 	failed := 0
-	for _, r := range results {
+	for _, r := range r.res {
 		if r.Err != nil {
 			failed++
 			if first == nil {
@@ -175,11 +157,11 @@ func (w *writes) produce(ctx context.Context, src *feature.Source, recs []*kgo.R
 	case errors.Is(first, kerr.UnknownTopicOrPartition):
 		return feature.Errorf(feature.Invalid, "write", what, "there is no such topic").WithHint("make it in Kafka")
 	case errors.Is(first, kerr.MessageTooLarge):
-		return feature.Errorf(feature.Invalid, "write", what, "%d of %d rows are larger than the topic takes", failed, len(recs))
+		return feature.Errorf(feature.Invalid, "write", what, "%d of %d rows are larger than the topic takes", failed, x.count)
 	case errors.Is(first, kerr.TopicAuthorizationFailed):
 		return feature.Errorf(feature.Unauthorized, "write", what, "Kafka lets Weir not write there").WithHint("allow it to produce")
 	}
-	return feature.Errorf(feature.Unavailable, "write", what, "%d of %d rows could not be written: %w", failed, len(recs), first).
+	return feature.Errorf(feature.Unavailable, "write", what, "%d of %d rows could not be written: %w", failed, x.count, first).
 		WithHint(writeAgain)
 }
 

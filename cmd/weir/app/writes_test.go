@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-ml/weir/cmd/weir/embedded"
 	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/serving/feast"
 )
 
 // silenced is a connection that swallows produce requests once it is told to.
@@ -50,12 +51,15 @@ func TestWriteWhileKafkaHangs(t *testing.T) {
 	t.Cleanup(cl.Close)
 	w := &writes{a: &App{producer: cl}, topics: &topics{adm: kadm.NewClient(cl), n: 1, there: map[string]bool{}}}
 	src := &feature.Source{Topic: "t"}
-	require.NoError(t, w.produce(t.Context(), src, []*kgo.Record{{Topic: "t", Value: []byte("1")}}))
+	rows := func(text string) *attempt {
+		return w.attempts.begin(text, []string{"v"}, []feast.Event{{Payload: []byte(text)}}, "t")
+	}
+	require.NoError(t, w.produce(t.Context(), src, rows("1")))
 
 	silent.Store(true)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- w.produce(ctx, src, []*kgo.Record{{Topic: "t", Value: []byte("2")}}) }()
+	go func() { done <- w.produce(ctx, src, rows("2")) }()
 	<-got
 	cancel()
 	select {
