@@ -160,7 +160,11 @@ func random(rng *rand.Rand) func([]feature.Vector, int, *feature.Block) {
 			v.Bytes[r] = text()
 		default:
 			var e feature.Vector
-			e.Reset(v.Type.Elem(), []int{0, 1, 2, 140}[rng.IntN(4)])
+			size := rng.IntN(3)
+			if rng.IntN(100) == 0 {
+				size = 140 // a length of two bytes
+			}
+			e.Reset(v.Type.Elem(), size)
 			for i := range e.Valid {
 				fill(&e, i)
 				v.Bytes[r] = feature.AppendElement(v.Bytes[r], &e, i)
