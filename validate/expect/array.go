@@ -12,15 +12,17 @@ import (
 // array in its packed form: of one, a suite may ask whether it is null and of what type
 // it is. Anything else is a fault, for the bytes are none of the array's values.
 func CompileView(suite *feature.Suite, v *feature.View, opts ...Option) (*Suite, []feature.Fault) {
-	return Compile(suite, v.Schema(), append(opts, WithRenamed(v.NowCalled), func(c *compiler) {
-		c.arrays = map[string]feature.Type{}
-		for _, f := range v.Columns() {
-			if f.Type.IsArray() {
-				c.arrays[f.Name] = f.Type
-			}
+	arrays := map[string]feature.Type{}
+	for _, f := range v.Columns() {
+		if f.Type.IsArray() {
+			arrays[f.Name] = f.Type
 		}
-	})...)
+	}
+	return Compile(suite, v.Schema(), append(opts, WithRenamed(v.NowCalled), WithArrays(arrays))...)
 }
+
+// WithArrays says which columns of bytes are arrays in their packed form, by name.
+func WithArrays(types map[string]feature.Type) Option { return func(c *compiler) { c.arrays = types } }
 
 // typeOf is the type of a column of the schema.
 func (c *compiler) typeOf(f arrow.Field) feature.Type {

@@ -115,13 +115,15 @@ func (c *compiler) suggestColumn(name string) string {
 }
 
 func (c *compiler) unknown(typ string) string {
-	if r, ok := refused[typ]; ok {
+	if r, ok := refused[typ]; ok && c.table != nil {
+		return fmt.Sprintf("unsupported: %s is a %s expectation, %s", typ, r.kind, r.why)
+	} else if ok {
 		return fmt.Sprintf("unsupported on a stream: %s is a %s expectation, %s", typ, r.kind, r.why)
 	}
 	if typ == "" {
 		return "the expectation's type is required, like expect_column_values_to_not_be_null"
 	}
-	known := slices.Concat(sortedKeys(rules), sortedKeys(refused))
+	known := slices.Concat(sortedKeys(rules), sortedKeys(refused), sortedKeys(tableRules))
 	return fmt.Sprintf("unknown expectation type %q%s", typ, didYouMean(typ, known))
 }
 

@@ -52,7 +52,7 @@ func (a *args) condition() int {
 	} else {
 		holds, err = p.object(raw, 0)
 	}
-	if err != nil {
+	if err != nil && err != errUnfit {
 		a.fault("row_condition", "%v: %s", err, conditionSyntax)
 	}
 	if a.bad {

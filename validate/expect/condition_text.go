@@ -227,6 +227,8 @@ func (q *conditionParser) operand() (operand, error) {
 		}
 		i, err := q.column(name)
 		return operand{column: i}, err
+	case t.kind == nameToken && q.at("("):
+		return operand{}, fmt.Errorf("functions like %s cannot be called", t.text)
 	case t.kind == nameToken:
 		i, err := q.column(strings.Trim(t.text, "`"))
 		return operand{column: i}, err

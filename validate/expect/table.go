@@ -41,8 +41,8 @@ type loop func(b *batch, fail validate.Bitmap) (evaluated int)
 
 // TableOptions say how a run works.
 type TableOptions struct {
-	// Memory is how many bytes a run may keep between batches, 0 for 256 MiB. What
-	// does not fit goes to files in Temp, or for quantiles into a sketch (Result.Error).
+	// Memory is how many bytes a run may keep between batches, 0 for 256 MiB and at
+	// least 64 KiB. What does not fit goes to files in Temp; the answers are the same.
 	Memory int64
 	// Temp is an existing folder for what does not fit, "" for the system's.
 	Temp string
@@ -57,6 +57,7 @@ type TableOptions struct {
 
 const (
 	defaultMemory   = 256 << 20
+	leastMemory     = 64 << 10
 	defaultExamples = 20
 )
 
@@ -100,6 +101,7 @@ func (s *TableSuite) Begin(o TableOptions) *Run {
 	if o.Memory <= 0 {
 		o.Memory = defaultMemory
 	}
+	o.Memory = max(o.Memory, leastMemory)
 	if o.Examples <= 0 {
 		o.Examples = defaultExamples
 	}

@@ -128,13 +128,18 @@ func (g *groups) each(collect bool, fn func(t *groups, e *group) error) error {
 	}
 	collect = collect && !g.collected
 	g.collected = g.collected || collect
+	t := &groups{o: g.o, cols: g.cols, types: g.types, fixed: g.fixed, keep: collect, seed: g.seed, repeats: g.repeats}
+	t.reset()
 	for p := range partitions {
+		if g.file.bytes[p] == 0 {
+			continue
+		}
 		// A part that is larger than the memory, some four times its bytes in the
 		// file, is read as often as it takes, each time for a share of its values.
 		times := 1 + uint64(4*g.file.bytes[p]/g.o.Memory)
 		for share := range times {
-			t, err := g.read(p, share, times, collect)
-			if err != nil {
+			t.clear()
+			if err := g.read(t, p, share, times); err != nil {
 				return err
 			}
 			for e := range t.n {
@@ -144,14 +149,15 @@ func (g *groups) each(collect bool, fn func(t *groups, e *group) error) error {
 			}
 		}
 	}
+	if collect {
+		g.repeats = t.repeats
+	}
 	return nil
 }
 
-// read makes a table of the values of a partition whose hash says share of times.
-// With collect, rows that turn out to repeat a value of an earlier piece become repeats of g.
-func (g *groups) read(p int, share, times uint64, collect bool) (*groups, error) {
-	t := &groups{o: g.o, cols: g.cols, types: g.types, fixed: g.fixed, keep: collect, seed: g.seed, repeats: g.repeats}
-	t.reset()
+// read fills a table with the values of a partition whose hash says share of times. Where t
+// keeps repeats, they get the rows that turn out to repeat a value of an earlier piece.
+func (g *groups) read(t *groups, p int, share, times uint64) error {
 	for _, pc := range g.file.pieces[p] {
 		in := bufio.NewReaderSize(io.NewSectionReader(g.file.f, pc.at, pc.size), 1<<16)
 		for {
@@ -173,15 +179,15 @@ func (g *groups) read(p int, share, times uint64, collect bool) (*groups, error)
 				break
 			}
 			if err != nil {
-				return nil, spillError(err)
+				return spillError(err)
 			}
 			count, err := binary.ReadUvarint(in)
 			if err != nil {
-				return nil, spillError(err)
+				return spillError(err)
 			}
 			first, err := binary.ReadUvarint(in)
 			if err != nil {
-				return nil, spillError(err)
+				return spillError(err)
 			}
 			switch {
 			case hash/partitions%times != share:
@@ -192,10 +198,7 @@ func (g *groups) read(p int, share, times uint64, collect bool) (*groups, error)
 			}
 		}
 	}
-	if collect {
-		g.repeats = t.repeats
-	}
-	return t, nil
+	return nil
 }
 
 func (g *groups) close() error {

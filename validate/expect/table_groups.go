@@ -78,6 +78,12 @@ func (g *groups) reset() {
 	g.n, g.entries, g.texts, g.held = 0, nil, nil, 0
 }
 
+// clear empties the table for values of the same kind and keeps its memory.
+func (g *groups) clear() {
+	clear(g.slots)
+	g.n, g.texts, g.held = 0, nil, 0
+}
+
 func (g *groups) bytes() int64 {
 	return int64(len(g.slots))*8 + int64(len(g.entries))*groupChunk*24 + g.held
 }
@@ -216,7 +222,7 @@ func (g *groups) text(e *group) []byte {
 }
 
 func (g *groups) insert(s, tag uint32, e group) {
-	if g.n%groupChunk == 0 {
+	if g.n == len(g.entries)*groupChunk {
 		g.entries = append(g.entries, make([]group, groupChunk))
 	}
 	*g.at(g.n) = e

@@ -39,7 +39,7 @@ type Result struct {
 	Counts []ValueCount
 
 	// Error is the declared error of an answer that is not exact, like "rank error
-	// <= 0.6 %". Empty for an exact one.
+	// <= 0.6 %". A run's answers are exact: it is empty. Windows, which merge, have sketches.
 	Error string
 	// Exception is why the expectation could not be evaluated, which fails it.
 	Exception string
