@@ -49,7 +49,8 @@ func judgeSuite(ctx context.Context, o *Options, progress func(done, total int64
 	if err != nil {
 		return nil, err
 	}
-	suite, faults := expect.CompileTable(o.Suite.Suite, r.Schema(), expect.WithParameters(params), expect.WithJSONSchema(jsonSchema))
+	arrays := listsOf(r.Schema())
+	suite, faults := expect.CompileTable(o.Suite.Suite, arrays.schema, expect.WithParameters(params), expect.WithJSONSchema(jsonSchema), expect.WithArrays(arrays.types))
 	if len(faults) > 0 {
 		return nil, Faults(manifest.Sort(o.Suite.Doc.Faults(faults...)))
 	}
@@ -77,6 +78,9 @@ func judgeSuite(ctx context.Context, o *Options, progress func(done, total int64
 			break
 		}
 		if err != nil {
+			return nil, err
+		}
+		if rec, err = arrays.pack(rec); err != nil {
 			return nil, err
 		}
 		err = run.Add(rec)
