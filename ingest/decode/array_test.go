@@ -89,6 +89,32 @@ func TestArrayValues(t *testing.T) {
 	}
 }
 
+// list is an array's elements.
+func list(t feature.Type, packed []byte) []any {
+	var v feature.Vector
+	if err := v.Unpack(t, packed); err != nil {
+		panic(err)
+	}
+	out := []any{}
+	for i := range v.Valid {
+		switch v.Type {
+		case feature.Bool:
+			out = append(out, v.Bools[i])
+		case feature.Int32:
+			out = append(out, v.Int32s[i])
+		case feature.Int64, feature.Timestamp:
+			out = append(out, v.Int64s[i])
+		case feature.Float32:
+			out = append(out, v.Float32[i])
+		case feature.Float64:
+			out = append(out, v.Float64[i])
+		default:
+			out = append(out, string(v.Bytes[i]))
+		}
+	}
+	return out
+}
+
 // The event's schema judges lists as ever, before a column does.
 func TestArraysUnderSchema(t *testing.T) {
 	d := decoder(t, source(`{"properties":{"s":{"type":"array","items":{"type":"string"},"maxItems":2,"uniqueItems":true}}}`, "ts", ""), Options{},
