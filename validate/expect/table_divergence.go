@@ -334,7 +334,7 @@ func (d *divergence) ofBins(_ *Run, ms []metric, res *Result) error {
 }
 
 // maxBins keeps a column with a far outlier from asking for bins without end.
-const maxBins = 100_000
+const maxBins = 2000
 
 // ownPartition makes bins of equal width of the column itself: as many as Sturges'
 // formula asks for, or Freedman and Diaconis' where that is more.

@@ -74,7 +74,7 @@ func randomWhole(rnd *rand.Rand) string {
 // TestCutsAndSpills: a table is judged alike however it comes in batches and however
 // little memory there is.
 func TestCutsAndSpills(t *testing.T) {
-	rounds := 300
+	rounds := 200
 	if testing.Short() {
 		rounds = 60
 	}
