@@ -259,3 +259,18 @@ func TestSchemaIsAskedForOnce(t *testing.T) {
 		require.Equal(t, n+1, s.asked)
 	}
 }
+
+// A damaged array is a fault of its row and of nothing else: the values of the row are not told, and
+// those of others are.
+func TestDamagedArrayIsAStoreError(t *testing.T) {
+	s := memory.New(nil)
+	v := &feature.View{Meta: feature.Meta{Name: "v"}, Entities: []string{"e"}, Keys: []feature.Field{{Name: "id", Type: feature.String}},
+		Features: []feature.Field{{Name: "n", Type: feature.Int64}, {Name: "a", Type: feature.Array(feature.Float64)}}}
+	write(t, s, v, at(base, "whole", int64(1), make([]byte, 16)), at(base, "damaged", int64(2), make([]byte, 15)), at(base, "empty", int64(3), []byte{}))
+	b := lookup(t, s, base, onlinetest.Service(v), texts("whole", "damaged", "empty"))
+	require.Equal(t, []feature.Status{feature.Present, feature.StoreError, feature.Present}, b.Views[0].Status)
+	require.Equal(t, []bool{true, false, true}, b.Columns[0].Valid)
+	require.Equal(t, []bool{true, false, true}, b.Columns[1].Valid)
+	require.Nil(t, b.Columns[1].Bytes[1])
+	require.NotNil(t, b.Columns[1].Bytes[2])
+}
