@@ -35,7 +35,7 @@ func (d *draft) bounds(view string, low, high int) {
 func (d *draft) view(name string, online bool) {
 	d.views[name] = true
 	v := &feature.View{Meta: feature.Meta{Project: "p", Name: name}, Source: topic, Entities: []string{"person"}, Online: &online,
-		Features: []feature.Field{{Name: "age", Type: feature.Int64}, {Name: "score", Type: feature.Int64}}}
+		Features: []feature.Field{{Name: "age", Type: feature.Int64}, {Name: "score", Type: feature.Int64}, {Name: "tags", Type: feature.Array(feature.String)}}}
 	if d.suite[name] != nil {
 		v.Suite = name
 	}

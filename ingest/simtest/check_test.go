@@ -154,7 +154,11 @@ func (w *world) checkOnline(v *feature.View, rows map[coord]string) {
 					return false
 				}
 			}
-			return true
+			v, tags := &b.Columns[2].Vector, "null"
+			if v.Valid[i] {
+				tags = feature.ArrayText(v.Type, v.Bytes[i])
+			}
+			return tags == e.tags
 		}
 		if !same(newest) && !same(stray) {
 			w.wrong("%s: key %s is online with status %s, event time %d; its newest row is %s %s", name, k, b.Views[0].Status[i], b.Views[0].EventTime[i], newest[k], rows[newest[k]])

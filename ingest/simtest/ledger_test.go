@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow/array"
+
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -168,11 +170,14 @@ func readRows(t offline.Table) (map[coord]string, error) {
 			}
 			text := func(col int) string {
 				if a := b.Rows.Column(col); !a.IsNull(i) {
+					if packed, ok := a.(*array.Binary); ok {
+						return feature.ArrayText(feature.Array(feature.String), packed.Value(i))
+					}
 					return a.ValueStr(i)
 				}
 				return "null"
 			}
-			rows[c] = fmt.Sprintf("%s age %s score %s event %d known %d deleted %t", text(0), text(1), text(2), b.EventTime[i], b.KnownTime[i], b.Deleted(i))
+			rows[c] = fmt.Sprintf("%s age %s score %s tags %s event %d known %d deleted %t", text(0), text(1), text(2), text(3), b.EventTime[i], b.KnownTime[i], b.Deleted(i))
 		}
 		return nil
 	})

@@ -26,6 +26,7 @@ type event struct {
 	at      int64 // event time
 	age     *int64
 	score   *int64
+	tags    string // as people read arrays; "null"
 	deleted bool
 	broken  bool // no definition lets it pass
 }
@@ -84,7 +85,8 @@ func random(r *rand.Rand, part int32, now time.Time, last *int64) *event {
 	var age, score string
 	e.age, age = number(130)
 	e.score, score = number(100)
-	id, more := strconv.Quote(e.key), ""
+	e.tags = []string{"null", "[]", `["a"]`, `["b", "", "\"x\""]`}[r.IntN(4)]
+	id, more, tags := strconv.Quote(e.key), "", e.tags
 	switch r.IntN(24) {
 	case 0:
 		e.rec.Value, e.broken = []byte(`{"id":"k1","at":`), true
@@ -100,13 +102,15 @@ func random(r *rand.Rand, part int32, now time.Time, last *int64) *event {
 		age, e.broken = `"x"`, true
 	case 5, 6:
 		e.rec.Key, e.deleted = []byte(e.key), true
-		e.at, e.age, e.score = e.rec.Timestamp.UnixMicro(), nil, nil
+		e.at, e.age, e.score, e.tags = e.rec.Timestamp.UnixMicro(), nil, nil, "null"
 		return e
+	case 8:
+		tags, e.broken = `["a",null]`, true
 	case 7:
 		e.broken = true // a tombstone of nobody
 		return e
 	}
-	e.rec.Value = fmt.Appendf(nil, `{"id":%s,"at":%d,"age":%s,"score":%s%s}`, id, e.at, age, score, more)
+	e.rec.Value = fmt.Appendf(nil, `{"id":%s,"at":%d,"age":%s,"score":%s,"tags":%s%s}`, id, e.at, age, score, tags, more)
 	return e
 }
 
@@ -124,5 +128,5 @@ func (e *event) text(c coord) string {
 		return strconv.FormatInt(*v, 10)
 	}
 	st := e.stamp(c)
-	return fmt.Sprintf("%s age %s score %s event %d known %d deleted %t", e.key, num(e.age), num(e.score), st.Event, st.Known, e.deleted)
+	return fmt.Sprintf("%s age %s score %s tags %s event %d known %d deleted %t", e.key, num(e.age), num(e.score), e.tags, st.Event, st.Known, e.deleted)
 }
