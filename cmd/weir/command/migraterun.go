@@ -48,9 +48,12 @@ func (e *env) runMigrate(ctx context.Context, c *client, a *feastArgs, from feas
 		a.project = c.project
 	}
 	m := &migration{e: e, c: c, args: a}
-	if m.dir, err = os.MkdirTemp(a.spool, "weir-migrate-*"); err != nil {
+	dir, done, err := migrate.Folder(a.spool)
+	if err != nil {
 		return fmt.Errorf("--spool: %w", err)
 	}
+	defer done()
+	m.dir = dir
 	if err := os.Mkdir(filepath.Join(m.dir, "new"), 0o700); err != nil {
 		return fmt.Errorf("--spool: %w", err)
 	}
@@ -60,7 +63,6 @@ func (e *env) runMigrate(ctx context.Context, c *client, a *feastArgs, from feas
 				_ = v.rows.Close()
 			}
 		}
-		_ = os.RemoveAll(m.dir)
 	}()
 	var wanted []feastredis.View
 	var takers []*migrated

@@ -1,0 +1,13 @@
+//go:build unix
+
+package migrate
+
+import (
+	"os"
+	"syscall"
+)
+
+// tryLock takes a file's lock unless another holds it.
+func tryLock(f *os.File) bool {
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+}
