@@ -208,7 +208,7 @@ func TestMigrateFeastRedis(t *testing.T) {
 		}
 		s.put(s.key("other", 1, ""), "driver_stats", at, map[string]string{"trips": pbInt(4, 1)})
 		// Beside what is wanted: a list that Weir has no feature for.
-		require.NoError(t, s.c.HSet(t.Context(), s.key("rides", 3, ""), feastredis.FeatureField("driver_stats", "embedding"), pbText(15, "12345678")).Err())
+		require.NoError(t, s.c.HSet(t.Context(), s.key("rides", 3, ""), feastredis.FeatureField("driver_stats", "embedding"), pbText(15, pbText(1, "12345678"))).Err())
 		require.NoError(t, s.c.Set(t.Context(), "cache:rides", "somebody else's", 0).Err())
 	}
 	fill(feast, func(i int64) int64 { return i })
