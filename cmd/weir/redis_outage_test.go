@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -75,6 +76,9 @@ func TestLookupsWithoutRedis(t *testing.T) {
 		r, err := http.Get("http://" + w.app.HTTPAddr() + "/readyz")
 		require.NoError(t, err)
 		defer r.Body.Close()
+		text, err := io.ReadAll(r.Body)
+		require.NoError(t, err)
+		require.NotContains(t, string(text), p.Addr, "whoever asks whether it is ready learns nothing of the network")
 		return r.StatusCode
 	}
 	w.eventually(func() bool { return ready() == http.StatusServiceUnavailable }, "not to be ready")
