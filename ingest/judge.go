@@ -71,7 +71,7 @@ func sameJudge(a, b *feature.View) bool {
 	}
 	s, t := a.SourceOf, b.SourceOf
 	same := func(x, y *feature.TimeField) bool { return x == y || x != nil && y != nil && *x == *y }
-	return bytes.Equal(suite(a), suite(b)) && bytes.Equal(s.Schema, t.Schema) && s.EventTime == t.EventTime && s.Format == t.Format &&
+	return bytes.Equal(suite(a), suite(b)) && bytes.Equal(s.Schema, t.Schema) && s.EventTime == t.EventTime && s.Encoding() == t.Encoding() &&
 		same(s.Created, t.Created) && s.Future() == t.Future()
 }
 

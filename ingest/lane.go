@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-ml/weir/ingest/decode"
+	"github.com/weir-ml/weir/ingest/format"
 	"github.com/weir-ml/weir/ingest/quarantine"
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/validate"
@@ -28,6 +29,7 @@ type lane struct {
 	outlets []*Outlets
 	suites  []checker // nil where a view has none
 	options decode.Options
+	format  *format.Format // nil where payloads are the JSON of their events
 	decs    *decoders
 	verdict validate.Verdict
 	held    int64            // events held back so far, over all views
@@ -88,8 +90,40 @@ func compileSuite(v *feature.View) (*expect.Suite, error) {
 }
 
 func (l *lane) compile() (err error) {
+	if !l.options.Import { // the rows of a file are JSON, whatever the stream's events are
+		if l.format, err = l.p.Formats.Of(l.source); err != nil {
+			return err
+		}
+	}
 	l.decs, err = l.p.decodersFor(l)
 	return err
+}
+
+// schemasOf fetches the schemas that a chunk's payloads name. A registry that does not
+// answer is waited for: without it nobody can tell a good event from a bad one.
+func (l *lane) schemasOf(ctx context.Context, recs []*kgo.Record) error {
+	if l.format == nil {
+		return nil
+	}
+	waits := func(v bool) {
+		if l.stuck != nil {
+			l.stuck.Store(v)
+		}
+	}
+	defer waits(false)
+	for _, r := range recs {
+		if r.Attrs.IsControl() {
+			continue
+		}
+		id, missing := l.format.Missing(r.Value)
+		if !missing {
+			continue
+		}
+		if err := retry(ctx, l.p.Log, "schema registry", func() { waits(true) }, func(ctx context.Context) error { return l.format.Load(ctx, id) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // schemas are the compiled schemas of a pipeline, shared by its partitions: one,
@@ -182,6 +216,9 @@ func batchSize(b *feature.Batch) int64 {
 // block its partition: the chunk is decoded again without that event, which
 // goes to quarantine.
 func (l *lane) decode(ctx context.Context, origin feature.Origin, recs []*kgo.Record) (res []decode.Result, err error) {
+	if err := l.schemasOf(ctx, recs); err != nil {
+		return nil, err
+	}
 	done, err := l.p.mayDecode(ctx)
 	if err != nil {
 		return nil, err

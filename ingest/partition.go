@@ -219,8 +219,9 @@ func (part *partition) buildLanes() error {
 	p := part.p
 	part.lanes, part.lanesEnd = nil, part.boundary()
 	type group struct {
-		schema string
-		src    *feature.Source
+		schema   string
+		encoding string
+		src      *feature.Source
 	}
 	groups := map[group]*lane{}
 	for i := range part.views {
@@ -229,10 +230,10 @@ func (part *partition) buildLanes() error {
 			continue
 		}
 		v := p.Outlets[i].View
-		k := group{string(v.SourceOf.Schema), nil}
+		k := group{string(v.SourceOf.Schema), v.SourceOf.Encoding(), nil}
 		if pv.judge != nil {
 			v = pv.judge.view
-			k = group{string(v.SourceOf.Schema), v.SourceOf}
+			k = group{string(v.SourceOf.Schema), v.SourceOf.Encoding(), v.SourceOf}
 		}
 		l := groups[k]
 		if l == nil {

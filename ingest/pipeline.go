@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weir-ml/weir/ingest/format"
 	"github.com/weir-ml/weir/ingest/quarantine"
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/validate/expect"
@@ -98,13 +99,17 @@ type PipelineConfig struct {
 	Replicas   int16 // of quarantine topics; -1 is the broker's default
 	Log        *slog.Logger
 	Metrics    *Metrics
-	Witness    Witness // of records that ask for one; may be nil
+	Witness    Witness         // of records that ask for one; may be nil
+	Formats    *format.Formats // of events that are not plain JSON; without a schema registry when nil
 	// Ready, when set, is called once the group has assigned partitions for the first time.
 	Ready func()
 }
 
 // NewPipeline makes a pipeline; Run starts it.
 func NewPipeline(c PipelineConfig) *Pipeline {
+	if c.Formats == nil {
+		c.Formats = format.New(nil, c.MaxEventBytes)
+	}
 	c.Log = c.Log.With("project", c.Source.Meta.Project, "source", c.Source.Meta.Name)
 	return &Pipeline{
 		PipelineConfig: c,

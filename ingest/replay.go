@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weir-ml/weir/ingest/format"
 	"github.com/weir-ml/weir/ingest/quarantine"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -21,6 +22,7 @@ type ReplayConfig struct {
 	Quarantine *quarantine.Writer
 	Reader     *quarantine.Reader
 	Rows       quarantine.Rows // what the tables have
+	Formats    *format.Formats // as PipelineConfig has it
 	Replicas   int16
 	Log        *slog.Logger
 	Metrics    *Metrics
@@ -198,7 +200,7 @@ func (r *Replayer) begin(ctx context.Context, req ReplayRequest) (run *replayRun
 	run = &replayRun{r: r, req: req, o: o, view: v, logs: map[string]*sourceLog{}}
 	run.res.Revision, run.res.Rules = cat.Revision(), map[string]int64{}
 	run.p = NewPipeline(PipelineConfig{Config: r.Config, Source: v.SourceOf, Revision: cat.Revision(), Outlets: []*Outlets{o},
-		Quarantine: r.Quarantine, Log: r.Log.With("replay", v.ID()), Metrics: r.Metrics})
+		Quarantine: r.Quarantine, Formats: r.Formats, Log: r.Log.With("replay", v.ID()), Metrics: r.Metrics})
 	return run, func() {
 		run.drop()
 		for _, l := range run.logs {

@@ -193,8 +193,8 @@ func (r *runner) pipeline(t *task, outlets []*Outlets, catchUp string) *Pipeline
 		Kafka: s.Kafka, Group: GroupOf(t.source.Meta.Project, t.source.Meta.Name, catchUp),
 		Protocol:   s.Protocol,
 		Quarantine: s.Quarantine, Replicas: s.Replicas, Log: s.Log, Metrics: s.Metrics,
-		Witness: s.Witness,
-		Ready:   func() { r.note(StateRunning, nil) },
+		Witness: s.Witness, Formats: s.Formats,
+		Ready: func() { r.note(StateRunning, nil) },
 	})
 }
 

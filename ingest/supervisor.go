@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weir-ml/weir/ingest/format"
 	"github.com/weir-ml/weir/ingest/quarantine"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
@@ -35,7 +36,8 @@ type SupervisorConfig struct {
 	Protocol   string // of consumer groups: ProtocolClassic (also when empty) or ProtocolConsumer
 	// CreateTopic, when set, makes a source's missing topic (embedded Kafka).
 	CreateTopic func(ctx context.Context, topic string) error
-	Witness     Witness // of records that ask for one; may be nil
+	Witness     Witness         // of records that ask for one; may be nil
+	Formats     *format.Formats // as PipelineConfig has it
 	Log         *slog.Logger
 	Metrics     *Metrics
 }

@@ -7,11 +7,13 @@ import (
 )
 
 // Checks are the rules that need a compiler which the registry does not know.
-// Either may be nil. A fault's Field is a path in the manifest ("spec.schema...",
+// Any may be nil. A fault's Field is a path in the manifest ("spec.schema...",
 // "spec.expectations[0]...") or relative to the schema or the suite's spec.
 type Checks struct {
 	// Schema compiles a source's JSON Schema.
 	Schema func(raw []byte) []feature.Fault
+	// Source looks at what a source's events are read by, beside its JSON Schema.
+	Source func(*feature.Source) []feature.Fault
 	// Suite compiles a suite for a view that uses it; the view is resolved. A suite
 	// that no view uses is compiled once one does.
 	Suite func(*feature.Suite, *feature.View) []feature.Fault
@@ -33,11 +35,14 @@ func under(field string, f feature.Fault) feature.Fault {
 
 // checkSchemas compiles the schemas of sources that are new or changed.
 func (p *planner) checkSchemas() {
-	if p.checks.Schema == nil {
-		return
-	}
 	for _, s := range p.next.Sources() {
-		if ref := RefOf(s); p.changed[ref] && len(s.Schema) > 0 {
+		ref := RefOf(s)
+		if p.checks.Source != nil && p.changed[ref] && !p.faulty[ref] {
+			for _, f := range p.checks.Source(s) {
+				p.fault(ref, f)
+			}
+		}
+		if p.checks.Schema != nil && p.changed[ref] && len(s.Schema) > 0 {
 			for _, f := range p.checks.Schema(s.Schema) {
 				p.fault(ref, under("spec.schema", f))
 			}

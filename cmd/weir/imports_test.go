@@ -83,7 +83,7 @@ func room(rel string) (name string, height int) {
 
 // technologies are the names of packages that talk to something outside this
 // process. They are chosen in cmd/weir/app and nowhere else.
-var technologies = []string{"redis", "feastredis", "memory", "iceberg", "sqlstore", "kafka", "airflow", "mlflow", "webhook", "s3", "oidc"}
+var technologies = []string{"redis", "feastredis", "memory", "iceberg", "sqlstore", "kafka", "airflow", "mlflow", "webhook", "s3", "oidc", "schemaregistry"}
 
 // adapter is the path of the adapter that rel is or lies in, "" where it is in none.
 func adapter(rel string) string {
@@ -163,6 +163,7 @@ var bounds = []struct {
 	{"github.com/redis/go-redis/v9", []string{"online/redis/", "online/feastredis/", "cmd/", "bench/"}, "Redis is behind online.Store, and Feast's is read by online/feastredis alone"},
 	{"github.com/apache/iceberg-go", []string{"offline/iceberg/", "bench/"}, "Iceberg is behind offline.Table"},
 	{"github.com/aws", []string{"internal/objects/", "internal/testserver/", "bench/"}, "S3 is behind objects.Bucket"},
+	{"github.com/twmb/franz-go/pkg/sr", []string{"ingest/schemaregistry/"}, "schema registries are behind format.Registry"},
 	{"github.com/twmb/franz-go/pkg/kfake", []string{"cmd/weir/embedded/"}, "the embedded broker is started by cmd/weir/embedded"},
 	{"github.com/alicebob/miniredis/v2", []string{"cmd/weir/embedded/"}, "the embedded Redis is started by cmd/weir/embedded"},
 	{"github.com/testcontainers/testcontainers-go", []string{"internal/testserver/"}, "tests ask internal/testserver for servers"},

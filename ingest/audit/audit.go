@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-ml/weir/ingest"
+	"github.com/weir-ml/weir/ingest/format"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -22,6 +23,7 @@ type Config struct {
 	Kafka    []kgo.Opt
 	Catalogs ingest.Catalogs // older definitions are asked for where today's give other rows
 	Tables   offline.Store
+	Formats  *format.Formats // of events that are not plain JSON; without a schema registry when nil
 	Log      *slog.Logger
 	// Online compares the online store with the table; nil where there is none.
 	// It hands what differs to found.
@@ -53,6 +55,9 @@ func New(c Config) *Auditor {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Formats == nil {
+		c.Formats = format.New(nil, ingest.DefaultConfig().MaxEventBytes)
+	}
 	return &Auditor{Config: c, perDrill: 256}
 }
 
@@ -75,7 +80,7 @@ func (a *Auditor) Run(ctx context.Context, v *feature.View, o Options, progress 
 	}
 	for try := 1; ; try++ {
 		r := &run{a: a, v: v, o: o, report: &Report{View: v}, parts: map[partKey]*part{},
-			found: newFindings(o.Most), defs: newDefinitions(a.Catalogs, v), hash: newHasher(v)}
+			found: newFindings(o.Most), defs: newDefinitions(a.Catalogs, a.Formats, v), hash: newHasher(v)}
 		r.say = r.speaker(progress)
 		err := r.do(ctx)
 		switch {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/decode"
+	"github.com/weir-ml/weir/ingest/format"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/validate/jsonschema"
@@ -19,7 +20,8 @@ import (
 type definition struct {
 	view   *feature.View // with the source that judged
 	schema *jsonschema.Schema
-	pick   []int // of each column of the present view its place in view; -1: the view had none, rows have null; nil: the same
+	format *format.Format // nil where payloads are the JSON of their events
+	pick   []int          // of each column of the present view its place in view; -1: the view had none, rows have null; nil: the same
 }
 
 // definitions are the present one and, once they are asked for, all older ones.
@@ -30,6 +32,7 @@ type definition struct {
 // for concurrent use.
 type definitions struct {
 	catalogs ingest.Catalogs
+	formats  *format.Formats
 	view     *feature.View
 	upTo     int64 // the newest revision that the table's positions name; the catalog at hand may be older
 
@@ -38,8 +41,8 @@ type definitions struct {
 	loaded bool          // guarded by mu
 }
 
-func newDefinitions(c ingest.Catalogs, v *feature.View) *definitions {
-	return &definitions{catalogs: c, view: v}
+func newDefinitions(c ingest.Catalogs, f *format.Formats, v *feature.View) *definitions {
+	return &definitions{catalogs: c, formats: f, view: v}
 }
 
 // present gives what is known without looking into the past.
@@ -58,7 +61,11 @@ func (d *definitions) begin() error {
 	if err != nil {
 		return feature.Errorf(feature.Invalid, op, "view "+d.view.ID(), "%w", err)
 	}
-	d.list = []*definition{{view: d.view, schema: schema}}
+	f, err := d.formats.Of(d.view.SourceOf)
+	if err != nil {
+		return err
+	}
+	d.list = []*definition{{view: d.view, schema: schema, format: f}}
 	return nil
 }
 
@@ -89,9 +96,13 @@ func (d *definitions) all(ctx context.Context) ([]*definition, error) {
 					return nil, feature.Errorf(feature.Invalid, op, "view "+d.view.ID(), "%w", err)
 				}
 			}
+			f, err := d.formats.Of(src)
+			if err != nil {
+				return nil, err
+			}
 			v := *now
 			v.SourceOf = src
-			list = append(list, &definition{view: &v, schema: schemas[string(src.Schema)], pick: pickOf(d.view, &v)})
+			list = append(list, &definition{view: &v, schema: schemas[string(src.Schema)], format: f, pick: pickOf(d.view, &v)})
 		}
 	}
 	d.list, d.loaded = list, true
@@ -119,7 +130,7 @@ func printOf(v *feature.View, s *feature.Source) string {
 	for _, c := range v.Columns() {
 		cols = append(cols, col{c.Stored(), c.Type.String(), c.EventPath()})
 	}
-	b, _ := json.Marshal([]any{cols, s.Format, s.EventTime, s.Created, s.Future(), string(s.Schema)}) // texts and numbers: it cannot fail
+	b, _ := json.Marshal([]any{cols, s.Encoding(), s.EventTime, s.Created, s.Future(), string(s.Schema)}) // texts and numbers: it cannot fail
 	return string(b)
 }
 

@@ -116,7 +116,7 @@ func (r *run) settle(ctx context.Context, log *kafkalog.Log, b *bucketDoubt) err
 	if err != nil {
 		return err
 	}
-	p, x := b.p, newReader(r.hash, b.p.seed)
+	p, x := b.p, newReader(ctx, r.hash, b.p.seed)
 	from, to := max(p.start, b.n*offsets.Bucket), min((b.n+1)*offsets.Bucket, p.at.Next)
 	if from >= to {
 		return nil

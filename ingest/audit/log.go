@@ -86,7 +86,7 @@ func (r *run) readTopic(ctx context.Context, topic string, parts []*part) error 
 	g.SetLimit(readers)
 	for _, p := range here {
 		g.Go(func() error {
-			w := &walk{r: r, p: p, log: log, x: newReader(r.hash, p.seed), passed: func(n int64) { r.say("log", done.Add(n), total) }}
+			w := &walk{r: r, p: p, log: log, x: newReader(gctx, r.hash, p.seed), passed: func(n int64) { r.say("log", done.Add(n), total) }}
 			return w.all(gctx)
 		})
 	}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"math"
 	"slices"
 
@@ -12,17 +13,24 @@ import (
 
 // reader decodes events of one partition under some definitions. Not for concurrent use.
 type reader struct {
+	ctx  context.Context // of the audit: a schema registry may have to be asked
 	hash *hasher
 	seed uint64
-	decs map[*definition]*decode.Decoder
+	decs map[decoding]*decode.Decoder
 	rows []uint64
 	// known, when not 0, is the known time under which events are judged, as a replay
 	// judges them; it is left out of the hashes.
 	known int64
 }
 
-func newReader(h *hasher, seed uint64) *reader {
-	return &reader{hash: h, seed: seed, decs: map[*definition]*decode.Decoder{}}
+// decoding is how events are read: those of files are JSON, whatever the stream's are.
+type decoding struct {
+	d    *definition
+	file bool
+}
+
+func newReader(ctx context.Context, h *hasher, seed uint64) *reader {
+	return &reader{ctx: ctx, hash: h, seed: seed, decs: map[decoding]*decode.Decoder{}}
 }
 
 // decoded is what became of events under a definition, in their order.
@@ -66,16 +74,28 @@ func (x *reader) read(d *definition, recs []*kgo.Record, into *decoded) error {
 // does for ingestion.
 func (x *reader) decode(d *definition, recs []*kgo.Record) (decode.Result, error) {
 	bad := map[int64]bool{}
+	k := decoding{d, recs[0].Partition == feature.ImportPartition}
+	o := decode.Options{MaxEventBytes: math.MaxInt, Schema: d.schema, Known: x.known, Import: k.file}
+	if d.format != nil && !k.file {
+		o.Format = d.format
+		for _, r := range recs {
+			if id, missing := d.format.Missing(r.Value); missing {
+				if err := d.format.Load(x.ctx, id); err != nil {
+					return decode.Result{}, err
+				}
+			}
+		}
+	}
 	for {
-		dec := x.decs[d]
+		dec := x.decs[k]
 		if dec == nil {
 			var err error
 			// No limit of size: what was too large for ingestion is in quarantine, whatever the limit was then.
-			dec, err = decode.New(d.view.SourceOf, []*feature.View{d.view}, decode.Options{MaxEventBytes: math.MaxInt, Schema: d.schema, Known: x.known})
+			dec, err = decode.New(d.view.SourceOf, []*feature.View{d.view}, o)
 			if err != nil {
 				return decode.Result{}, err
 			}
-			x.decs[d] = dec
+			x.decs[k] = dec
 		}
 		dec.Expect(len(recs))
 		at := tryDecode(dec, recs, bad)
@@ -83,7 +103,7 @@ func (x *reader) decode(d *definition, recs []*kgo.Record) (decode.Result, error
 			return dec.Cut(feature.Origin{Topic: recs[0].Topic, Partition: recs[0].Partition, First: recs[0].Offset, Next: recs[len(recs)-1].Offset + 1})[0], nil
 		}
 		bad[at] = true
-		delete(x.decs, d) // it may be in any state
+		delete(x.decs, k) // it may be in any state
 	}
 }
 

@@ -64,7 +64,7 @@ func (r *run) readReplayed(ctx context.Context) error {
 		}
 		x := readers[p]
 		if x == nil {
-			x = newReader(r.hash, p.seed)
+			x = newReader(ctx, r.hash, p.seed)
 			x.known = feature.MaxTime
 			readers[p], wrong[p] = x, &offsets.Set{}
 		}

@@ -22,9 +22,18 @@ type Options struct {
 	// Known, when not 0, is the known time of every event, as a replay gives it
 	// (microseconds UTC). A created field must be readable all the same.
 	Known int64
+	// Format reads payloads that are not the JSON of their events; nil where they are.
+	Format Format
 	// Schema is the source's compiled schema, shared among decoders. Compiled
 	// from the source when nil.
 	Schema *jsonschema.Schema
+}
+
+// Format turns a payload into its event as JSON.
+type Format interface {
+	// AppendJSON appends the event to dst. The error's text says what was expected
+	// instead of the payload; dst is then as it was given. It may be called concurrently.
+	AppendJSON(dst, payload []byte) ([]byte, error)
 }
 
 // Record is one event as it came.
@@ -69,7 +78,8 @@ type Decoder struct {
 	created timeReader // leaf -1 where the source names none
 
 	views []*viewColumns
-	index int // events since the last Cut
+	index int    // events since the last Cut
+	text  []byte // of the current event, where Options.Format makes it
 
 	keyScan *jsonscan.Scanner // for tombstones of views with several join keys
 	keyDoc  jsonscan.Doc
@@ -91,8 +101,8 @@ func CompileSchema(source *feature.Source) (*jsonschema.Schema, error) {
 // means that a definition is wrong, never that an event is.
 func New(source *feature.Source, views []*feature.View, o Options) (*Decoder, error) {
 	const op = "decode.new"
-	if source.Format != "" && source.Format != "json" {
-		return nil, feature.Errorf(feature.Unsupported, op, "source "+source.Meta.Name, "events of format %q cannot be decoded", source.Format).WithHint("use json")
+	if source.Encoded() && o.Format == nil && !o.Import {
+		return nil, feature.Errorf(feature.Internal, op, "source "+source.Meta.Name, "nobody reads its events, which are in %s", source.EventFormat())
 	}
 	if o.MaxEventBytes <= 0 {
 		o.MaxEventBytes = DefaultMaxEventBytes
@@ -151,18 +161,21 @@ func (d *Decoder) Expect(events int) {
 
 // Decode takes one event in. Offsets must grow.
 func (d *Decoder) Decode(rec Record) {
-	if rec.Value == nil {
+	switch {
+	case rec.Value == nil:
 		d.tombstone(rec)
-	} else if !d.row(rec) {
-		d.reject(rec)
+	case d.options.Format != nil:
+		d.encoded(rec)
+	case !d.row(rec, d.options.MaxEventBytes):
+		d.reject(rec, d.options.MaxEventBytes)
 	}
 	d.index++
 }
 
 // row is the good path. It returns false when anything is wrong with the event,
 // for whatever view, and has then changed nothing.
-func (d *Decoder) row(rec Record) bool {
-	if len(rec.Value) > d.options.MaxEventBytes || d.scan.Scan(&d.doc, rec.Value) != nil {
+func (d *Decoder) row(rec Record, most int) bool {
+	if len(rec.Value) > most || d.scan.Scan(&d.doc, rec.Value) != nil {
 		return false
 	}
 	nodes := d.doc.Nodes

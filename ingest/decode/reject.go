@@ -11,11 +11,11 @@ import (
 // reject is the slow path: the event is read again and every reason against it
 // is written down. Views with no reason of their own still get their row when
 // the event as a whole is sound.
-func (d *Decoder) reject(rec Record) {
-	if len(rec.Value) > d.options.MaxEventBytes {
+func (d *Decoder) reject(rec Record, most int) {
+	if len(rec.Value) > most {
 		d.rejectAll(rec, []feature.Reason{{
 			Rule: feature.RuleTooLarge, Value: feature.Shorten(rec.Value),
-			Expected: fmt.Sprintf("a payload of at most %d bytes, this one has %d", d.options.MaxEventBytes, len(rec.Value)),
+			Expected: fmt.Sprintf("a payload of at most %d bytes, this one has %d", most, len(rec.Value)),
 		}})
 		return
 	}

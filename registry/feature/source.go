@@ -24,13 +24,21 @@ var TimeFormats = []string{"rfc3339", "naive", "unix_s", "unix_ms", "unix_us", "
 
 // Source is a Kafka topic with the shape of its events.
 type Source struct {
-	Meta      Meta            `json:"metadata"`
-	Topic     string          `json:"topic"`
-	Format    string          `json:"format,omitempty"` // "json", the default
-	Schema    json.RawMessage `json:"schema,omitempty"` // JSON Schema of the event; empty accepts any object
-	EventTime TimeField       `json:"event_time"`
-	Created   *TimeField      `json:"created,omitempty"`    // known time; the record's timestamp when nil
-	MaxFuture Duration        `json:"max_future,omitempty"` // DefaultMaxFuture when 0
+	Meta   Meta            `json:"metadata"`
+	Topic  string          `json:"topic"`
+	Format string          `json:"format,omitempty"` // one of Formats; json when empty
+	Schema json.RawMessage `json:"schema,omitempty"` // JSON Schema of the event; empty accepts any object
+	// EventSchema is the schema by which events of another format than JSON are read: an
+	// Avro schema, or the text of a .proto file. Where a schema registry says how an event was
+	// written, it is what Avro's schema resolution makes of it.
+	EventSchema json.RawMessage `json:"event_schema,omitempty"`
+	// SchemaRegistry tells that events begin with the id of the schema that they were written by.
+	SchemaRegistry *SchemaRegistry `json:"schema_registry,omitempty"`
+	// Compatibility is what a new schema has to keep, one of Compatibilities; backward when empty.
+	Compatibility string     `json:"compatibility,omitempty"`
+	EventTime     TimeField  `json:"event_time"`
+	Created       *TimeField `json:"created,omitempty"`    // known time; the record's timestamp when nil
+	MaxFuture     Duration   `json:"max_future,omitempty"` // DefaultMaxFuture when 0
 	// NullValues are the texts that mean null in a CSV import; "" always does.
 	NullValues []string `json:"null_values,omitempty"`
 }
@@ -54,9 +62,7 @@ func (s *Source) Check() []Fault {
 	} else if !validTopic(s.Topic) {
 		f = append(f, Fault{"spec.topic", fmt.Sprintf("%q is not a topic name: letters, digits, '.', '_' and '-' (249 at most)", s.Topic)})
 	}
-	if s.Format != "" && s.Format != "json" {
-		f = append(f, Fault{"spec.format", fmt.Sprintf("%q is not supported: use json", s.Format)})
-	}
+	f = append(f, s.checkFormat()...)
 	f = append(f, s.EventTime.check("spec.event_time")...)
 	if s.Created != nil {
 		f = append(f, s.Created.check("spec.created")...)

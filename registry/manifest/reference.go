@@ -21,7 +21,7 @@ var (
 )
 
 // standsFor says which field a file is named instead of.
-var standsFor = map[string]string{"schema_file": "schema", "file": "expectations"}
+var standsFor = map[string]string{"schema_file": "schema", "event_schema_file": "event_schema", "file": "expectations"}
 
 // references are the fields that stand in for another field by naming a file.
 func (d *decoder) references(f File, def feature.Definition) map[string]extra {
@@ -31,6 +31,11 @@ func (d *decoder) references(f File, def feature.Definition) map[string]extra {
 			if root, sub := d.open(f, n, path); root != nil {
 				d.doc.mark("spec.schema", sub.file, root)
 				def.Schema, _ = sub.json(root, "spec.schema", 2)
+			}
+		}, "event_schema_file": func(n *yaml.Node, path string) {
+			if root, sub := d.open(f, n, path); root != nil {
+				d.doc.mark("spec.event_schema", sub.file, root)
+				def.EventSchema, _ = sub.json(root, "spec.event_schema", 2)
 			}
 		}}
 	case *feature.Suite:
@@ -87,6 +92,8 @@ func (d *decoder) open(f File, n *yaml.Node, path string) (*yaml.Node, *decoder)
 		} else if len(all) > 0 {
 			root = all[0]
 		}
+	case ".proto":
+		root = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.LiteralStyle, Value: string(data), Line: 1, Column: 1}
 	default:
 		root, faults = jsonNode(full, data)
 	}

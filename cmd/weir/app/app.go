@@ -20,6 +20,7 @@ import (
 	driftsql "github.com/weir-ml/weir/drift/sqlstore"
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/decode"
+	"github.com/weir-ml/weir/ingest/format"
 	"github.com/weir-ml/weir/ingest/quarantine"
 	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/internal/sqldb"
@@ -46,6 +47,7 @@ type App struct {
 	ingestMetrics *ingest.Metrics
 	onlineMetrics *online.Metrics
 	driftMetrics  *drift.Metrics
+	formats       *format.Formats
 
 	// Set by Run, in this order, before ready is closed; read-only afterwards.
 	http       *httpServer
@@ -108,6 +110,9 @@ func New(c Config, log *slog.Logger, names ...string) (*App, error) {
 	a.ingestMetrics = ingest.NewMetrics(a.metrics)
 	a.onlineMetrics = online.NewMetrics(a.metrics)
 	a.driftMetrics = drift.NewMetrics(a.metrics)
+	if a.formats, err = formatsOf(c); err != nil {
+		return nil, err
+	}
 	return a, nil
 }
 
@@ -254,6 +259,7 @@ func checks() registry.Checks {
 			}
 			return nil
 		},
+		Source: checkFormat,
 		Suite: func(s *feature.Suite, v *feature.View) []feature.Fault {
 			_, faults := expect.CompileView(s, v)
 			return faults
@@ -270,7 +276,7 @@ func (a *App) startIngest() (service, error) {
 	}
 	a.supervisor = ingest.NewSupervisor(ingest.SupervisorConfig{
 		Config: a.cfg.Ingest, Catalogs: a.registry, Open: a.openOutlets, Kafka: a.kafka, Quarantine: a.held,
-		Replicas: replicas, Protocol: a.cfg.Kafka.GroupProtocol, CreateTopic: create, Witness: a.writes, Log: a.log, Metrics: a.ingestMetrics})
+		Replicas: replicas, Protocol: a.cfg.Kafka.GroupProtocol, CreateTopic: create, Witness: a.writes, Formats: a.formats, Log: a.log, Metrics: a.ingestMetrics})
 	ledger, err := ingest.OpenLedger(filepath.Join(a.cfg.DataDir, "imports.jsonl"))
 	if err != nil {
 		return service{}, err

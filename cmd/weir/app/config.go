@@ -11,6 +11,7 @@ import (
 	"github.com/weir-ml/weir/cmd/weir/embedded"
 	"github.com/weir-ml/weir/drift"
 	"github.com/weir-ml/weir/ingest"
+	"github.com/weir-ml/weir/ingest/schemaregistry"
 	"github.com/weir-ml/weir/internal/objects"
 	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/sqldb"
@@ -39,10 +40,12 @@ type Config struct {
 	S3       objects.Config  `koanf:"s3"`
 	Online   online.Config   `koanf:"online"`
 	Ingest   ingest.Config   `koanf:"ingest"`
-	Serving  serving.Config  `koanf:"serving"`
-	Flight   flight.Config   `koanf:"flight"`
-	Feast    feast.Config    `koanf:"feast"`
-	Drift    drift.Config    `koanf:"drift"`
+	// SchemaRegistry has the schemas of events that name them.
+	SchemaRegistry schemaregistry.Config `koanf:"schema_registry"`
+	Serving        serving.Config        `koanf:"serving"`
+	Flight         flight.Config         `koanf:"flight"`
+	Feast          feast.Config          `koanf:"feast"`
+	Drift          drift.Config          `koanf:"drift"`
 }
 
 // LogConfig says what is logged and how; to standard error.
@@ -90,23 +93,24 @@ type RedisConfig struct {
 // DefaultConfig is what holds where nothing is configured: everything embedded, on 127.0.0.1.
 func DefaultConfig() Config {
 	return Config{
-		Project:  "default",
-		DataDir:  "weir-data",
-		Server:   "127.0.0.1:6567",
-		Memory:   384 << 20,
-		Log:      LogConfig{Level: "info", Format: "text"},
-		HTTP:     HTTPConfig{Addr: "127.0.0.1:6566"},
-		Kafka:    KafkaConfig{EmbeddedAddr: embedded.DefaultKafkaAddr, Partitions: 4, Replicas: -1, DialTimeout: 5 * time.Second, GroupProtocol: ingest.ProtocolClassic},
-		Redis:    RedisConfig{Config: redis.DefaultConfig(), EmbeddedAddr: embedded.DefaultRedisAddr},
-		Registry: registry.DefaultConfig(),
-		Offline:  offline.DefaultConfig(),
-		S3:       objects.DefaultConfig(),
-		Online:   online.DefaultConfig(),
-		Ingest:   ingest.DefaultConfig(),
-		Serving:  serving.DefaultConfig(),
-		Flight:   flight.DefaultConfig(),
-		Feast:    feast.DefaultConfig(),
-		Drift:    drift.DefaultConfig(),
+		Project:        "default",
+		DataDir:        "weir-data",
+		Server:         "127.0.0.1:6567",
+		Memory:         384 << 20,
+		Log:            LogConfig{Level: "info", Format: "text"},
+		HTTP:           HTTPConfig{Addr: "127.0.0.1:6566"},
+		Kafka:          KafkaConfig{EmbeddedAddr: embedded.DefaultKafkaAddr, Partitions: 4, Replicas: -1, DialTimeout: 5 * time.Second, GroupProtocol: ingest.ProtocolClassic},
+		Redis:          RedisConfig{Config: redis.DefaultConfig(), EmbeddedAddr: embedded.DefaultRedisAddr},
+		Registry:       registry.DefaultConfig(),
+		Offline:        offline.DefaultConfig(),
+		S3:             objects.DefaultConfig(),
+		Online:         online.DefaultConfig(),
+		Ingest:         ingest.DefaultConfig(),
+		SchemaRegistry: schemaregistry.DefaultConfig(),
+		Serving:        serving.DefaultConfig(),
+		Flight:         flight.DefaultConfig(),
+		Feast:          feast.DefaultConfig(),
+		Drift:          drift.DefaultConfig(),
 	}
 }
 
@@ -159,7 +163,7 @@ func (c *Config) Validate() error {
 		// Other engines write to Iceberg's catalog; they have no business with definitions, windows and events.
 		errs = append(errs, fmt.Errorf("offline.catalog: must be another database than registry.url (got %q for both)", redactURL(c.Offline.Catalog)))
 	}
-	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate())
+	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate())
 	return errors.Join(errs...)
 }
 

@@ -58,9 +58,16 @@ func TestListsAreListsEverywhere(t *testing.T) {
 				return got
 			}
 			file := write(t, "# nothing\n")
-			require.Equal(t, []string{"/a:1", "/b:2"}, of(Load(file, map[string]string{key: "/a:1,/b:2"})))
-			t.Setenv(EnvPrefix+strings.ToUpper(strings.ReplaceAll(key, ".", "__")), "/a:1,/b:2")
-			require.Equal(t, []string{"/a:1", "/b:2"}, of(Load(file, nil)))
+			want := []string{"/a:1", "/b:2"}
+			switch key { // those that say what they take
+			case "schema_registry.urls":
+				want = []string{"http://a:1", "https://b:2"}
+			case "http.hosts":
+				want = []string{"a", "b"}
+			}
+			require.Equal(t, want, of(Load(file, map[string]string{key: strings.Join(want, ",")})))
+			t.Setenv(EnvPrefix+strings.ToUpper(strings.ReplaceAll(key, ".", "__")), strings.Join(want, ","))
+			require.Equal(t, want, of(Load(file, nil)))
 		})
 	})
 	require.GreaterOrEqual(t, lists, 4)

@@ -13,7 +13,7 @@ import (
 func (a *App) newReplayer(replicas int16) *ingest.Replayer {
 	return ingest.NewReplayer(ingest.ReplayConfig{
 		Config: a.cfg.Ingest, Catalogs: a.registry, Open: a.openOutlets, Kafka: a.kafka, Quarantine: a.held,
-		Reader: quarantine.NewReader(a.kafka...), Rows: a.rowsWithin, Replicas: replicas, Log: a.log, Metrics: a.ingestMetrics})
+		Reader: quarantine.NewReader(a.kafka...), Rows: a.rowsWithin, Formats: a.formats, Replicas: replicas, Log: a.log, Metrics: a.ingestMetrics})
 }
 
 // rowsWithin tells which coordinates a view's table has.

@@ -72,7 +72,7 @@ func (a *App) examine(ctx context.Context, v *feature.View, o api.AuditOptions, 
 	check := func(ctx context.Context, v *feature.View, t offline.Table, st *offline.State, found func(audit.Difference)) (*audit.Online, error) {
 		return a.checkOnline(ctx, v, t, st, o.NoImports, progress, found)
 	}
-	return audit.New(audit.Config{Kafka: a.kafka, Catalogs: a.registry, Tables: a.tables, Log: a.log, Online: check}).Run(ctx, v, o.Options, progress)
+	return audit.New(audit.Config{Kafka: a.kafka, Catalogs: a.registry, Tables: a.tables, Formats: a.formats, Log: a.log, Online: check}).Run(ctx, v, o.Options, progress)
 }
 
 // onlineKinds names in an audit what the online room found.

@@ -98,6 +98,10 @@ func (w *writes) find(r *kgo.Record) (*writeCall, int) {
 
 // Write is feast.Writer's.
 func (w *writes) Write(ctx context.Context, src *feature.Source, views []*feature.View, rows feast.Rows) (out *feast.Outcome, err error) {
+	if src.Encoded() {
+		return nil, feature.Errorf(feature.Unsupported, "write", "source "+src.Meta.Name, "its events are written in %s by the schemas of a registry or its own, and rows that are written here become plain JSON", src.EventFormat()).
+			WithHint("produce them to the topic %s yourself, or write to views of a source in JSON", src.Topic)
+	}
 	names := make([]string, len(views))
 	for i, v := range views {
 		names[i] = v.Meta.Name
