@@ -95,7 +95,7 @@ func (g *groups) spill() error {
 
 func (g *groups) partition(e *group) int {
 	if g.fixed {
-		return int(hashWord(e.key) % partitions)
+		return int(g.hashWord(e.key) % partitions)
 	}
 	return int(maphash.Bytes(g.seed, g.text(e)) % partitions)
 }
@@ -128,7 +128,7 @@ func (g *groups) each(collect bool, fn func(t *groups, e *group) error) error {
 	}
 	collect = collect && !g.collected
 	g.collected = g.collected || collect
-	t := &groups{o: g.o, cols: g.cols, types: g.types, fixed: g.fixed, keep: collect, seed: g.seed, repeats: g.repeats}
+	t := &groups{o: g.o, cols: g.cols, types: g.types, fixed: g.fixed, keep: collect, seed: g.seed, salt: g.salt, repeats: g.repeats}
 	t.reset()
 	for p := range partitions {
 		if g.file.bytes[p] == 0 {
@@ -166,7 +166,7 @@ func (g *groups) read(t *groups, p int, share, times uint64) error {
 			var err error
 			if g.fixed {
 				_, err = io.ReadFull(in, word[:])
-				hash = hashWord(binary.LittleEndian.Uint64(word[:]))
+				hash = g.hashWord(binary.LittleEndian.Uint64(word[:]))
 			} else {
 				var n uint64
 				if n, err = binary.ReadUvarint(in); err == nil {

@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"math"
 	"math/bits"
+	"math/rand/v2"
 
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/validate"
@@ -28,6 +29,7 @@ type groups struct {
 	live, rows int64 // rows seen, and those among them with a value
 
 	seed    maphash.Seed
+	salt    [2]uint64
 	slots   []uint64
 	shift   uint // of the 32 bits, what is left is the place
 	n       int  // entries
@@ -53,8 +55,8 @@ type group struct {
 }
 
 const (
-	minSlots   = 1 << 8
-	quickSlots = 1 << 20 // up to here the slots grow fourfold
+	minSlots   = 1 << 9
+	quickSlots = 1 << 21 // up to here the slots grow eightfold
 	groupChunk = 1 << 12 // entries
 	textChunk  = 1 << 18 // bytes
 )
@@ -64,6 +66,7 @@ func (g *groups) at(e int) *group { return &g.entries[e/groupChunk][e%groupChunk
 func newGroups(o *TableOptions, cols []int, types []feature.Type, judged func(*batch, int) uint64, keep bool) *groups {
 	g := &groups{o: o, cols: cols, types: types, judged: judged, keep: keep, seed: maphash.MakeSeed()}
 	g.fixed = len(types) == 1 && !types[0].Variable()
+	g.salt = [2]uint64{rand.Uint64(), rand.Uint64() | 1}
 	g.repeats.most = o.Examples
 	if o.Complete {
 		g.repeats.most = -1
@@ -109,11 +112,17 @@ func (g *groups) add(b *batch, row int64) error {
 		c := &b.cols[g.cols[0]]
 		g.words = c.appendWords(g.words, g.picked)
 		for _, k := range g.words {
-			g.hashes = append(g.hashes, hashWord(k))
+			g.hashes = append(g.hashes, g.hashWord(k))
 		}
 		g.eachBlock(func(from, to int) {
-			for i := from; i < to; i++ {
-				g.addWord(g.words[i], g.hashes[i], 1, row+int64(g.picked[i]))
+			for i, h := range g.hashes[from:to] {
+				i += from
+				tag := uint32(h >> 32)
+				if s := tag >> g.shift; g.slots[s] == 0 { // a new value, as a rule
+					g.insert(s, tag, group{g.words[i], 1, row + int64(g.picked[i])})
+					continue
+				}
+				g.addWord(g.words[i], h, 1, row+int64(g.picked[i]))
 			}
 		})
 	case len(g.cols) == 1:
@@ -155,10 +164,9 @@ func (g *groups) eachBlock(look func(from, to int)) {
 	}
 }
 
-// hashWord spreads a word over 64 bits.
-func hashWord(k uint64) uint64 {
-	hi, lo := bits.Mul64(k^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
-	hi, lo = bits.Mul64(hi^lo^k, 0xa0761d6478bd642f)
+// hashWord spreads a word over 64 bits, in a way that no one who makes values can know.
+func (g *groups) hashWord(k uint64) uint64 {
+	hi, lo := bits.Mul64(k^g.salt[0], g.salt[1])
 	return hi ^ lo
 }
 
@@ -250,7 +258,7 @@ func (g *groups) grow() {
 	old := g.slots
 	by := uint(1)
 	if len(old) < quickSlots {
-		by = 2
+		by = 3
 	}
 	g.slots = make([]uint64, len(old)<<by)
 	g.shift -= by
