@@ -24,6 +24,8 @@ import (
 type typedReader struct {
 	path string
 	norm *normalizer
+	part *arrow.Schema // what is read where that is not all
+	pad  *padding
 	row  int64
 	next func() (arrow.RecordBatch, error) // valid until the next call
 	stop func()
@@ -51,6 +53,9 @@ func (t *typedReader) read(context.Context) (arrow.RecordBatch, error) {
 			return nil, feature.Errorf(feature.Invalid, "tabular.read", what, "%w", err).WithHint("correct the value or the column's declared type")
 		}
 		t.row += rec.NumRows()
+		if t.pad != nil {
+			out = t.pad.batch(out)
+		}
 		return out, nil
 	}
 }
@@ -58,9 +63,9 @@ func (t *typedReader) read(context.Context) (arrow.RecordBatch, error) {
 func (t *typedReader) close() error { t.stop(); return nil }
 
 // openTyped starts reading batches as the file has them.
-func openTyped(ctx context.Context, src *source, format Format, batchRows int) (*arrow.Schema, int64, *typedReader, error) {
+func openTyped(ctx context.Context, src *source, format Format, batchRows int, only map[string]bool) (*arrow.Schema, int64, *typedReader, error) {
 	if format == Parquet {
-		return openParquet(ctx, src, batchRows)
+		return openParquet(ctx, src, batchRows, only)
 	}
 	return openIPC(src)
 }
@@ -69,16 +74,21 @@ func (r *Reader) openParquet(o ReadOptions) error { return r.openTyped(o, Parque
 func (r *Reader) openArrow(o ReadOptions) error   { return r.openTyped(o, Arrow) }
 
 func (r *Reader) openTyped(o ReadOptions, format Format) error {
-	schema, rows, t, err := openTyped(r.ctx, r.src, format, o.BatchRows)
+	schema, rows, t, err := openTyped(r.ctx, r.src, format, o.BatchRows, o.Only)
 	if err != nil {
 		return err
 	}
 	t.norm = newNormalizer(schema, o.Types)
-	r.schema, r.rows, r.impl = t.norm.schema, rows, t
+	whole := t.norm.schema
+	if t.part != nil {
+		t.norm = newNormalizer(t.part, o.Types)
+		t.pad = newPadding(whole, t.norm.schema)
+	}
+	r.schema, r.rows, r.impl = whole, rows, t
 	return nil
 }
 
-func openParquet(ctx context.Context, src *source, batchRows int) (*arrow.Schema, int64, *typedReader, error) {
+func openParquet(ctx context.Context, src *source, batchRows int, only map[string]bool) (*arrow.Schema, int64, *typedReader, error) {
 	if _, ext := compression(src.path); ext != "" {
 		return nil, 0, nil, feature.Errorf(feature.Unsupported, "tabular.read", src.path, "a compressed Parquet file").WithHint("Parquet compresses within; decompress the file first")
 	}
@@ -87,11 +97,13 @@ func openParquet(ctx context.Context, src *source, batchRows int) (*arrow.Schema
 		return nil, 0, nil, fileError(src.path, err).WithHint("is it a Parquet file, and whole?")
 	}
 	batchRows = boundedBatch(pf, batchRows)
-	fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: int64(batchRows)}, memory.DefaultAllocator)
+	props := pqarrow.ArrowReadProperties{BatchSize: int64(batchRows)}
+	readDictionaries(pf, &props)
+	fr, err := pqarrow.NewFileReader(pf, props, memory.DefaultAllocator)
 	if err != nil {
 		return nil, 0, nil, fileError(src.path, err)
 	}
-	rr, err := fr.GetRecordReader(ctx, nil, nil)
+	rr, err := fr.GetRecordReader(ctx, leaves(pf, only), nil)
 	if err != nil {
 		return nil, 0, nil, fileError(src.path, err)
 	}
@@ -104,7 +116,16 @@ func openParquet(ctx context.Context, src *source, batchRows int) (*arrow.Schema
 		}
 		return nil, io.EOF
 	}}
-	return rr.Schema(), pf.NumRows(), t, nil
+	if only == nil {
+		return rr.Schema(), pf.NumRows(), t, nil
+	}
+	t.part = rr.Schema()
+	full, err := fr.Schema()
+	if err != nil {
+		rr.Release()
+		return nil, 0, nil, fileError(src.path, err)
+	}
+	return full, pf.NumRows(), t, nil
 }
 
 // boundedBatch is how many rows of a file to take at a time, so that wide rows take no more memory than narrow ones.

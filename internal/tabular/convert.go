@@ -80,6 +80,11 @@ func Convert(c arrow.Array, t feature.Type) (arrow.Array, error) {
 		defer n.Release()
 		return array.MakeFromData(n), nil
 	}
+	if d, ok := c.(*array.Dictionary); ok && t == feature.String {
+		if texts := lookUp(d); texts != nil {
+			return texts, nil
+		}
+	}
 	col := newColumn("", t)
 	defer col.b.Release()
 	if err := col.convert(c); err != nil {

@@ -29,6 +29,10 @@ type ReadOptions struct {
 	// Separator stands between the values of a CSV line; a comma (.tsv: a tab) when 0.
 	Separator byte
 	BatchRows int // rows of a batch; 16384 when 0
+	// Only, where not nil, names the columns whose values are wanted. Of a Parquet
+	// file the others are not read: the batches have them, as nulls. (One is where none is
+	// wanted, to tell the rows.)
+	Only map[string]bool
 }
 
 // Reader gives a file's rows as Arrow batches whose columns are of feature types

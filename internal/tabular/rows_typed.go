@@ -28,7 +28,7 @@ type typedRows struct {
 }
 
 func newTypedRows(ctx context.Context, src *source, format Format, o RowOptions) (*typedRows, error) {
-	schema, _, t, err := openTyped(ctx, src, format, typedBatch)
+	schema, _, t, err := openTyped(ctx, src, format, typedBatch, nil)
 	if err != nil {
 		return nil, err
 	}

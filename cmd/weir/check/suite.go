@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -37,7 +39,7 @@ type Column struct {
 
 // judgeSuite reads the file as columns.
 func judgeSuite(ctx context.Context, o *Options, progress func(done, total int64)) (_ *SuiteOutcome, err error) {
-	r, err := tabular.Open(ctx, o.Path, tabular.ReadOptions{Format: o.Format, Types: o.Types, Nulls: o.Nulls, Separator: o.Separator})
+	r, err := tabular.Open(ctx, o.Path, tabular.ReadOptions{Format: o.Format, Types: o.Types, Nulls: o.Nulls, Separator: o.Separator, Only: namedColumns(o.Suite.Suite)})
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +98,27 @@ func judgeSuite(ctx context.Context, o *Options, progress func(done, total int64
 		return nil, err
 	}
 	return out, nil
+}
+
+// namedColumns are those that some expectation looks at; nil for all, where
+// that cannot be told from its kwargs alone.
+func namedColumns(s *feature.Suite) map[string]bool {
+	names := map[string]bool{}
+	for i := range s.Expectations {
+		e := &s.Expectations[i]
+		if _, ok := e.Kwargs["row_condition"]; ok {
+			return nil
+		}
+		for k, raw := range e.Kwargs {
+			if bytes.Contains(raw, []byte(`"$PARAMETER"`)) && strings.HasPrefix(k, "column") {
+				return nil
+			}
+		}
+		for _, name := range columnNames(e) {
+			names[name] = true
+		}
+	}
+	return names
 }
 
 // knownColumns refuses types for columns that the file does not have.

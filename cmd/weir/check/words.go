@@ -16,8 +16,9 @@ func weighs(s, level feature.Severity) bool {
 }
 
 // Columns are those that an expectation names, with commas between.
-func Columns(e *feature.Expectation) string {
-	var names []string
+func Columns(e *feature.Expectation) string { return strings.Join(columnNames(e), ", ") }
+
+func columnNames(e *feature.Expectation) (names []string) {
 	for _, k := range []string{"column", "column_A", "column_B"} {
 		var s string
 		if raw, ok := e.Kwargs[k]; ok && json.Unmarshal(raw, &s) == nil {
@@ -28,7 +29,7 @@ func Columns(e *feature.Expectation) string {
 	if raw, ok := e.Kwargs["column_list"]; ok && json.Unmarshal(raw, &list) == nil {
 		names = append(names, list...)
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // Wants is what an expectation's kwargs say beside its columns: "max_value 10, min_value 0".
