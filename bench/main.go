@@ -22,6 +22,7 @@ type measurement struct {
 
 var measurements = []measurement{
 	{"checks", measureChecks},
+	{"quality", measureQuality},
 	{"demo", measureDemo},
 	{"start", measureStart},
 	{"commits", measureCommits},
