@@ -104,7 +104,7 @@ func (c *compiler) node(w, r *avroschema.Schema) (*node, error) {
 		return n, nil
 	}
 	if r.Kind == avroschema.Union {
-		b := pick(w, r)
+		b := avroschema.Pick(w, r)
 		if b == nil {
 			n.fails("the reader's %s has no branch for %s", r, w)
 			return n, nil
@@ -123,22 +123,6 @@ func (c *compiler) node(w, r *avroschema.Schema) (*node, error) {
 		return n, nil
 	}
 	return n, c.same(n, w, r)
-}
-
-// pick finds the branch of the reader's union that reads w: the same type before
-// one that it can be promoted to.
-func pick(w, r *avroschema.Schema) *avroschema.Schema {
-	for _, exact := range []bool{true, false} {
-		for _, b := range r.Branches {
-			switch {
-			case w.Kind == b.Kind && (!w.Kind.Named() || exact && b.Name == w.Name || !exact && b.Known(w)):
-				return b
-			case !exact && avroschema.Promotes(w.Kind, b.Kind):
-				return b
-			}
-		}
-	}
-	return nil
 }
 
 // same makes a node of two types that are no unions.

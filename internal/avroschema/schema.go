@@ -147,3 +147,19 @@ func Promotes(w, r Kind) bool {
 	}
 	return false
 }
+
+// Pick finds the branch of the reader's union that reads w: the same type before
+// one that it can be promoted to; nil where there is none.
+func Pick(w, r *Schema) *Schema {
+	for _, exact := range []bool{true, false} {
+		for _, b := range r.Branches {
+			switch {
+			case w.Kind == b.Kind && (!w.Kind.Named() || exact && b.Name == w.Name || !exact && b.Known(w)):
+				return b
+			case !exact && Promotes(w.Kind, b.Kind):
+				return b
+			}
+		}
+	}
+	return nil
+}

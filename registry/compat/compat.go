@@ -1,0 +1,61 @@
+package compat
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/weir-ml/weir/internal/avroschema"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Schema is a version of a source's event schema.
+type Schema struct {
+	Format string // one of feature.Formats
+	Text   []byte
+}
+
+// Check says, a sentence each, what a schema breaks of a policy (one of
+// feature.Compatibilities, backward when empty), with the versions before it, newest first.
+// A policy that is not transitive looks at the newest alone. What the formats have no rules
+// for breaks nothing.
+func Check(policy string, now Schema, before []Schema) ([]string, error) {
+	if policy == "" {
+		policy = feature.CompatibilityBackward
+	}
+	kind, transitive := strings.CutSuffix(policy, feature.Transitive)
+	if kind == feature.CompatibilityNone {
+		return nil, nil
+	}
+	if !transitive && len(before) > 1 {
+		before = before[:1]
+	}
+	var out []string
+	for i, old := range before {
+		if old.Format != now.Format || now.Format != feature.FormatAvro {
+			continue
+		}
+		a, err := avroschema.Parse(old.Text)
+		if err != nil {
+			return nil, err
+		}
+		b, err := avroschema.Parse(now.Text)
+		if err != nil {
+			return nil, err
+		}
+		which := "by the schema before"
+		if i > 0 {
+			which = fmt.Sprintf("by the schema of %d changes ago", i+1)
+		}
+		if kind == feature.CompatibilityBackward || kind == feature.CompatibilityFull {
+			for _, why := range Avro(a, b) {
+				out = append(out, fmt.Sprintf("events written %s cannot be read: %s", which, why))
+			}
+		}
+		if kind == feature.CompatibilityForward || kind == feature.CompatibilityFull {
+			for _, why := range Avro(b, a) {
+				out = append(out, fmt.Sprintf("events written by the new schema cannot be read %s: %s", which, why))
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,63 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/weir-ml/weir/registry/compat"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// findSchemaBreaks says of each source whose event schema changes what the change
+// breaks of the source's compatibility.
+func (p *planner) findSchemaBreaks(ctx context.Context) error {
+	for i := range p.plan.Changes {
+		c := &p.plan.Changes[i]
+		now, ok := c.Definition.(*feature.Source)
+		if !ok || c.Action != Update || p.faulty[c.Ref()] || len(now.EventSchema) == 0 || len(p.base.catalog.users[c.Ref()]) == 0 {
+			continue
+		}
+		old, ok := p.base.catalog.defs[c.Ref()].(*feature.Source)
+		if !ok || old.EventFormat() != now.EventFormat() || bytes.Equal(old.EventSchema, now.EventSchema) {
+			continue
+		}
+		past, err := p.schemasBefore(ctx, c.Ref())
+		if err != nil {
+			return err
+		}
+		why, err := compat.Check(now.Compatibility, schemaOf(now), past)
+		if err != nil {
+			return feature.Errorf(feature.Internal, "registry.plan", c.Ref().String(), "%w", err)
+		}
+		c.Breaking = append(c.Breaking, why...)
+		if now.EventFormat() == feature.FormatAvro && now.SchemaRegistry == nil && len(old.EventSchema) > 0 && now.Compatibility != feature.CompatibilityNone {
+			c.Breaking = append(c.Breaking, "payloads do not say by which schema they were written, for the source has no schema_registry: from now on all are taken to be of the new one")
+		}
+	}
+	return nil
+}
+
+// schemasBefore gives the event schemas that a source had, newest first, each once.
+func (p *planner) schemasBefore(ctx context.Context, ref feature.Ref) ([]compat.Schema, error) {
+	history, err := p.store.History(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	var out []compat.Schema
+	for _, r := range slices.Backward(history) {
+		d, err := Decode(ref.Kind, r.Body)
+		if err != nil {
+			return nil, feature.Errorf(feature.Internal, "registry.plan", ref.String(), "%w", err)
+		}
+		s := schemaOf(d.(*feature.Source))
+		if len(s.Text) > 0 && !slices.ContainsFunc(out, func(o compat.Schema) bool { return o.Format == s.Format && bytes.Equal(o.Text, s.Text) }) {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+func schemaOf(s *feature.Source) compat.Schema {
+	return compat.Schema{Format: s.EventFormat(), Text: s.EventSchema}
+}
