@@ -389,7 +389,8 @@ func (g *gxTable) expectation(rnd *rand.Rand) string {
 		return fmt.Sprintf(`expect_%s {"column":"%s"%s%s}`, typ, col, kwargs, extra)
 	}
 	settable := one(rnd, "i", "j", "f", "s", "u")
-	switch rnd.IntN(34) {
+	times := one(rnd, `,"min_value":"2023-11-14T20:00:00","max_value":"2023-11-15T06:00:00"`, `,"max_value":"2023-11-15T00:13:20"`, `,"min_value":"2023-11-15T04:00:00","strict_min":true`)
+	switch rnd.IntN(36) {
 	case 0:
 		return e("column_values_to_be_between", number, limits(-3, 4)+mostly())
 	case 1:
@@ -465,6 +466,10 @@ func (g *gxTable) expectation(rnd *rand.Rand) string {
 		return fmt.Sprintf(`expect_column_pair_values_to_be_equal {"column_A":"%s","column_B":"%s"%s%s%s}`, one(rnd, "i", "f"), one(rnd, "j", "k"), ignore, mostly(), extra)
 	case 30:
 		return fmt.Sprintf(`expect_multicolumn_sum_to_equal {"column_list":["i","%s"],"sum_total":%d%s%s}`, one(rnd, "j", "k"), rnd.IntN(6), mostly(), extra)
+	case 33:
+		return e(one(rnd, "column_min", "column_max", "column_median", "column_mean")+"_to_be_between", "t", times)
+	case 34:
+		return one(rnd, e("column_values_to_be_between", "t", times+mostly()), e("column_max_to_be_between", "b", `,"min_value":1`), e("column_min_to_be_between", "b", `,"max_value":0`))
 	case 31:
 		if rnd.IntN(2) == 0 {
 			return fmt.Sprintf(`expect_table_row_count_to_be_between {"min_value":%d,"max_value":%d%s}`, rnd.IntN(30), 30+rnd.IntN(30), extra)

@@ -43,6 +43,9 @@ func extremeRule(most bool) func(*args) whole {
 // momentRule asks for a number about all values of a column.
 func momentRule(what string, spread bool, of func(*moments) any) func(*args) whole {
 	return func(a *args) whole {
+		if what == "mean" && a.ofTimes() {
+			return a.meanTime()
+		}
 		col, ok := a.numeric(what)
 		within := a.span(col, feature.Float64)
 		if !ok || a.bad {
@@ -61,6 +64,32 @@ var (
 	stdevRule = momentRule("standard deviation", true, func(m *moments) any { return floatValue(m.deviation()) })
 	sumOfRule = momentRule("sum", false, func(m *moments) any { return m.total().plainValue() })
 )
+
+// ofTimes reports whether the expectation's column is of timestamps.
+func (a *args) ofTimes() bool {
+	var name string
+	if json.Unmarshal(a.raw["column"], &name) != nil {
+		return false
+	}
+	found := a.c.schema.FieldIndices(name)
+	return len(found) > 0 && a.c.typeOf(a.c.schema.Field(found[0])) == feature.Timestamp
+}
+
+// meanTime asks for the mean of times, to the microsecond.
+func (a *args) meanTime() whole {
+	col, ok := a.column("column")
+	within := a.span(col, feature.Timestamp)
+	if !ok || a.bad {
+		return whole{}
+	}
+	return whole{metrics: []metricSpec{a.momentsOf(col, false)}, answer: func(_ *Run, ms []metric, res *Result) error {
+		if m := ms[0].(*moments); m.n > 0 {
+			res.Observed = feature.Time(int64(math.Floor(m.average())))
+			res.Success = within(res.Observed)
+		}
+		return nil
+	}}
+}
 
 func medianRule(a *args) whole {
 	col, ok := a.column("column")
