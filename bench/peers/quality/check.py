@@ -49,7 +49,7 @@ def duckdb(path):
         count(*) filter (items in (-1, 0, 9999)),
         count(*) filter (not regexp_matches(customer_id, '^c[0-9]{{6}}$')),
         count(*) filter (not (length(device) between 1 and 32)),
-        count(*) filter (typeof(returning) <> 'BOOLEAN'),
+        count(*) filter (typeof("returning") <> 'BOOLEAN'),
         count(*) filter (not (event_id > items))
         from read_parquet('{path}')""").fetchone()
     print(sum(n == 0 for n in broken))
