@@ -91,8 +91,9 @@ func (t *topology) elect(ctx context.Context) (string, error) {
 				instead[x.from] = x.addr
 			}
 		case x.master && x.from == "":
+			of := namer[x.addr]
 			ask(func() heard {
-				addr, err := t.promoted(ctx, namer[x.addr])
+				addr, err := t.promoted(ctx, of)
 				return heard{addr: addr, master: true, from: x.addr, err: err}
 			})
 		case x.master: // nobody was promoted
