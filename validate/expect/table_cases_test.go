@@ -15,9 +15,9 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// TestGreatExpectationsTables runs every recorded case as the judging of a whole
+// TestGreatExpectationsCases runs every recorded case as the judging of a whole
 // table: the verdict, the unexpected rows and values, and the observed value.
-func TestGreatExpectationsTables(t *testing.T) {
+func TestGreatExpectationsCases(t *testing.T) {
 	f, err := os.Open(shared(t, "conformance", "gx_cases.jsonl"))
 	if err != nil {
 		t.Fatal(err)

@@ -74,7 +74,7 @@ func randomWhole(rnd *rand.Rand) string {
 // TestCutsAndSpills: a table is judged alike however it comes in batches and however
 // little memory there is.
 func TestCutsAndSpills(t *testing.T) {
-	rounds := 200
+	rounds := 100
 	if testing.Short() {
 		rounds = 60
 	}
@@ -130,7 +130,7 @@ func differentReport(want, got *Report) string {
 // TestSpilledLarge: many values, most of them in files, against a count by map and by sorting.
 func TestSpilledLarge(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(testseed.For(t), 2))
-	const rows = 60_000
+	const rows = 30_000
 	texts, numbers := make([]any, rows), make([]any, rows)
 	counts := map[string]int64{}
 	var sorted []int
