@@ -48,6 +48,10 @@ func divergenceRule(a *args) whole {
 		return whole{}
 	}
 	d.name, d.typ = a.name(col), a.typ(col)
+	if d.typ.Variable() && d.typ != feature.String {
+		a.unfits("column", "column %s is %s, which has no distribution", d.name, d.typ)
+		return whole{}
+	}
 	if given {
 		d.partition = a.partition(col, raw)
 		if d.partition == nil {

@@ -212,6 +212,14 @@ func TestFailFast(t *testing.T) {
 		}
 	}
 	report, err := r.Finish()
+	if err == nil {
+		if err = r.Close(); err == nil {
+			_, late := r.Finish()
+			if late == nil || r.Close() != nil {
+				t.Error("a closed run has no report, and may be closed again")
+			}
+		}
+	}
 	if err != nil || report.Success || report.Rows != 4 || report.Results[0].Unexpected != 1 || report.Results[0].Examples[0].Row != 2 || report.Results[0].Missing != -1 {
 		t.Errorf("%v %+v", err, report)
 	}
@@ -220,7 +228,7 @@ func TestFailFast(t *testing.T) {
 // TestUnfitTable: what this table's columns forbid fails one result and says why; what
 // is wrong in the suite itself is a fault.
 func TestUnfitTable(t *testing.T) {
-	rec := record("temp s at", col(feature.Float64, 1.5), col(feature.String, "a"), col(feature.Timestamp, 1))
+	rec := record("temp s at raw", col(feature.Float64, 1.5), col(feature.String, "a"), col(feature.Timestamp, 1), col(feature.Bytes, "x"))
 	for expect, want := range map[string]string{
 		`column_mean_to_be_between {"column":"tmp","min_value":1}`:                                `there is no column "tmp"; did you mean temp?`,
 		`column_mean_to_be_between {"column":"s","min_value":1}`:                                  `column s is text, which has no mean`,
@@ -232,6 +240,9 @@ func TestUnfitTable(t *testing.T) {
 		`column_values_to_not_be_null {"column":"temp","row_condition":"s > 1"}`:                  `which has no order with 1`,
 		`column_values_to_not_be_null {"column":"temp","row_condition":"s"}`:                      `only a column of bool`,
 		`column_kl_divergence_to_be_less_than {"column":"s","threshold":1,"bucketize_data":true}`: `which has no histogram`,
+		`column_kl_divergence_to_be_less_than {"column":"raw","bucketize_data":false}`:            `which has no distribution`,
+		`column_max_to_be_between {"column":"raw"}`:                                               `which has no order`,
+		`column_distinct_values_to_be_in_set {"column":"raw","value_set":["x"]}`:                  `JSON values cannot equal`,
 	} {
 		got, err := judgeTable(suiteOf(t, expect, `column_to_exist {"column":"temp"}`), rec, 1, TableOptions{})
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/validate"
 )
 
@@ -21,6 +22,7 @@ type Run struct {
 	metrics []metric
 	rows    int64
 	decided bool
+	closed  bool
 }
 
 // Add judges the next rows of the table. The record must have the schema that the
@@ -109,6 +111,9 @@ func (r *Run) fit() error {
 // Finish judges the table that Add has seen. The run is at its end then; only
 // Close is left to call.
 func (r *Run) Finish() (*Report, error) {
+	if r.closed {
+		return nil, feature.Errorf(feature.Internal, "expect.finish", "suite "+r.suite.suite.name, "the run is closed")
+	}
 	out := &Report{Success: true, Rows: r.rows, Results: make([]Result, len(r.suite.entries))}
 	for i := range r.suite.entries {
 		e, res := &r.suite.entries[i], &out.Results[i]
@@ -148,6 +153,6 @@ func (r *Run) Close() error {
 			err = e
 		}
 	}
-	r.metrics, r.rules = nil, nil
+	r.metrics, r.rules, r.closed = nil, nil, true
 	return err
 }
