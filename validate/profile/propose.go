@@ -174,7 +174,7 @@ func (c *column) rules(rows int64) (out []Rule) {
 	if sd := c.stdev(); c.typ.Numeric() && !set && !c.infinite && sd-sd == 0 && c.present >= leastOfSet {
 		whole(c.meanRule())
 	}
-	if n := c.nulls; n == 0 && c.text == nil && c.present >= leastOfSet && c.min != c.max {
+	if (c.typ.Numeric() || c.typ == feature.Timestamp) && c.nulls == 0 && c.present >= leastOfSet && c.min != c.max {
 		for _, way := range []struct {
 			is   bool
 			name string

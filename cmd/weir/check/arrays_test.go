@@ -35,3 +35,19 @@ func TestListsOfFiles(t *testing.T) {
 		require.Contains(t, out, "maxItems")
 	}
 }
+
+// TestListsWithNulls: a column of lists of which an element is null is text, as it is in a
+// CSV: a suite and a profile of the file's other columns do not fail over it.
+func TestListsWithNulls(t *testing.T) {
+	dir := t.TempDir()
+	suite := write(t, filepath.Join(dir, "suite.json"), `{"name":"s","expectations":[
+		{"type":"expect_column_values_to_not_be_null","kwargs":{"column":"id"}},
+		{"type":"expect_column_values_to_be_of_type","kwargs":{"column":"vec","type_":"string"}}]}`)
+	for name, text := range map[string]string{"rows.jsonl": `{"id":"a","vec":[0.5,1.5]}` + "\n" + `{"id":"b","vec":[null]}` + "\n", "rows.csv": "id,vec\na,\"[0.5,1.5]\"\nb,[null]\n"} {
+		file := write(t, filepath.Join(dir, name), text)
+		code, out, errs := weir("check", "--suite", suite, file)
+		require.Zero(t, code, "%s: %s%s", name, out, errs)
+		code, out, errs = weir("profile", file)
+		require.Zero(t, code, "%s: %s%s", name, out, errs)
+	}
+}

@@ -63,7 +63,7 @@ func TestShuffledColumns(t *testing.T) {
 		require.NotEqual(t, 2, code, out+errs)
 		return code == 0
 	}
-	code, out, errs := weir("check", "--suite", suite, "--schema", schema, data)
+	code, out, errs := weir("check", "--suite", suite, "--schema", schema, data, "--fail-on", "info")
 	require.Equal(t, 0, code, out+errs)
 	file := filepath.Join(t.TempDir(), "shuffled.csv")
 	// moved gives the column to[i] the values of column i.
@@ -150,7 +150,7 @@ func TestProposalsHold(t *testing.T) {
 			require.NoError(t, w.Write(rec))
 			require.NoError(t, w.Close())
 			suite, schema := proposed(t, data)
-			code, out, errs := weir("check", "--suite", suite, "--schema", schema, data)
+			code, out, errs := weir("check", "--suite", suite, "--schema", schema, data, "--fail-on", "info")
 			if code != 0 {
 				text, _ := os.ReadFile(suite)
 				t.Fatalf("seed %d, %s: exit code %d\n%s%s\n%s", seed, format, code, out, errs, text)

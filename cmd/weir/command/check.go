@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime/debug"
 	"strings"
 
 	"github.com/schollz/progressbar/v3"
@@ -181,7 +182,7 @@ func (e *env) runCheck(ctx context.Context, f *checkFlags, path string) error {
 			return err
 		}
 	}
-	defer app.HoldMemory(heldMemory(o.Memory))()
+	defer holdReading(o.Memory)()
 	bar := e.readingBar(&o, "checking")
 	out, err := check.Run(ctx, o)
 	_ = bar.Finish()
@@ -205,8 +206,17 @@ func (e *env) runCheck(ctx context.Context, f *checkFlags, path string) error {
 	return err
 }
 
-// heldMemory is what the process keeps to: what it may keep, and room for the file's batches.
-func heldMemory(kept int64) int64 { return kept + 128<<20 }
+// holdReading bounds a process that reads a file and keeps some of it. Batches are
+// garbage at once, and little lives meanwhile: Go's usual pace would spend a
+// third of the time on collecting them.
+func holdReading(kept int64) (stop func()) {
+	release := app.HoldMemory(kept + 128<<20)
+	before := debug.SetGCPercent(200)
+	return func() {
+		debug.SetGCPercent(before)
+		release()
+	}
+}
 
 // readingBar shows how far a file has been read.
 func (e *env) readingBar(o *check.Options, what string) *progressbar.ProgressBar {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/weir-ml/weir/cmd/weir/app"
 	"github.com/weir-ml/weir/cmd/weir/check"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -60,7 +59,7 @@ func (e *env) runProfile(ctx context.Context, f *profileFlags, path string) erro
 		return err
 	}
 	o.Path = path
-	defer app.HoldMemory(heldMemory(128 << 20))()
+	defer holdReading(128 << 20)()
 	bar := e.readingBar(&o, "looking")
 	p, err := check.Profile(ctx, o)
 	_ = bar.Finish()
