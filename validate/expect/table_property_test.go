@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -325,4 +327,26 @@ func FuzzCondition(f *testing.F) {
 		}
 		runBothWays(t, feature.Expectation{Type: "expect_column_values_to_not_be_null", Kwargs: map[string]json.RawMessage{"column": json.RawMessage(`"n"`), "row_condition": raw}}, rec)
 	})
+}
+
+// TestTemporaryFiles: they are gone when the run is closed, and a folder that takes none is
+// an error, not another verdict.
+func TestTemporaryFiles(t *testing.T) {
+	vals := make([]any, 20_000)
+	for i := range vals {
+		vals[i] = i
+	}
+	rec := record("n", col(feature.Int64, vals...))
+	suite := suiteOf(t, `column_values_to_be_unique {"column":"n"}`, `column_median_to_be_between {"column":"n","min_value":0}`, `column_value_z_scores_to_be_less_than {"column":"n","threshold":9}`)
+	dir := t.TempDir()
+	report, err := judgeTable(suite, rec, 5000, TableOptions{Memory: 1, Temp: dir})
+	if err != nil || !report.Success {
+		t.Fatal(err, report)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+	if _, err := judgeTable(suite, rec, 5000, TableOptions{Memory: 1, Temp: filepath.Join(dir, "absent")}); feature.KindOf(err) != feature.Exhausted {
+		t.Errorf("got %v", err)
+	}
 }
