@@ -270,17 +270,37 @@ func TestInferArrays(t *testing.T) {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "nulls.arrow")
-	fileOfArrow(t, path, schema, b.NewRecordBatch())
+	rec := b.NewRecordBatch()
+	fileOfArrow(t, path, schema, rec)
 	w.apply(strings.Replace(listManifest("some"), "features: [{name: vec", "features: [{name: e, type: array<float32>}, {name: vec", 1))
 	got := w.landed(0, "--view", "some", path)
 	require.EqualValues(t, 2, got[0].Rows)
 	require.EqualValues(t, 1, got[0].Quarantined)
-	code, _, errs := w.try("import", "--view", "new", "--infer", "--key", "id", "--time", "at", "--yes", path)
-	require.NotZero(t, code)
-	require.Contains(t, errs, `row 2, column "e": element [1] is null`)
+	out := w.run("import", "--view", "new", "--infer", "--key", "id", "--time", "at", "--yes", path)
+	require.Contains(t, out, "{name: e, type: array<float64>}")
+	require.Contains(t, out, "e: 1 list with an element that is null: events with such a list go to quarantine")
+	var shown []map[string]any
+	w.json(&shown, "table", "rows", "--view", "new")
+	require.Len(t, shown, 2)
+
+	// Carried along by a spine it is JSON text, as in a CSV.
+	fields := schema.Fields()
+	fields[1].Name, fields[2].Name = "event_timestamp", "carried"
+	carried, set := filepath.Join(t.TempDir(), "spine.arrow"), filepath.Join(t.TempDir(), "set.csv")
+	fileOfArrow(t, carried, arrow.NewSchema(fields, nil), array.NewRecordBatch(arrow.NewSchema(fields, nil), rec.Columns(), rec.NumRows()))
+	var made struct {
+		ID string `json:"id"`
+	}
+	w.json(&made, "snapshot", "create", "--service", "some_model", "--spine", carried, "--out", set)
+	var texts []any
+	for _, row := range jsonRows(t, set, map[string]feature.Type{"carried": feature.String}) {
+		texts = append(texts, row["carried"])
+	}
+	require.Equal(t, []any{"[0.5,1.5]", "[0.5,null]", nil}, texts)
+	require.Contains(t, w.run("snapshot", "verify", made.ID, "--spine", carried), "each value the same")
 
 	spine := fileOf(t, "spine.jsonl", `{"id":["a"],"event_timestamp":"2026-01-02T00:00:00Z"}`+"\n")
-	code, _, errs = w.try("snapshot", "create", "--service", "some_model", "--spine", spine, "--out", filepath.Join(t.TempDir(), "x.csv"))
+	code, _, errs := w.try("snapshot", "create", "--service", "some_model", "--spine", spine, "--out", filepath.Join(t.TempDir(), "x.csv"))
 	require.NotZero(t, code)
 	require.Contains(t, errs, `"id"`)
 	require.Contains(t, errs, "joins by string")

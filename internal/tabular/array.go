@@ -46,9 +46,9 @@ func lists(c arrow.Array, t feature.Type, loose bool) (*array.List, error) {
 }
 
 // exchange is a column as it goes from file to file: Lists of an array, else Convert.
-func exchange(c arrow.Array, t feature.Type) (arrow.Array, error) {
+func exchange(c arrow.Array, t feature.Type, loose bool) (arrow.Array, error) {
 	if t.IsArray() {
-		l, err := Lists(c, t)
+		l, err := lists(c, t, loose)
 		if err != nil {
 			return nil, err
 		}
@@ -164,7 +164,7 @@ func (c *column) jsonList(v []byte) bool {
 	return eachElement(v, func(e []byte) bool {
 		n++
 		switch {
-		case e[0] == 'n':
+		case e[0] == 'n' && !c.loose:
 			c.why = nullElement(n)
 			return false
 		case !c.elem.json(e):

@@ -27,8 +27,10 @@ type typedReader struct {
 	part *arrow.Schema // what is read where that is not all
 	pad  *padding
 	row  int64
-	next func() (arrow.RecordBatch, error) // valid until the next call
-	stop func()
+	// nulls tells whether a column's values may be null; nil where nobody knows.
+	nulls func(column string) bool
+	next  func() (arrow.RecordBatch, error) // valid until the next call
+	stop  func()
 }
 
 func (t *typedReader) read(context.Context) (arrow.RecordBatch, error) {
@@ -78,10 +80,22 @@ func (r *Reader) openTyped(o ReadOptions, format Format) error {
 	if err != nil {
 		return err
 	}
-	t.norm = newNormalizer(schema, o.Types)
+	types := o.Types
+	if doubtful := r.doubtful(o, schema, t); len(doubtful) > 0 {
+		t.stop()
+		if types, err = r.textLists(o, format, doubtful); err != nil {
+			return err
+		}
+		if schema, rows, t, err = openTyped(r.ctx, r.src, format, o.BatchRows, o.Only); err != nil {
+			return err
+		}
+	}
+	t.norm = newNormalizer(schema, types)
+	t.norm.loose = o.NullElements
 	whole := t.norm.schema
 	if t.part != nil {
-		t.norm = newNormalizer(t.part, o.Types)
+		t.norm = newNormalizer(t.part, types)
+		t.norm.loose = o.NullElements
 		t.pad = newPadding(whole, t.norm.schema)
 	}
 	r.schema, r.rows, r.impl = whole, rows, t
@@ -116,6 +130,7 @@ func openParquet(ctx context.Context, src *source, batchRows int, only map[strin
 		}
 		return nil, io.EOF
 	}}
+	t.nulls = func(column string) bool { return mayBeNull(pf, column) }
 	if only == nil {
 		return rr.Schema(), pf.NumRows(), t, nil
 	}

@@ -320,6 +320,7 @@ type normalizer struct {
 	schema *arrow.Schema
 	types  []feature.Type
 	same   bool
+	loose  bool // lists may have elements that are null
 }
 
 func newNormalizer(in *arrow.Schema, types map[string]feature.Type) *normalizer {
@@ -353,7 +354,7 @@ func (n *normalizer) batch(rec arrow.RecordBatch) (out arrow.RecordBatch, col in
 		}
 	}()
 	for i, t := range n.types {
-		c, err := exchange(rec.Column(i), t)
+		c, err := exchange(rec.Column(i), t, n.loose)
 		if err != nil {
 			return nil, i, err
 		}

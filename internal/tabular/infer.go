@@ -11,6 +11,7 @@ type guess struct {
 	ints, bigs, floats, bools, times, texts bool
 	any                                     bool
 	elem                                    *guess // of the lists seen; nil without any
+	loose                                   bool   // these may have elements that are null
 }
 
 // text looks at one value as a CSV file writes it. A number with a leading zero
@@ -57,14 +58,15 @@ func (g *guess) listText(b []byte) bool {
 	return true
 }
 
-// list looks at a JSON array. Lists of lists and of objects are texts.
+// list looks at a JSON array. Lists of lists and of objects are texts, and those with
+// an element that is null.
 func (g *guess) list(b []byte) {
 	g.any = true
 	if g.elem == nil {
 		g.elem = &guess{}
 	}
 	eachElement(b, func(e []byte) bool {
-		g.texts = g.texts || e[0] == '[' || e[0] == '{'
+		g.texts = g.texts || e[0] == '[' || e[0] == '{' || e[0] == 'n' && !g.loose
 		if !g.texts {
 			g.elem.json(e)
 		}

@@ -84,7 +84,7 @@ func (r *Reader) openJSON(o ReadOptions) error {
 			if !ok {
 				i = len(guesses)
 				j.index[name] = i
-				guesses = append(guesses, &guess{})
+				guesses = append(guesses, &guess{loose: o.NullElements})
 				j.cols = append(j.cols, &column{name: name})
 			}
 			guesses[i].json(v)
@@ -107,6 +107,7 @@ func (r *Reader) openJSON(o ReadOptions) error {
 			t = guesses[i].typ()
 		}
 		j.cols[i] = newColumn(c.name, t)
+		j.cols[i].loose = o.NullElements
 	}
 	j.set = make([]int64, len(j.cols))
 	j.schema = columnSchema(j.cols)

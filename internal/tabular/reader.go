@@ -33,6 +33,10 @@ type ReadOptions struct {
 	// file the others are not read: the batches have them, as nulls. (One is where none is
 	// wanted, to tell the rows.)
 	Only map[string]bool
+	// NullElements leaves lists that have elements which are null what they are, for who
+	// judges each row on its own. Without it they are an error where Types says that they
+	// are arrays, else the whole column is JSON text (out of a pipe: an error).
+	NullElements bool
 }
 
 // Reader gives a file's rows as Arrow batches whose columns are of feature types

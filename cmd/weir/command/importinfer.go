@@ -119,7 +119,7 @@ func (in *inference) note(format string, args ...any) {
 
 // look reads the beginning of a file.
 func (in *inference) look(ctx context.Context, path string, f *importFlags) error {
-	o := tabular.ReadOptions{Sample: inferRows, BatchRows: inferRows, Nulls: f.nulls}
+	o := tabular.ReadOptions{Sample: inferRows, BatchRows: inferRows, Nulls: f.nulls, NullElements: true}
 	if f.format != "" {
 		var err error
 		if o.Format, err = tabular.ParseFormat(f.format); err != nil {
@@ -158,6 +158,9 @@ func (in *inference) look(ctx context.Context, path string, f *importFlags) erro
 		default:
 			c.typ = in.both(c, t, path)
 		}
+		if n := nullElements(col); n > 0 {
+			in.note("%s: %s with an element that is null: events with such a list go to quarantine", c.name, plural(n, "list"))
+		}
 		c.nulls, c.filled, c.files = c.nulls+int64(col.NullN()), c.filled+int64(col.Len()-col.NullN()), c.files+1
 		if c.name == in.flags.time && !none {
 			format, err := in.timeFormat(ctx, path, o, c, t, col)
@@ -173,17 +176,44 @@ func (in *inference) look(ctx context.Context, path string, f *importFlags) erro
 	return nil
 }
 
+// nullElements is how many lists of a column have an element that is null.
+func nullElements(col arrow.Array) (n int64) {
+	l, ok := col.(*array.List)
+	if !ok || l.ListValues().NullN() == 0 {
+		return 0
+	}
+	for i := range l.Len() {
+		from, to := l.ValueOffsets(i)
+		for k := from; k < to && l.IsValid(i); k++ {
+			if l.ListValues().IsNull(int(k)) {
+				n++
+				break
+			}
+		}
+	}
+	return n
+}
+
 // both is the type that takes the values of two files.
 func (in *inference) both(c *inferred, t feature.Type, path string) feature.Type {
-	wide := feature.String
-	if c.typ.Numeric() && t.Numeric() {
-		wide = feature.Float64
-		if c.typ != feature.Float32 && c.typ != feature.Float64 && t != feature.Float32 && t != feature.Float64 {
-			wide = feature.Int64
-		}
+	wide := wider(c.typ, t)
+	if c.typ.IsArray() && t.IsArray() {
+		wide = feature.Array(wider(c.typ.Elem(), t.Elem()))
 	}
 	in.note("%s is %s in one file and %s in %s: taken as %s", c.name, c.typ, t, path, wide)
 	return wide
+}
+
+// wider takes the values of two types that differ.
+func wider(a, b feature.Type) feature.Type {
+	fraction := func(t feature.Type) bool { return t == feature.Float32 || t == feature.Float64 }
+	switch {
+	case !a.Numeric() || !b.Numeric():
+		return feature.String
+	case fraction(a) || fraction(b):
+		return feature.Float64
+	}
+	return feature.Int64
 }
 
 // timeFormat is how the time column's values are written as events.
