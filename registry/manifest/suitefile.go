@@ -143,9 +143,7 @@ func gxSuite(f File, root *yaml.Node) (*SuiteFile, []Fault, error) {
 		out.Name = strings.TrimSuffix(filepath.Base(f.Name), filepath.Ext(f.Name))
 	}
 	out.Suite.Meta.Name = "suite" // a name of the file's may not be one of ours
-	for _, x := range out.Doc.Faults(out.Suite.Check()...) {
-		faults = append(faults, x)
-	}
+	faults = append(faults, out.Doc.Faults(out.Suite.Check()...)...)
 	out.Suite.Meta.Name = out.Name
 	return out, Sort(faults), nil
 }

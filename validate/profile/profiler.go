@@ -113,7 +113,6 @@ type column struct {
 	values                  *values
 	codes                   []uint8   // of the batch: index in values.list; noCode where null
 	floats                  []float64 // of the batch, NaN where null; only of numbers and times
-	scratch                 []byte
 }
 
 const noCode = math.MaxUint8
