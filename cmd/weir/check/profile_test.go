@@ -136,6 +136,30 @@ func alike(a, b string) bool {
 		func(p []string) bool { return a == p[0] && b == p[1] })
 }
 
+// TestProfileFaults: what cannot be profiled is said, and nothing is written.
+func TestProfileFaults(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, "d.csv", "a\n1\n")
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"airport_weather"}, "weir export"},
+		{[]string{"none.csv", "--suite", "s.yaml"}, "none.csv"},
+		{[]string{"d.csv", "--name", "No Name", "--suite", "s.yaml"}, "is not a name"},
+		{[]string{"d.csv", "--types", "b=int64", "--suite", "s.yaml"}, `there is no column "b"`},
+		{[]string{"d.csv", "--suite", "none/s.yaml"}, "none/s.yaml"},
+	} {
+		code, out, errs := weir(append([]string{"profile"}, c.args...)...)
+		require.Equal(t, 2, code, out)
+		require.Contains(t, errs, c.says)
+		require.NoFileExists(t, "s.yaml")
+	}
+	code, out, errs := weir("profile", "d.csv", "-o", "json")
+	require.Equal(t, 0, code, errs)
+	require.Contains(t, out, `"expect_column_values_to_be_of_type"`)
+}
+
 // TestProposalsHold: whatever a file holds and however it is written, it passes
 // the suite and the schema that are proposed from it.
 func TestProposalsHold(t *testing.T) {

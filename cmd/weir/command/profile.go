@@ -48,6 +48,9 @@ can hold back a single row, for the suite of a view.`,
 }
 
 func (e *env) runProfile(ctx context.Context, f *profileFlags, path string) error {
+	if _, err := os.Stat(path); err != nil && filepath.Base(path) == path && filepath.Ext(path) == "" {
+		return fmt.Errorf("there is no file %s; a view is not profiled by its name: write its rows to a file first, with weir export", path)
+	}
 	if f.name == "" {
 		f.name = suiteName(path)
 	}
@@ -64,9 +67,6 @@ func (e *env) runProfile(ctx context.Context, f *profileFlags, path string) erro
 	p, err := check.Profile(ctx, o)
 	_ = bar.Finish()
 	if err != nil {
-		if feature.KindOf(err) == feature.NotFound && filepath.Ext(path) == "" && !strings.ContainsRune(path, filepath.Separator) {
-			return fmt.Errorf("%w; a view is not profiled: write its rows to a file first, with weir export", err)
-		}
 		return err
 	}
 	proposal := p.Propose()
