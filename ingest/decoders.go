@@ -60,9 +60,6 @@ func (p *Pipeline) decodersFor(l *lane) (*decoders, error) {
 	if o.Schema, err = p.schemas.of(l.source); err != nil {
 		return nil, err
 	}
-	if l.format != nil {
-		o.Format = l.format
-	}
 	d = &decoders{source: l.source, views: l.views, options: o}
 	dec, err := d.get() // a definition that cannot be decoded is known now
 	if err != nil {

@@ -90,12 +90,21 @@ func compileSuite(v *feature.View) (*expect.Suite, error) {
 }
 
 func (l *lane) compile() (err error) {
-	if !l.options.Import { // the rows of a file are JSON, whatever the stream's events are
-		if l.format, err = l.p.Formats.Of(l.source); err != nil {
-			return err
-		}
+	if err := l.findFormat(); err != nil {
+		return err
 	}
 	l.decs, err = l.p.decodersFor(l)
+	return err
+}
+
+// findFormat learns how payloads are read. The rows of a file are JSON, whatever the stream's events are.
+func (l *lane) findFormat() (err error) {
+	if l.options.Import {
+		return nil
+	}
+	if l.format, err = l.p.Formats.Of(l.source); l.format != nil {
+		l.options.Format = l.format
+	}
 	return err
 }
 

@@ -197,6 +197,9 @@ func (r *Replayer) begin(ctx context.Context, req ReplayRequest) (run *replayRun
 	if err != nil {
 		return nil, nil, err
 	}
+	if r.Formats != nil {
+		r.Formats.Forget() // the cause may have been mended in the schema registry
+	}
 	run = &replayRun{r: r, req: req, o: o, view: v, logs: map[string]*sourceLog{}}
 	run.res.Revision, run.res.Rules = cat.Revision(), map[string]int64{}
 	run.p = NewPipeline(PipelineConfig{Config: r.Config, Source: v.SourceOf, Revision: cat.Revision(), Outlets: []*Outlets{o},

@@ -266,6 +266,9 @@ func (x *replayRun) compile() error {
 		if err := l.add(nil, x.o); err != nil {
 			return err
 		}
+		if err := l.findFormat(); err != nil {
+			return err
+		}
 		// Not from the pipeline's pool, which goes by source and view alone.
 		o := l.options
 		var err error

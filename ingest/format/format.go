@@ -49,6 +49,22 @@ func New(registry Registry, maxEventBytes int) *Formats {
 	return &Formats{registry: registry, max: max(maxEventBytes, 1<<16) * expansion, made: map[string]*Format{}}
 }
 
+// Forget has schemas that did not exist, or read no events, looked for again when they are next needed.
+func (s *Formats) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.made {
+		f.mu.Lock()
+		for id, e := range f.byID {
+			if e.reader == nil {
+				e.until = time.Time{}
+				f.byID[id] = e
+			}
+		}
+		f.mu.Unlock()
+	}
+}
+
 // maxMade bounds how many formats are kept; a catalog has a few and earlier versions of them.
 const maxMade = 1000
 
