@@ -19,7 +19,7 @@ func (p *planner) findSchemaBreaks(ctx context.Context) error {
 			continue
 		}
 		old, ok := p.base.catalog.defs[c.Ref()].(*feature.Source)
-		if !ok || old.EventFormat() != now.EventFormat() || bytes.Equal(old.EventSchema, now.EventSchema) {
+		if !ok || old.EventFormat() != now.EventFormat() || bytes.Equal(old.EventSchema, now.EventSchema) && old.Message == now.Message {
 			continue
 		}
 		past, err := p.schemasBefore(ctx, c.Ref())
@@ -51,7 +51,9 @@ func (p *planner) schemasBefore(ctx context.Context, ref feature.Ref) ([]compat.
 			return nil, feature.Errorf(feature.Internal, "registry.plan", ref.String(), "%w", err)
 		}
 		s := schemaOf(d.(*feature.Source))
-		if len(s.Text) > 0 && !slices.ContainsFunc(out, func(o compat.Schema) bool { return o.Format == s.Format && bytes.Equal(o.Text, s.Text) }) {
+		if len(s.Text) > 0 && !slices.ContainsFunc(out, func(o compat.Schema) bool {
+			return o.Format == s.Format && o.Message == s.Message && bytes.Equal(o.Text, s.Text)
+		}) {
 			out = append(out, s)
 		}
 	}
@@ -59,5 +61,5 @@ func (p *planner) schemasBefore(ctx context.Context, ref feature.Ref) ([]compat.
 }
 
 func schemaOf(s *feature.Source) compat.Schema {
-	return compat.Schema{Format: s.EventFormat(), Text: s.EventSchema}
+	return compat.Schema{Format: s.EventFormat(), Text: s.EventSchema, Message: s.Message}
 }

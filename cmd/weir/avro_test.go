@@ -143,7 +143,7 @@ func TestAvroOfTheStream(t *testing.T) {
 	code, _, errs = w.try("apply", "-f", f)
 	require.NotZero(t, code)
 	require.Contains(t, errs, "--allow-breaking")
-	require.NoError(t, os.WriteFile(f, []byte(strings.Replace(rides, "format: avro", "format: protobuf", 1)), 0o644))
+	require.NoError(t, os.WriteFile(f, []byte(strings.Replace(rides, "format: avro", "format: xml", 1)), 0o644))
 	_, _, errs = w.try("apply", "-f", f)
-	require.Contains(t, errs, "not supported yet")
+	require.Contains(t, errs, `"xml" is not supported: use one of [json avro protobuf]`)
 }

@@ -163,6 +163,7 @@ var bounds = []struct {
 	{"github.com/redis/go-redis/v9", []string{"online/redis/", "online/feastredis/", "cmd/", "bench/"}, "Redis is behind online.Store, and Feast's is read by online/feastredis alone"},
 	{"github.com/apache/iceberg-go", []string{"offline/iceberg/", "bench/"}, "Iceberg is behind offline.Table"},
 	{"github.com/aws", []string{"internal/objects/", "internal/testserver/", "bench/"}, "S3 is behind objects.Bucket"},
+	{"github.com/bufbuild/protocompile", []string{"internal/protoschema/"}, ".proto files are read by internal/protoschema"},
 	{"github.com/twmb/franz-go/pkg/sr", []string{"ingest/schemaregistry/"}, "schema registries are behind format.Registry"},
 	{"github.com/twmb/franz-go/pkg/kfake", []string{"cmd/weir/embedded/"}, "the embedded broker is started by cmd/weir/embedded"},
 	{"github.com/alicebob/miniredis/v2", []string{"cmd/weir/embedded/"}, "the embedded Redis is started by cmd/weir/embedded"},

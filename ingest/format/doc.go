@@ -1,5 +1,5 @@
-// Package format reads the payloads of a source whose events are not plain JSON: Avro,
-// with or without Confluent's wire format (a zero byte, the four bytes of a schema's
+// Package format reads the payloads of a source whose events are not plain JSON: Avro and
+// Protocol Buffers, with or without Confluent's wire format (a zero byte, the four bytes of a schema's
 // id, the event), and JSON that has it.
 //
 // The one rule: what a payload is read as depends on the payload and on schemas that never

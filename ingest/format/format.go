@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weir-ml/weir/ingest/avro"
+	"github.com/weir-ml/weir/ingest/protobuf"
 	"github.com/weir-ml/weir/internal/avroschema"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -102,11 +103,25 @@ func (s *Formats) open(source *feature.Source) (*Format, error) {
 		}
 		f.registry, f.subject = s.registry, r.Subject
 	}
-	if f.kind != feature.FormatAvro {
-		if f.kind != feature.FormatJSON {
-			return nil, feature.Errorf(feature.Unsupported, op, what, "events of format %q cannot be decoded", f.kind)
+	switch f.kind {
+	case feature.FormatJSON:
+		return f, nil
+	case feature.FormatProtobuf:
+		f.message = source.Message
+		if f.registry != nil {
+			return f, nil
+		}
+		m, err := protoMessage(source)
+		if err != nil {
+			return nil, feature.Errorf(feature.Invalid, op, what, "event_schema: %w", err)
+		}
+		if f.plain, err = protobuf.New(m, f.max); err != nil {
+			return nil, feature.Errorf(feature.Invalid, op, what, "event_schema: %w", err)
 		}
 		return f, nil
+	case feature.FormatAvro:
+	default:
+		return nil, feature.Errorf(feature.Unsupported, op, what, "events of format %q cannot be decoded", f.kind)
 	}
 	if len(source.EventSchema) > 0 {
 		var err error
@@ -125,8 +140,15 @@ func (s *Formats) open(source *feature.Source) (*Format, error) {
 
 // Check reports what is wrong with the event schema of a source.
 func Check(source *feature.Source) error {
-	if source.EventFormat() != feature.FormatAvro || len(source.EventSchema) == 0 {
+	if len(source.EventSchema) == 0 {
 		return nil
+	}
+	if source.EventFormat() == feature.FormatProtobuf {
+		m, err := protoMessage(source)
+		if err == nil {
+			_, err = protobuf.New(m, 1<<20)
+		}
+		return err
 	}
 	s, err := avroSchema(source)
 	if err == nil {
@@ -158,6 +180,7 @@ type Format struct {
 	registry Registry // nil where payloads have no head
 	subject  string
 	avro     *avroschema.Schema // the source's own; nil for that of the payload
+	message  string             // protobuf: that events must be of; "" for any
 	plain    reader             // of payloads without a head
 
 	now  func() time.Time
@@ -247,6 +270,13 @@ func (f *Format) compile(id uint32, s *Schema) entry {
 	}
 	if f.kind == feature.FormatJSON {
 		return entry{reader: plain{}}
+	}
+	if f.kind == feature.FormatProtobuf {
+		r, err := newProtoReader(s, f.message, f.max)
+		if err != nil {
+			return entry{why: fmt.Sprintf("a schema that can be read, schema %d: %v", id, err)}
+		}
+		return entry{reader: r}
 	}
 	refs := make([][]byte, len(s.References))
 	for i, r := range s.References {

@@ -10,8 +10,9 @@ import (
 
 // Schema is a version of a source's event schema.
 type Schema struct {
-	Format string // one of feature.Formats
-	Text   []byte
+	Format  string // one of feature.Formats
+	Text    []byte // as a source has it
+	Message string // protobuf: the event's message
 }
 
 // Check says, a sentence each, what a schema breaks of a policy (one of
@@ -31,14 +32,10 @@ func Check(policy string, now Schema, before []Schema) ([]string, error) {
 	}
 	var out []string
 	for i, old := range before {
-		if old.Format != now.Format || now.Format != feature.FormatAvro {
+		if old.Format != now.Format || now.Format == feature.FormatJSON {
 			continue
 		}
-		a, err := avroschema.Parse(old.Text)
-		if err != nil {
-			return nil, err
-		}
-		b, err := avroschema.Parse(now.Text)
+		read, err := reads(old, now)
 		if err != nil {
 			return nil, err
 		}
@@ -47,15 +44,41 @@ func Check(policy string, now Schema, before []Schema) ([]string, error) {
 			which = fmt.Sprintf("by the schema of %d changes ago", i+1)
 		}
 		if kind == feature.CompatibilityBackward || kind == feature.CompatibilityFull {
-			for _, why := range Avro(a, b) {
+			for _, why := range read.backward {
 				out = append(out, fmt.Sprintf("events written %s cannot be read: %s", which, why))
 			}
 		}
 		if kind == feature.CompatibilityForward || kind == feature.CompatibilityFull {
-			for _, why := range Avro(b, a) {
+			for _, why := range read.forward {
 				out = append(out, fmt.Sprintf("events written by the new schema cannot be read %s: %s", which, why))
 			}
 		}
 	}
 	return out, nil
+}
+
+// both is why events of an old schema are not read by a new one, and the other way round.
+type both struct{ backward, forward []string }
+
+func reads(old, now Schema) (out both, err error) {
+	if now.Format == feature.FormatProtobuf {
+		a, err := protoMessage(old)
+		if err != nil {
+			return out, err
+		}
+		b, err := protoMessage(now)
+		if err != nil {
+			return out, err
+		}
+		return both{Protobuf(a, b), Protobuf(b, a)}, nil
+	}
+	a, err := avroschema.Parse(old.Text)
+	if err != nil {
+		return out, err
+	}
+	b, err := avroschema.Parse(now.Text)
+	if err != nil {
+		return out, err
+	}
+	return both{Avro(a, b), Avro(b, a)}, nil
 }

@@ -15,7 +15,7 @@ const (
 )
 
 // Formats are the ways in which events may be written.
-var Formats = []string{FormatJSON, FormatAvro}
+var Formats = []string{FormatJSON, FormatAvro, FormatProtobuf}
 
 // SchemaRegistry says under which subject the schemas of a source's events are registered.
 type SchemaRegistry struct {
@@ -48,7 +48,7 @@ func (s *Source) Encoding() string {
 	if !s.Encoded() {
 		return ""
 	}
-	b, _ := json.Marshal([]any{s.EventFormat(), string(s.EventSchema), s.SchemaRegistry}) // texts: it cannot fail
+	b, _ := json.Marshal([]any{s.EventFormat(), string(s.EventSchema), s.Message, s.SchemaRegistry}) // texts: it cannot fail
 	return string(b)
 }
 
@@ -56,9 +56,6 @@ func (s *Source) checkFormat() []Fault {
 	var f []Fault
 	format := s.EventFormat()
 	if !slices.Contains(Formats, format) {
-		if format == FormatProtobuf {
-			return []Fault{{"spec.format", "protobuf is not supported yet: use json or avro"}}
-		}
 		return []Fault{{"spec.format", fmt.Sprintf("%q is not supported: use one of %v", s.Format, Formats)}}
 	}
 	if format == FormatJSON && len(s.EventSchema) > 0 {
@@ -69,6 +66,12 @@ func (s *Source) checkFormat() []Fault {
 	}
 	if s.SchemaRegistry != nil && s.SchemaRegistry.Subject == "" {
 		f = append(f, Fault{"spec.schema_registry.subject", "the subject of the events' schemas is required"})
+	}
+	if format == FormatProtobuf && len(s.EventSchema) > 0 && s.SchemaRegistry != nil {
+		f = append(f, Fault{"spec.event_schema", "events in protobuf are read by the schema that the registry has for them: leave one of event_schema and schema_registry out"})
+	}
+	if format != FormatProtobuf && s.Message != "" {
+		f = append(f, Fault{"spec.message", "only events in protobuf have one"})
 	}
 	if s.Compatibility != "" && !slices.Contains(Compatibilities, s.Compatibility) {
 		f = append(f, Fault{"spec.compatibility", fmt.Sprintf("%q is not supported: use one of %v", s.Compatibility, Compatibilities)})

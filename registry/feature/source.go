@@ -32,6 +32,7 @@ type Source struct {
 	// Avro schema, or the text of a .proto file. Where a schema registry says how an event was
 	// written, it is what Avro's schema resolution makes of it.
 	EventSchema json.RawMessage `json:"event_schema,omitempty"`
+	Message     string          `json:"message,omitempty"` // protobuf: full name of the event's message; the first of EventSchema when empty
 	// SchemaRegistry tells that events begin with the id of the schema that they were written by.
 	SchemaRegistry *SchemaRegistry `json:"schema_registry,omitempty"`
 	// Compatibility is what a new schema has to keep, one of Compatibilities; backward when empty.
