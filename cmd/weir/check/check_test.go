@@ -324,7 +324,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	data := filepath.Join(dir, "long.csv")
 	f, err := os.Create(data)
 	require.NoError(t, err)
-	const rows = 800_000
+	const rows = 200_000
 	line := []byte("id,text\n")
 	for i := range rows {
 		if len(line) > 1<<16 {
@@ -348,7 +348,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	var most uint64
 	calls := 0
-	o := check.Options{Path: data, Suite: s, Schema: sc, Memory: 4 << 20, Progress: func(int64, int64) {
+	o := check.Options{Path: data, Suite: s, Schema: sc, Memory: 1 << 20, Progress: func(int64, int64) {
 		if calls++; calls%8 == 0 {
 			runtime.GC()
 			var m runtime.MemStats
@@ -366,7 +366,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.NotZero(t, most)
 	grew := int64(most) - int64(before.HeapAlloc)
 	t.Logf("%d MiB of file, heap grew by %.1f MiB", 72*rows>>20, float64(grew)/(1<<20))
-	require.Less(t, grew, int64(24<<20))
+	require.Less(t, grew, int64(10<<20)) // the file is longer
 	left, err := os.ReadDir(os.Getenv("TMPDIR"))
 	require.NoError(t, err)
 	require.Empty(t, left)

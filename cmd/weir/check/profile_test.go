@@ -164,7 +164,7 @@ func TestProfileFaults(t *testing.T) {
 // the suite and the schema that are proposed from it.
 func TestProposalsHold(t *testing.T) {
 	dir := t.TempDir()
-	for seed := range testseed.Each(t, 60) {
+	for seed := range testseed.Each(t, 30) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		rec := randomTable(rng)
 		for _, format := range []tabular.Format{tabular.CSV, tabular.JSONLines, tabular.Parquet, tabular.Arrow} {
