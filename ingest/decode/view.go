@@ -28,7 +28,10 @@ type viewColumns struct {
 	rejected []Rejected
 }
 
-const leastRoom = 64
+const (
+	leastRoom = 64      // rows
+	leastText = 1 << 20 // bytes of a column that may be expected whatever the batch before had
+)
 
 // reset forgets the batch; memory for the next is taken with its first row, so
 // that a decoder which nobody uses holds none.
@@ -43,15 +46,16 @@ func (v *viewColumns) reset() {
 	}
 }
 
-// open takes memory for the expected rows, whose texts are as long as the last ones.
+// open takes memory for the expected rows, whose texts are as long as the last ones;
+// but little more than those took in all, for a few long ones tell nothing of many rows.
 func (v *viewColumns) open() {
-	n := max(v.expect, leastRoom)
 	for i := range v.cols {
 		if c := &v.cols[i]; c.size > 0 && v.last > 0 {
-			c.data = make([]byte, 0, c.size*n/v.last*17/16)
+			room := float64(c.size) / float64(v.last) * float64(v.expect) * 17 / 16
+			c.data = make([]byte, 0, int(min(room, float64(max(c.size*17/16, leastText)))))
 		}
 	}
-	v.grow(n)
+	v.grow(max(v.expect, leastRoom))
 }
 
 func (v *viewColumns) grow(n int) {
