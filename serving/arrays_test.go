@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
@@ -146,4 +147,25 @@ func TestLogOfArrays(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What waits to be logged is bounded by what its arrays take, not by how many they are.
+func TestLogHasNoRoomForArrays(t *testing.T) {
+	f, sink, _ := logging(t, LogConfig{Topic: "t", Sample: 1, Buffer: 1000})
+	f.apply(&feature.View{Meta: feature.Meta{Name: "long"}, Source: "billing", Entities: []string{"customer"}, Features: []feature.Field{{Name: "e", Type: feature.Array(feature.Float32)}}},
+		&feature.Service{Meta: feature.Meta{Name: "long"}, Features: []string{"long:*"}})
+	f.read = func(ctx context.Context, s *feature.Service, keys []feature.Vector, rows int, b *feature.Block) error {
+		_ = present(ctx, s, keys, rows, b)
+		b.Columns[0].Bytes[0] = make([]byte, 20<<10)
+		return nil
+	}
+	sink.mu.Lock() // the writer hangs
+	for range 10 {
+		_, err := f.lookup(&weirv1.LookupRequest{What: &weirv1.LookupRequest_Service{Service: "long"}, Entities: []*weirv1.EntityColumn{ints("id", 7)}})
+		require.NoError(t, err)
+	}
+	require.LessOrEqual(t, f.metric(`weir_lookup_log_waiting_values{}`), 1000.0)
+	require.Equal(t, 7.0, f.metric(`weir_lookup_log_rows_total{result="full"}`))
+	sink.mu.Unlock()
+	require.Eventually(t, func() bool { return f.metric(`weir_lookup_log_waiting_values{}`) == 0 }, 10*time.Second, time.Millisecond)
 }

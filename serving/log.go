@@ -24,7 +24,8 @@ type LogConfig struct {
 	Topic    string   `koanf:"topic"`    // nothing is logged where it is empty
 	Sample   float64  `koanf:"sample"`   // share of requests, above 0 and up to 1
 	Services []string `koanf:"services"` // as service or project/service; all, and lists of features too, where empty
-	// Buffer is how many values may wait to be written; an answer that finds no room is not logged.
+	// Buffer is how many values may wait to be written, where texts and arrays count one more
+	// for each 64 bytes; an answer that finds no room is not logged.
 	Buffer int `koanf:"buffer"`
 }
 
@@ -84,7 +85,12 @@ type sampled struct {
 	elems                     feature.Vector // of the array that is being written
 }
 
-func (s *sampled) values() int64 { return int64(s.block.Rows * (len(s.block.Columns) + len(s.keys))) }
+// values are an answer's for the buffer: a long text or array takes the place of many.
+func (s *sampled) values() int64 {
+	return int64(s.block.Rows*(len(s.block.Columns)+len(s.keys)) + textBytes(s.block)/bytesOfValue)
+}
+
+const bytesOfValue = 64
 
 // NewLog starts a log; Close ends it.
 func NewLog(cfg LogConfig, sink Sink, log *slog.Logger, reg prometheus.Registerer) *Log {
