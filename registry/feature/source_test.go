@@ -31,3 +31,18 @@ func TestOneFieldTwoFormats(t *testing.T) {
 		}
 	}
 }
+
+// TestCompatibilityOfJSON: what a source asks of its schema is kept or refused, never passed over.
+func TestCompatibilityOfJSON(t *testing.T) {
+	s := &feature.Source{Meta: feature.Meta{Project: "p", Name: "s"}, Topic: "t", EventTime: feature.TimeField{Field: "at"}}
+	for _, c := range feature.Compatibilities {
+		s.Compatibility = c
+		faults := s.Check()
+		if c == feature.CompatibilityNone {
+			require.Empty(t, faults)
+			continue
+		}
+		require.Len(t, faults, 1, c)
+		require.Equal(t, "spec.compatibility", faults[0].Field)
+	}
+}
