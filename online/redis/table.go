@@ -27,11 +27,11 @@ const (
 
 // tableRead is one look at a table. It goes on when whoever asked for it has gone.
 type tableRead struct {
-	epoch        uint64
-	began, ended time.Time
-	done         chan struct{}
-	at           []feature.Position
-	err          error
+	epoch uint64
+	ended time.Time
+	done  chan struct{}
+	at    []feature.Position
+	err   error
 }
 
 // unknownError is an absence of which nobody knows yet what it means.
@@ -55,7 +55,7 @@ func (t *trusted) positions(ctx context.Context, until time.Time, l *lane, table
 	for {
 		r := t.read
 		if r == nil {
-			r = &tableRead{epoch: epoch, began: time.Now(), done: make(chan struct{})}
+			r = &tableRead{epoch: epoch, done: make(chan struct{})}
 			if !l.spawn(func() {
 				defer close(r.done)
 				ctx, cancel := context.WithTimeout(l.ended, tablePatience)
@@ -77,7 +77,8 @@ func (t *trusted) positions(ctx context.Context, until time.Time, l *lane, table
 		case <-wait.C:
 			return nil, errLate
 		}
-		switch age := time.Since(r.began); {
+		// By its end: a look that takes longer than its answer would hold is a look all the same.
+		switch age := time.Since(r.ended); {
 		case r.err != nil && age < tablePause:
 			return nil, r.err
 		case r.err == nil && r.epoch == epoch && age < tableAgain:
@@ -113,7 +114,16 @@ func (s *Store) Whole(ctx context.Context, views []string) error {
 			_, err := l.whole(ctx, s.budget(ctx), tab, view)
 			var lost *lostError
 			var unknown *unknownError
-			if errors.As(err, &lost) && !l.trusted(view).left.Load() || errors.As(err, &unknown) && unknown.passes() {
+			var waits bool
+			switch {
+			case errors.As(err, &lost):
+				waits = !l.trusted(view).left.Load()
+			case errors.As(err, &unknown):
+				waits = unknown.passes()
+			default: // a lookup may just be finding out
+				waits = err != nil && (late(err) || ctx.Err() != nil) && l.shut.Load() == nil
+			}
+			if waits {
 				return s.shardError("whole", l, err)
 			}
 		}

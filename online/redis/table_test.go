@@ -131,6 +131,46 @@ func TestTableCannotBeRead(t *testing.T) {
 	require.Equal(t, was, asked.Load(), "who knows does not ask")
 }
 
+// A table that takes longer than lookups wait, and longer than its answer holds, is read once all the same; and while one lookup is at it, nobody else is
+// told that all is there.
+func TestTableIsSlow(t *testing.T) {
+	t.Parallel()
+	s := impatient(t, nil, nil, testserver.OwnRedis(t).Addr)
+	var asked atomic.Int64
+	began, slow := make(chan struct{}, 9), make(chan struct{})
+	s.Beside(func(ctx context.Context, _ string) ([]feature.Position, error) {
+		asked.Add(1)
+		began <- struct{}{}
+		select {
+		case <-slow:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	})
+	look := func(wait time.Duration) error {
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		defer cancel()
+		return s.Lookups().Get(ctx, []string{"w:{p/customer/k7}:v"}, make([][]byte, 1), make([]bool, 1))
+	}
+	whole := func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		return s.Whole(ctx, []string{"p/v"})
+	}
+	patient := make(chan error, 1)
+	go func() { patient <- look(3 * time.Second) }()
+	<-began
+	require.Error(t, whole(), "another is finding out")
+	require.Error(t, <-patient)
+	require.Error(t, whole())
+	time.Sleep(3 * time.Second) // nobody waits for this: it is how slow the table is
+	close(slow)
+	until(t, func() bool { return whole() == nil }, "the table")
+	require.NoError(t, look(time.Minute))
+	require.EqualValues(t, 1, asked.Load())
+}
+
 // A store is closed while lookups go on.
 func TestCloseBesideLookups(t *testing.T) {
 	addr := testserver.Redis(t).Addr

@@ -3,6 +3,7 @@ package migrate
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -25,12 +26,16 @@ func Folder(spool string) (dir string, done func(), err error) {
 	if dir, err = os.MkdirTemp(spool, prefix+"*"); err != nil {
 		return "", nil, err
 	}
-	lock, err := os.Create(filepath.Join(dir, lockName))
+	// It gets its name once it is locked: nobody else may be the first to lock it.
+	lock, err := os.Create(filepath.Join(dir, lockName+".new"))
+	if err == nil {
+		tryLock(lock)
+		err = giveName(lock, filepath.Join(dir, lockName))
+	}
 	if err != nil {
 		_ = os.RemoveAll(dir)
 		return "", nil, err
 	}
-	tryLock(lock)
 	return dir, func() {
 		_ = os.RemoveAll(dir)
 		_ = lock.Close()
@@ -38,9 +43,13 @@ func Folder(spool string) (dir string, done func(), err error) {
 }
 
 func sweep(spool string) {
-	dirs, _ := filepath.Glob(filepath.Join(spool, prefix+"*"))
-	for _, d := range dirs {
-		if left(d) {
+	all, _ := os.ReadDir(spool)
+	for _, e := range all {
+		rest, ok := strings.CutPrefix(e.Name(), prefix)
+		if !ok || rest == "" || strings.Trim(rest, "0123456789") != "" { // made by somebody, and not by Folder
+			continue
+		}
+		if d := filepath.Join(spool, e.Name()); left(d) {
 			_ = os.RemoveAll(d)
 		}
 	}

@@ -11,3 +11,6 @@ import (
 func tryLock(f *os.File) bool {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 }
+
+// giveName renames an open file.
+func giveName(f *os.File, path string) error { return os.Rename(f.Name(), path) }
