@@ -30,6 +30,7 @@ type attempt struct {
 	began time.Time
 	users int // guarded by attempts.mu
 	count int // of rows
+	bytes int // of their keys and values
 
 	turn sync.Mutex
 	recs []*kgo.Record       // guarded by turn
@@ -40,8 +41,9 @@ type attempt struct {
 const (
 	// An attempt that nobody came back to is forgotten.
 	attemptAge = 10 * time.Minute
-	// So many rows are remembered of attempts that failed, with their values where those are not in the topic.
+	// So many rows are remembered of attempts that failed, and so many bytes of their keys and values.
 	mostAttempted = 200_000
+	mostBytes     = 256 << 20
 )
 
 // begin finds the attempt that sent the same, or makes one.
@@ -59,6 +61,7 @@ func (a *attempts) begin(same string, views []string, events []feast.Event, topi
 			}
 			r := &kgo.Record{Topic: topic, Key: e.Key, Value: e.Payload, Headers: []kgo.RecordHeader{{Key: ingest.WitnessHeader, Value: fmt.Appendf(nil, "%s/%d", x.id, i)}}}
 			x.recs, x.at[r] = append(x.recs, r), i
+			x.bytes += len(e.Key) + len(e.Payload)
 		}
 		if a.known == nil {
 			a.known, a.byID = map[string]*attempt{}, map[string]*attempt{}
@@ -94,24 +97,35 @@ func (a *attempts) call(id string) *writeCall {
 
 // sweep forgets attempts that are old, and the oldest where there are too many. Needs mu.
 func (a *attempts) sweep() {
-	for {
-		var oldest string
-		rows := 0
-		for same, x := range a.known {
-			if x.users > 0 {
-				continue
-			}
-			rows += x.count
-			if oldest == "" || x.began.Before(a.known[oldest].began) {
-				oldest = same
-			}
+	var idle []string
+	rows, bytes := 0, 0
+	for same, x := range a.known {
+		switch {
+		case x.users > 0:
+		case time.Since(x.began) >= attemptAge:
+			a.forget(same, x)
+		default:
+			idle = append(idle, same)
+			rows, bytes = rows+x.count, bytes+x.bytes
 		}
-		if oldest == "" || rows <= mostAttempted && time.Since(a.known[oldest].began) < attemptAge {
+	}
+	if rows <= mostAttempted && bytes <= mostBytes {
+		return
+	}
+	slices.SortFunc(idle, func(x, y string) int { return a.known[x].began.Compare(a.known[y].began) })
+	for _, same := range idle { // some more than need be, so that not every write comes here
+		if rows <= mostAttempted/2 && bytes <= mostBytes/2 {
 			return
 		}
-		delete(a.byID, a.known[oldest].id)
-		delete(a.known, oldest)
+		x := a.known[same]
+		rows, bytes = rows-x.count, bytes-x.bytes
+		a.forget(same, x)
 	}
+}
+
+func (a *attempts) forget(same string, x *attempt) {
+	delete(a.byID, x.id)
+	delete(a.known, same)
 }
 
 // round is one time that an attempt's records were given to the producer.

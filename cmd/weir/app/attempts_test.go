@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -78,4 +79,44 @@ func TestRepeatedWrite(t *testing.T) {
 	require.Len(t, a.known, 2)
 	require.Len(t, a.byID, 2)
 	require.Nil(t, a.known["old"])
+}
+
+// Attempts that failed are forgotten by their age, their rows and their bytes, the oldest first; none that somebody waits for.
+func TestAttemptsAreBounded(t *testing.T) {
+	a := &attempts{}
+	waiting := a.begin("waiting", nil, []feast.Event{{}}, "t")
+	add := func(i int, rows []feast.Event) {
+		same := fmt.Sprint(i)
+		a.end(same, a.begin(same, nil, rows, "t"), false)
+	}
+	large := []feast.Event{{Key: make([]byte, 1<<20), Payload: make([]byte, 63<<20)}} // shared by all of them
+	for i := range 20 {
+		add(i, large)
+		kept := len(a.known) - 1
+		require.LessOrEqual(t, kept, mostBytes/(64<<20)+1)
+		require.NotNil(t, a.known[fmt.Sprint(i)], "the newest stays")
+	}
+	many := make([]feast.Event, mostAttempted/4)
+	for i := range 20 {
+		add(100+i, many)
+		require.LessOrEqual(t, len(a.known)-1, 4+1+4)
+	}
+	require.Nil(t, a.known["19"])
+
+	a = &attempts{known: a.known, byID: a.byID}
+	for same, x := range a.known {
+		if x != waiting {
+			a.forget(same, x)
+		}
+	}
+	const failed = 60_000 // of an hour without Kafka, say, and all are old at once
+	for i := range failed {
+		same := fmt.Sprint(i)
+		x := &attempt{id: same, count: 1, began: time.Now().Add(-attemptAge)}
+		a.known[same], a.byID[same] = x, x
+	}
+	add(failed, many[:1])
+	require.Len(t, a.known, 2)
+	require.Len(t, a.byID, 2)
+	require.Same(t, waiting, a.known["waiting"])
 }
