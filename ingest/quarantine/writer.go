@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -92,7 +93,7 @@ func (w *Writer) Ensure(ctx context.Context, project, view string, maxEvent int6
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		if now, ok := w.largest(ctx, topic); ok && now < most {
 			if _, err := w.adm.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Name: "max.message.bytes", Value: conf["max.message.bytes"]}}, topic); err == nil {
-				if now, _ = w.largest(ctx, topic); now >= most {
+				if now = w.altered(ctx, topic, most); now >= most {
 					w.mu.Lock()
 					delete(w.refused, topic) // it was because of that
 					w.line(topic).single = false
@@ -107,6 +108,24 @@ func (w *Writer) Ensure(ctx context.Context, project, view string, maxEvent int6
 	w.line(topic).most = most
 	w.mu.Unlock()
 	return nil
+}
+
+// altered is the largest record that a topic takes, once it is most: a broker hears of
+// a change that it has acknowledged a little later, and longer under load.
+func (w *Writer) altered(ctx context.Context, topic string, most int64) int64 {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for {
+		now, ok := w.largest(ctx, topic)
+		if !ok || now >= most {
+			return now
+		}
+		select {
+		case <-ctx.Done():
+			return now
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // renew makes the client look a topic up again that was made anew since it first

@@ -47,8 +47,8 @@ func TestWriter(t *testing.T) {
 func TestBatchOf(t *testing.T) {
 	v := sinktest.View("things")
 	rows := []sinktest.Row{
-		{TopicID: sinktest.TopicID, Partition: 2, Offset: 5, Event: 7, Known: 8, Values: []string{"a", "0.125", "null", "12", "true", "2026-01-05T00:00:00.000007Z"}},
-		{TopicID: sinktest.TopicID, Partition: 2, Offset: 7, Event: 9, Known: 9, Deleted: true, Values: []string{"b", "null", "null", "null", "null", "null"}},
+		{TopicID: sinktest.TopicID, Partition: 2, Offset: 5, Event: 7, Known: 8, Values: []string{"a", "0.125", "null", "12", "true", "2026-01-05T00:00:00.000007Z", "AWEA"}},
+		{TopicID: sinktest.TopicID, Partition: 2, Offset: 7, Event: 9, Known: 9, Deleted: true, Values: []string{"b", "null", "null", "null", "null", "null", "null"}},
 	}
 	b := sinktest.BatchOf(v, memory.DefaultAllocator, rows, 3, 9)
 	defer b.Rows.Release()
