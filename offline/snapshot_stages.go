@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
 // stages hands each batch to several takers that run beside one another and
@@ -47,6 +48,9 @@ func inStages(ctx context.Context, takers ...func(arrow.RecordBatch) error) *sta
 // write hands a batch over, and waits where a taker is too far behind. The error is
 // the first that a taker had, maybe with an earlier batch, or that of ctx.
 func (s *stages) write(rec arrow.RecordBatch) error {
+	for _, c := range rec.Columns() {
+		countNulls(c.Data())
+	}
 	for _, queue := range s.queues {
 		if s.ctx.Err() != nil {
 			return context.Cause(s.ctx)
@@ -60,6 +64,22 @@ func (s *stages) write(rec arrow.RecordBatch) error {
 		}
 	}
 	return nil
+}
+
+// countNulls counts those of a part of another array: Arrow does so when it is first
+// asked, and writes it down, which takers beside one another must not.
+func countNulls(d arrow.ArrayData) {
+	if d.NullN() < 0 {
+		a := array.MakeFromData(d)
+		a.NullN()
+		a.Release()
+	}
+	for _, c := range d.Children() {
+		countNulls(c)
+	}
+	if d.DataType().ID() == arrow.DICTIONARY {
+		countNulls(d.Dictionary())
+	}
 }
 
 // finish waits until the takers are through with what was handed over; with an error

@@ -112,3 +112,42 @@ func TestStagesEnd(t *testing.T) {
 	s = inStages(context.Background(), func(arrow.RecordBatch) error { return nil })
 	require.ErrorIs(t, s.finish(broken), broken)
 }
+
+// Takers may ask for null counts, also of parts of columns and of what stands inside of
+// them, for which nobody has counted yet.
+func TestStagesNulls(t *testing.T) {
+	mem := memory.DefaultAllocator
+	b := array.NewRecordBuilder(mem, arrow.NewSchema([]arrow.Field{{Name: "x", Type: arrow.PrimitiveTypes.Int64, Nullable: true},
+		{Name: "l", Type: arrow.ListOf(arrow.BinaryTypes.String), Nullable: true}, {Name: "d", Type: &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int8, ValueType: arrow.BinaryTypes.String}, Nullable: true}}, nil))
+	defer b.Release()
+	for i := range 6 {
+		b.Field(0).AppendNull()
+		b.Field(0).(*array.Int64Builder).Append(int64(i))
+		list := b.Field(1).(*array.ListBuilder)
+		list.Append(true)
+		list.ValueBuilder().AppendNull()
+		list.AppendNull()
+		b.Field(2).AppendNull()
+		require.NoError(t, b.Field(2).AppendValueFromString("a"))
+	}
+	rec := b.NewRecordBatch()
+	defer rec.Release()
+	count := func(rec arrow.RecordBatch) error {
+		for _, c := range rec.Columns() {
+			if c.NullN() != 2 {
+				return errors.New("miscounted")
+			}
+			if l, ok := c.(*array.List); ok && l.ListValues().NullN() == 0 {
+				return errors.New("miscounted elements")
+			}
+		}
+		return nil
+	}
+	s := inStages(context.Background(), count, count, count)
+	for i := range int64(3) {
+		part := rec.NewSlice(i*4, i*4+4)
+		require.NoError(t, s.write(part))
+		part.Release()
+	}
+	require.NoError(t, s.finish(nil))
+}
