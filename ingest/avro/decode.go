@@ -28,46 +28,18 @@ func New(writer, reader *avroschema.Schema, max int) (*Decoder, error) {
 		return nil, err
 	}
 	if n.op == opFail {
-		return nil, &Fault{Msg: n.why}
+		return nil, &jsontext.Fault{Msg: n.why}
 	}
 	return &Decoder{root: n, max: max}, nil
 }
 
-// Fault says why a payload cannot be read, and where.
-type Fault struct {
-	Path string // of the writer's fields; "" for the event as a whole
-	Msg  string
-}
-
-func (f *Fault) Error() string {
-	if f.Path == "" {
-		return f.Msg
-	}
-	return f.Path + ": " + f.Msg
-}
-
-func (f *Fault) in(name string) *Fault {
-	switch {
-	case f.Path == "":
-		f.Path = name
-	case f.Path[0] == '[':
-		f.Path = name + f.Path
-	default:
-		f.Path = name + "." + f.Path
-	}
-	return f
-}
-
-// at puts a fault into an element of an array.
-func (f *Fault) at(i int) *Fault { return f.in("[" + strconv.Itoa(i) + "]") }
-
-// AppendJSON appends the JSON text of an event. The error is a *Fault; dst is then
+// AppendJSON appends the JSON text of an event. The error is a *jsontext.Fault; dst is then
 // as it was given.
 func (d *Decoder) AppendJSON(dst, payload []byte) ([]byte, error) {
 	s := state{in: payload, out: dst, end: len(dst) + d.max, steps: d.max}
 	f := s.value(d.root)
 	if f == nil && len(s.in) > 0 {
-		f = &Fault{Msg: strconv.Itoa(len(s.in)) + " bytes follow the event: it was written by another schema"}
+		f = &jsontext.Fault{Msg: strconv.Itoa(len(s.in)) + " bytes follow the event: it was written by another schema"}
 	}
 	if f != nil {
 		return dst, f
@@ -89,40 +61,40 @@ var (
 	foreign = ": it was written by another schema"
 )
 
-func (s *state) long() (int64, *Fault) {
+func (s *state) long() (int64, *jsontext.Fault) {
 	u, n := binary.Uvarint(s.in)
 	if n <= 0 {
 		if n < 0 {
-			return 0, &Fault{Msg: "a number has more than 64 bits" + foreign}
+			return 0, &jsontext.Fault{Msg: "a number has more than 64 bits" + foreign}
 		}
-		return 0, &Fault{Msg: short}
+		return 0, &jsontext.Fault{Msg: short}
 	}
 	s.in = s.in[n:]
 	return int64(u>>1) ^ -int64(u&1), nil
 }
 
 // integer reads an int or a long.
-func (s *state) integer(k avroschema.Kind) (int64, *Fault) {
+func (s *state) integer(k avroschema.Kind) (int64, *jsontext.Fault) {
 	v, f := s.long()
 	if f == nil && k == avroschema.Int && int64(int32(v)) != v {
-		return 0, &Fault{Msg: "an int has more than 32 bits" + foreign}
+		return 0, &jsontext.Fault{Msg: "an int has more than 32 bits" + foreign}
 	}
 	return v, f
 }
 
-func (s *state) take(n int64) ([]byte, *Fault) {
+func (s *state) take(n int64) ([]byte, *jsontext.Fault) {
 	if n < 0 {
-		return nil, &Fault{Msg: "a length is negative" + foreign}
+		return nil, &jsontext.Fault{Msg: "a length is negative" + foreign}
 	}
 	if n > int64(len(s.in)) {
-		return nil, &Fault{Msg: short}
+		return nil, &jsontext.Fault{Msg: short}
 	}
 	b := s.in[:n]
 	s.in = s.in[n:]
 	return b, nil
 }
 
-func (s *state) bytes() ([]byte, *Fault) {
+func (s *state) bytes() ([]byte, *jsontext.Fault) {
 	n, f := s.long()
 	if f != nil {
 		return nil, f
@@ -132,15 +104,15 @@ func (s *state) bytes() ([]byte, *Fault) {
 
 // step accounts for a value, so that a payload of few bytes cannot stand for more
 // values than a large one.
-func (s *state) step() *Fault {
+func (s *state) step() *jsontext.Fault {
 	s.steps--
 	if s.steps < 0 || len(s.out) > s.end {
-		return &Fault{Msg: "the event is too large as JSON"}
+		return &jsontext.Fault{Msg: "the event is too large as JSON"}
 	}
 	return nil
 }
 
-func (s *state) value(n *node) *Fault {
+func (s *state) value(n *node) *jsontext.Fault {
 	if f := s.step(); f != nil {
 		return f
 	}
@@ -159,7 +131,7 @@ func (s *state) value(n *node) *Fault {
 		case 1:
 			s.out = append(s.out, "true"...)
 		default:
-			return &Fault{Msg: "a boolean is neither 0 nor 1" + foreign}
+			return &jsontext.Fault{Msg: "a boolean is neither 0 nor 1" + foreign}
 		}
 	case opInteger:
 		v, f := s.integer(n.from)
@@ -177,7 +149,7 @@ func (s *state) value(n *node) *Fault {
 			bits = 32
 		}
 		if s.out, ok = jsontext.AppendFloat(s.out, v, bits); !ok {
-			return &Fault{Msg: "it is " + strconv.FormatFloat(v, 'g', -1, 64) + ", which is no number"}
+			return &jsontext.Fault{Msg: "it is " + strconv.FormatFloat(v, 'g', -1, 64) + ", which is no number"}
 		}
 	case opText:
 		b, f := s.bytes()
@@ -185,7 +157,7 @@ func (s *state) value(n *node) *Fault {
 			return f
 		}
 		if s.out, ok = jsontext.AppendString(s.out, b); !ok {
-			return &Fault{Msg: "a text is not UTF-8"}
+			return &jsontext.Fault{Msg: "a text is not UTF-8"}
 		}
 	case opBase64:
 		b, f := s.bytes()
@@ -199,7 +171,7 @@ func (s *state) value(n *node) *Fault {
 			return f
 		}
 		if s.out, ok = jsontext.AppendDecimal(s.out, b, n.prec, n.scale); !ok {
-			return &Fault{Msg: "a decimal has more than its " + strconv.Itoa(n.prec) + " digits"}
+			return &jsontext.Fault{Msg: "a decimal has more than its " + strconv.Itoa(n.prec) + " digits"}
 		}
 	case opFixed, opUUID, opDuration:
 		b, f := s.take(int64(n.size))
@@ -219,10 +191,10 @@ func (s *state) value(n *node) *Fault {
 			return f
 		}
 		if v < 0 || v >= int64(len(n.symbols)) {
-			return &Fault{Msg: "an enum has symbol number " + strconv.FormatInt(v, 10) + " of " + strconv.Itoa(len(n.symbols)) + foreign}
+			return &jsontext.Fault{Msg: "an enum has symbol number " + strconv.FormatInt(v, 10) + " of " + strconv.Itoa(len(n.symbols)) + foreign}
 		}
 		if n.symbols[v] == nil {
-			return &Fault{Msg: "the reader's enum has no symbol " + n.names[v] + " and no default"}
+			return &jsontext.Fault{Msg: "the reader's enum has no symbol " + n.names[v] + " and no default"}
 		}
 		s.out = append(s.out, n.symbols[v]...)
 	case opUnion:
@@ -231,14 +203,14 @@ func (s *state) value(n *node) *Fault {
 			return f
 		}
 		if v < 0 || v >= int64(len(n.branches)) {
-			return &Fault{Msg: "a union has branch number " + strconv.FormatInt(v, 10) + " of " + strconv.Itoa(len(n.branches)) + foreign}
+			return &jsontext.Fault{Msg: "a union has branch number " + strconv.FormatInt(v, 10) + " of " + strconv.Itoa(len(n.branches)) + foreign}
 		}
 		return s.value(n.branches[v])
 	case opArray, opMap, opRecord:
 		if s.depth++; s.depth > maxDepth {
-			return &Fault{Msg: "the event nests more than " + strconv.Itoa(maxDepth) + " values"}
+			return &jsontext.Fault{Msg: "the event nests more than " + strconv.Itoa(maxDepth) + " values"}
 		}
-		var f *Fault
+		var f *jsontext.Fault
 		switch n.op {
 		case opRecord:
 			f = s.record(n)
@@ -252,19 +224,19 @@ func (s *state) value(n *node) *Fault {
 	case opSame:
 		return s.value(n.items)
 	default:
-		return &Fault{Msg: n.why}
+		return &jsontext.Fault{Msg: n.why}
 	}
 	return nil
 }
 
-func (s *state) raw(n *node) ([]byte, *Fault) {
+func (s *state) raw(n *node) ([]byte, *jsontext.Fault) {
 	if n.from == avroschema.Fixed {
 		return s.take(int64(n.size))
 	}
 	return s.bytes()
 }
 
-func (s *state) float(n *node) (float64, *Fault) {
+func (s *state) float(n *node) (float64, *jsontext.Fault) {
 	switch n.from {
 	case avroschema.Int, avroschema.Long:
 		v, f := s.integer(n.from)
@@ -308,7 +280,7 @@ func (s *state) fixed(o op, b []byte) {
 	}
 }
 
-func (s *state) time(n *node, v int64) *Fault {
+func (s *state) time(n *node, v int64) *jsontext.Fault {
 	var ok bool
 	switch n.op {
 	case opDate:
@@ -323,19 +295,19 @@ func (s *state) time(n *node, v int64) *Fault {
 		s.out, ok = jsontext.AppendTime(s.out, seconds, int(rest*(1_000_000_000/n.unit)), n.digits, n.local)
 	}
 	if !ok {
-		return &Fault{Msg: strconv.FormatInt(v, 10) + " is no time of day, or no time between the years 1 and 9999"}
+		return &jsontext.Fault{Msg: strconv.FormatInt(v, 10) + " is no time of day, or no time between the years 1 and 9999"}
 	}
 	return nil
 }
 
-func (s *state) record(n *node) *Fault {
+func (s *state) record(n *node) *jsontext.Fault {
 	s.out = append(s.out, '{')
 	first := true
 	for i := range n.fields {
 		x := &n.fields[i]
 		if x.node == nil {
 			if f := s.skip(x.skip); f != nil {
-				return f.in(x.name)
+				return f.In(x.name)
 			}
 			continue
 		}
@@ -345,7 +317,7 @@ func (s *state) record(n *node) *Fault {
 		first = false
 		s.out = append(s.out, x.key...)
 		if f := s.value(x.node); f != nil {
-			return f.in(x.name)
+			return f.In(x.name)
 		}
 	}
 	if len(n.tail) > 0 {
@@ -360,21 +332,21 @@ func (s *state) record(n *node) *Fault {
 
 // block reads how many values follow; 0 is the end. A negative count is followed by
 // the size of the block, which is for those who skip it.
-func (s *state) block() (count, size int64, f *Fault) {
+func (s *state) block() (count, size int64, f *jsontext.Fault) {
 	count, f = s.long()
 	if f != nil || count >= 0 {
 		return count, -1, f
 	}
 	if count == math.MinInt64 {
-		return 0, 0, &Fault{Msg: "a block has too many values" + foreign}
+		return 0, 0, &jsontext.Fault{Msg: "a block has too many values" + foreign}
 	}
 	if size, f = s.long(); f == nil && size < 0 {
-		f = &Fault{Msg: "a length is negative" + foreign}
+		f = &jsontext.Fault{Msg: "a length is negative" + foreign}
 	}
 	return -count, size, f
 }
 
-func (s *state) array(n *node) *Fault {
+func (s *state) array(n *node) *jsontext.Fault {
 	s.out = append(s.out, '[')
 	at := 0
 	for {
@@ -391,14 +363,14 @@ func (s *state) array(n *node) *Fault {
 				s.out = append(s.out, ',')
 			}
 			if f := s.value(n.items); f != nil {
-				return f.at(at)
+				return f.At(at)
 			}
 			at++
 		}
 	}
 }
 
-func (s *state) object(n *node) *Fault {
+func (s *state) object(n *node) *jsontext.Fault {
 	s.out = append(s.out, '{')
 	first, ok := true, true
 	for {
@@ -420,26 +392,26 @@ func (s *state) object(n *node) *Fault {
 				return f
 			}
 			if s.out, ok = jsontext.AppendString(s.out, key); !ok {
-				return &Fault{Msg: "a key is not UTF-8"}
+				return &jsontext.Fault{Msg: "a key is not UTF-8"}
 			}
 			s.out = append(s.out, ':')
 			if f := s.value(n.items); f != nil {
-				return f.in(string(key))
+				return f.In(string(key))
 			}
 		}
 	}
 }
 
 // skip goes over a value that the reader does not have.
-func (s *state) skip(t *avroschema.Schema) *Fault {
+func (s *state) skip(t *avroschema.Schema) *jsontext.Fault {
 	if f := s.step(); f != nil {
 		return f
 	}
 	if s.depth++; s.depth > maxDepth {
-		return &Fault{Msg: "the event nests more than " + strconv.Itoa(maxDepth) + " values"}
+		return &jsontext.Fault{Msg: "the event nests more than " + strconv.Itoa(maxDepth) + " values"}
 	}
 	defer func() { s.depth-- }()
-	var f *Fault
+	var f *jsontext.Fault
 	switch t.Kind {
 	case avroschema.Null:
 	case avroschema.Boolean:
@@ -457,7 +429,7 @@ func (s *state) skip(t *avroschema.Schema) *Fault {
 	case avroschema.Record:
 		for i := range t.Fields {
 			if f := s.skip(t.Fields[i].Type); f != nil {
-				return f.in(t.Fields[i].Name)
+				return f.In(t.Fields[i].Name)
 			}
 		}
 	case avroschema.Union:
@@ -466,7 +438,7 @@ func (s *state) skip(t *avroschema.Schema) *Fault {
 			return f
 		}
 		if v < 0 || v >= int64(len(t.Branches)) {
-			return &Fault{Msg: "a union has branch number " + strconv.FormatInt(v, 10) + " of " + strconv.Itoa(len(t.Branches)) + foreign}
+			return &jsontext.Fault{Msg: "a union has branch number " + strconv.FormatInt(v, 10) + " of " + strconv.Itoa(len(t.Branches)) + foreign}
 		}
 		return s.skip(t.Branches[v])
 	default:
@@ -475,7 +447,7 @@ func (s *state) skip(t *avroschema.Schema) *Fault {
 	return f
 }
 
-func (s *state) skipBlocks(t *avroschema.Schema) *Fault {
+func (s *state) skipBlocks(t *avroschema.Schema) *jsontext.Fault {
 	for {
 		count, size, f := s.block()
 		if f != nil || count == 0 {

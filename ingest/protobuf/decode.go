@@ -29,32 +29,7 @@ func New(m protoreflect.MessageDescriptor, max int) (*Decoder, error) {
 	return &Decoder{root: p, max: max}, nil
 }
 
-// Fault says why a payload cannot be read, and where.
-type Fault struct {
-	Path string // of fields; "" for the event as a whole
-	Msg  string
-}
-
-func (f *Fault) Error() string {
-	if f.Path == "" {
-		return f.Msg
-	}
-	return f.Path + ": " + f.Msg
-}
-
-func (f *Fault) in(name string) *Fault {
-	switch {
-	case f.Path == "":
-		f.Path = name
-	case f.Path[0] == '[':
-		f.Path = name + f.Path
-	default:
-		f.Path = name + "." + f.Path
-	}
-	return f
-}
-
-// AppendJSON appends the JSON text of an event. The error is a *Fault; dst is then
+// AppendJSON appends the JSON text of an event. The error is a *jsontext.Fault; dst is then
 // as it was given.
 func (d *Decoder) AppendJSON(dst, payload []byte) ([]byte, error) {
 	s := state{out: dst, end: len(dst) + d.max, steps: d.max}
@@ -81,16 +56,16 @@ type span struct {
 
 const broken = "the payload is no message: it was written otherwise, or cut off"
 
-func (s *state) step() *Fault {
+func (s *state) step() *jsontext.Fault {
 	s.steps--
 	if s.steps < 0 || len(s.out) > s.end {
-		return &Fault{Msg: "the event is too large as JSON"}
+		return &jsontext.Fault{Msg: "the event is too large as JSON"}
 	}
 	return nil
 }
 
 // split finds the fields of a message, which may have come in several parts.
-func (s *state) split(p *plan, parts []span) ([][]span, *Fault) {
+func (s *state) split(p *plan, parts []span) ([][]span, *jsontext.Fault) {
 	s.steps -= len(p.fields) / 4 // a message of nothing but zero values costs something, too
 	found := make([][]span, len(p.fields))
 	current := make([]int, p.oneofs+1) // of each oneof: 1 + the field that was written last
@@ -102,7 +77,7 @@ func (s *state) split(p *plan, parts []span) ([][]span, *Fault) {
 			}
 			num, wire, n := protowire.ConsumeTag(b)
 			if n < 0 {
-				return nil, &Fault{Msg: broken}
+				return nil, &jsontext.Fault{Msg: broken}
 			}
 			b = b[n:]
 			x := span{wire: wire}
@@ -123,7 +98,7 @@ func (s *state) split(p *plan, parts []span) ([][]span, *Fault) {
 				n = -1
 			}
 			if n < 0 {
-				return nil, &Fault{Msg: broken}
+				return nil, &jsontext.Fault{Msg: broken}
 			}
 			b = b[n:]
 			i, known := p.byNumber[num]
@@ -173,9 +148,9 @@ func wireOf(k protoreflect.Kind) protowire.Type {
 	return protowire.VarintType
 }
 
-func (s *state) message(p *plan, parts []span) *Fault {
+func (s *state) message(p *plan, parts []span) *jsontext.Fault {
 	if s.depth++; s.depth > maxDepth {
-		return &Fault{Msg: "the event nests more than " + strconv.Itoa(maxDepth) + " values"}
+		return &jsontext.Fault{Msg: "the event nests more than " + strconv.Itoa(maxDepth) + " values"}
 	}
 	defer func() { s.depth-- }()
 	found, f := s.split(p, parts)
@@ -191,7 +166,7 @@ func (s *state) message(p *plan, parts []span) *Fault {
 		x := &p.fields[i]
 		if len(found[i]) == 0 && x.zero == nil {
 			if x.required {
-				return (&Fault{Msg: "it is required and was not written"}).in(x.name)
+				return (&jsontext.Fault{Msg: "it is required and was not written"}).In(x.name)
 			}
 			continue
 		}
@@ -208,14 +183,14 @@ func (s *state) message(p *plan, parts []span) *Fault {
 			continue
 		}
 		if f := s.field(x, found[i]); f != nil {
-			return f.in(x.name)
+			return f.In(x.name)
 		}
 	}
 	s.out = append(s.out, '}')
 	return nil
 }
 
-func (s *state) field(x *field, all []span) *Fault {
+func (s *state) field(x *field, all []span) *jsontext.Fault {
 	switch {
 	case x.item != nil:
 		return s.object(x, all)
@@ -227,10 +202,10 @@ func (s *state) field(x *field, all []span) *Fault {
 	return s.scalar(x, &all[len(all)-1])
 }
 
-func (s *state) list(x *field, all []span) *Fault {
+func (s *state) list(x *field, all []span) *jsontext.Fault {
 	s.out = append(s.out, '[')
 	n := 0
-	add := func(v *span) (f *Fault) {
+	add := func(v *span) (f *jsontext.Fault) {
 		if x.closed {
 			if _, ok := x.names[protoreflect.EnumNumber(int32(v.bits))]; !ok {
 				return nil
@@ -248,7 +223,7 @@ func (s *state) list(x *field, all []span) *Fault {
 			f = s.scalar(x, v)
 		}
 		if f != nil {
-			return f.in("[" + strconv.Itoa(n) + "]")
+			return f.At(n)
 		}
 		n++
 		return nil
@@ -272,7 +247,7 @@ func (s *state) list(x *field, all []span) *Fault {
 				v.bits, size = binary.LittleEndian.Uint64(b), 8
 			}
 			if size < 0 {
-				return &Fault{Msg: broken}
+				return &jsontext.Fault{Msg: broken}
 			}
 			b = b[size:]
 			if f := add(&v); f != nil {
@@ -285,7 +260,7 @@ func (s *state) list(x *field, all []span) *Fault {
 }
 
 // object writes a map; of a key that was written twice the last value counts.
-func (s *state) object(x *field, all []span) *Fault {
+func (s *state) object(x *field, all []span) *jsontext.Fault {
 	entry := &plan{fields: []field{*x.key2, *x.item}, byNumber: map[protowire.Number]int{1: 0, 2: 1}}
 	last := make(map[string]int, len(all))
 	keys := make([]string, len(all))
@@ -322,7 +297,7 @@ func (s *state) object(x *field, all []span) *Fault {
 		} else {
 			s.out = append(append(append(s.out, '"'), k...), '"', ':')
 		}
-		var f *Fault
+		var f *jsontext.Fault
 		switch {
 		case len(values[i]) > 0:
 			f = s.field(x.item, values[i])
@@ -332,14 +307,14 @@ func (s *state) object(x *field, all []span) *Fault {
 			s.out = append(s.out, x.item.zero...)
 		}
 		if f != nil {
-			return f.in(k)
+			return f.In(k)
 		}
 	}
 	s.out = append(s.out, '}')
 	return nil
 }
 
-func (s *state) scalar(x *field, v *span) *Fault {
+func (s *state) scalar(x *field, v *span) *jsontext.Fault {
 	ok := true
 	switch x.kind {
 	case protoreflect.BoolKind:
@@ -362,7 +337,7 @@ func (s *state) scalar(x *field, v *span) *Fault {
 		s.out, ok = jsontext.AppendFloat(s.out, math.Float64frombits(v.bits), 64)
 	case protoreflect.StringKind:
 		if s.out, ok = jsontext.AppendString(s.out, v.data); !ok {
-			return &Fault{Msg: "a text is not UTF-8"}
+			return &jsontext.Fault{Msg: "a text is not UTF-8"}
 		}
 	case protoreflect.BytesKind:
 		s.out = jsontext.AppendBase64(s.out, v.data)
@@ -375,13 +350,13 @@ func (s *state) scalar(x *field, v *span) *Fault {
 		}
 	}
 	if !ok {
-		return &Fault{Msg: "it is NaN or infinite, which is no number"}
+		return &jsontext.Fault{Msg: "it is NaN or infinite, which is no number"}
 	}
 	return nil
 }
 
 // zero writes a field's value where none was written.
-func (s *state) zero(x *field, v protoreflect.Value) *Fault {
+func (s *state) zero(x *field, v protoreflect.Value) *jsontext.Fault {
 	var b span
 	switch v := v.Interface().(type) {
 	case bool:

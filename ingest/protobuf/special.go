@@ -9,7 +9,7 @@ import (
 )
 
 // special writes a message that has a JSON of its own.
-func (s *state) special(p *plan, found [][]span) *Fault {
+func (s *state) special(p *plan, found [][]span) *jsontext.Fault {
 	at := func(number int) (*field, []span) {
 		i := p.byNumber[protowire.Number(number)]
 		return &p.fields[i], found[i]
@@ -37,7 +37,7 @@ func (s *state) special(p *plan, found [][]span) *Fault {
 			s.out, ok = jsontext.AppendTime(s.out, seconds, int(nanos), digits, false)
 		}
 		if !ok {
-			return &Fault{Msg: strconv.FormatInt(seconds, 10) + " s and " + strconv.FormatInt(nanos, 10) + " ns are no time between the years 1 and 9999"}
+			return &jsontext.Fault{Msg: strconv.FormatInt(seconds, 10) + " s and " + strconv.FormatInt(nanos, 10) + " ns are no time between the years 1 and 9999"}
 		}
 		return nil
 	case wrapper, structure, listValue:
