@@ -80,15 +80,7 @@ func (m *Monitor) Check() []Fault {
 	case times && !r.From.Before(r.To):
 		f = append(f, Fault{"spec.reference", "from must be before to"})
 	}
-	if m.Window.Size != "month" {
-		d, err := ParseDuration(m.Window.Size)
-		if err != nil || d < Duration(time.Second) {
-			f = append(f, Fault{"spec.window.size", fmt.Sprintf("%q is not a window: use a duration of at least 1s, like 1h or 7d, or month", m.Window.Size)})
-		}
-	}
-	if m.Window.Lateness < 0 || m.Window.IdleFor < 0 {
-		f = append(f, Fault{"spec.window", "lateness and idle_after must not be negative"})
-	}
+	f = append(f, m.Window.check("spec.window")...)
 	if m.Alpha < 0 || m.Alpha >= 1 {
 		f = append(f, Fault{"spec.alpha", "must be between 0 and 1"})
 	}

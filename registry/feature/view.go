@@ -18,6 +18,8 @@ type View struct {
 	TTL      Duration          `json:"ttl,omitempty"`    // 0 never expires
 	Online   *bool             `json:"online,omitempty"` // true when nil
 	Suite    string            `json:"suite,omitempty"`  // ExpectationSuite by name
+	// Quality watches the stream as a whole; nil watches nothing.
+	Quality *Quality `json:"quality,omitempty"`
 
 	// Set when the catalog resolves the view; not part of the manifest.
 	Keys     []Field `json:"-"` // all join keys, in the order of Entities; Path set
@@ -126,7 +128,7 @@ func (v *View) Check() []Fault {
 	if v.TTL > 0 && v.TTL%1000 != 0 { // below one it would be none
 		f = append(f, Fault{"spec.ttl", "must be whole microseconds, which all times are counted in; 0 never expires"})
 	}
-	return f
+	return append(f, v.Quality.check("spec.quality")...)
 }
 
 // columnName is a feature's name, or one with the version that made it.

@@ -94,7 +94,8 @@ func fields(t reflect.Type) []string {
 // ("spec.window.size"), not by itself.
 func isGroup(t reflect.Type) bool {
 	switch t {
-	case reflect.TypeFor[feature.TimeField](), reflect.TypeFor[feature.Reference](), reflect.TypeFor[feature.Window](), reflect.TypeFor[feature.Retrain]():
+	case reflect.TypeFor[feature.TimeField](), reflect.TypeFor[feature.Reference](), reflect.TypeFor[feature.Window](), reflect.TypeFor[feature.Retrain](),
+		reflect.TypeFor[feature.Quality](), reflect.TypeFor[feature.Volume]():
 		return true
 	}
 	return false
