@@ -9,56 +9,9 @@ import (
 	"github.com/apache/datasketches-go/kll"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/sketch"
 	"github.com/weir-ml/weir/internal/testseed"
 )
-
-// A condensed block is some of its values in order, standing for all of them, and
-// no rank is off on average.
-func TestCondense(t *testing.T) {
-	seed := testseed.For(t)
-	r := rand.New(rand.NewPCG(seed, 1))
-	for rounds := 1; rounds <= blockRounds; rounds++ {
-		var block [blockValues]float64
-		for i := range block {
-			block[i] = []float64{r.NormFloat64(), -r.ExpFloat64() * 1e300, float64(r.IntN(4) - 2), math.Copysign(0, -1), math.SmallestNonzeroFloat64}[r.IntN(5)]
-		}
-		sorted := slices.Sorted(slices.Values(block[:]))
-		const tries = 1000
-		var off, square [blockValues]float64
-		for range tries {
-			var memory [blockValues / 2]float64
-			kept := condense(&block, rounds, &memory)
-			require.Len(t, kept, blockValues>>rounds)
-			require.True(t, slices.IsSorted(kept))
-			at := 0
-			for _, v := range kept { // each is a value of its own
-				for at < len(sorted) && sorted[at] != v {
-					at++
-				}
-				require.Less(t, at, len(sorted), "%v is not in the block, or not so often", v)
-				at++
-			}
-			for i, v := range sorted {
-				want, _ := slices.BinarySearchFunc(sorted, v, upTo)
-				got, _ := slices.BinarySearchFunc(kept, v, upTo)
-				d := float64(got<<rounds - want)
-				off[i] += d
-				square[i] += d * d
-			}
-		}
-		for i := range sorted {
-			// Six standard errors: less than once in a million runs.
-			require.LessOrEqual(t, math.Abs(off[i]), 6*math.Sqrt(square[i])+1e-9, "rank of %v after %d rounds", sorted[i], rounds)
-		}
-	}
-}
-
-func upTo(a, v float64) int {
-	if a <= v {
-		return -1
-	}
-	return 1
-}
 
 // Ranks are within the error that a sketch tells, in whatever order the values come;
 // merged sketches too, and for the library that others read them with.
@@ -83,12 +36,12 @@ func TestQuantilesKeepTheirPromise(t *testing.T) {
 				v[i] = c.value(i)
 			}
 			one, merged := NewSketch(Numbers), NewSketch(Numbers)
-			one.num.add(v, 0)
+			one.num.add(v)
 			one.Count = n
 			for rest := v; len(rest) > 0; {
 				k := min(len(rest), 1+r.IntN(20_000))
 				part := NewSketch(Numbers)
-				part.num.add(rest[:k], 0)
+				part.num.add(rest[:k])
 				part.Count = int64(k)
 				require.NoError(t, merged.Merge(part))
 				rest = rest[k:]
@@ -96,7 +49,6 @@ func TestQuantilesKeepTheirPromise(t *testing.T) {
 			slices.Sort(v)
 			for _, s := range []*Sketch{one, merged} {
 				require.InDelta(t, 0.0133, s.RankError(), 1e-4)
-				require.LessOrEqual(t, s.num.kll.items, s.num.kll.room)
 				d := s.num.distribution()
 				require.Equal(t, float64(n), d.cum[len(d.cum)-1])
 				e := ks(exact(v...), d)
@@ -128,11 +80,11 @@ func TestQuantilesForOthers(t *testing.T) {
 	for _, n := range []int{1, 2, 7, 200, 201, 256, 700, 5000} {
 		v := sequence(n, 9)
 		s := NewSketch(Numbers)
-		s.num.add(v, 0)
+		s.num.add(v)
 		s.Count = int64(n)
 		b, err := s.KLL()
 		require.NoError(t, err)
-		require.NoError(t, checkKLL(b))
+		require.NoError(t, sketch.CheckKLL(b))
 		lib, err := kll.NewKllItemsSketchFromSlice(b, less, serde)
 		require.NoError(t, err)
 		require.EqualValues(t, n, lib.GetN())
@@ -144,7 +96,7 @@ func TestQuantilesForOthers(t *testing.T) {
 		most, err := lib.GetMaxItem()
 		require.NoError(t, err)
 		require.Equal(t, [2]float64{slices.Min(v), slices.Max(v)}, [2]float64{least, most})
-		require.Equal(t, readQuantiles(b).bytes(least, most), b)
+		require.Equal(t, sketch.ReadKLL(b).Bytes(least, most), b)
 	}
 }
 

@@ -69,7 +69,7 @@ func (s *Sketch) Merge(o *Sketch) error {
 	}
 	switch s.Shape {
 	case Numbers:
-		s.num.merge(&o.num, s.Count, o.Count)
+		s.num.merge(&o.num)
 	case Categories:
 		s.cat.merge(&o.cat)
 	}
@@ -93,9 +93,9 @@ func (s *Sketch) Moments() (m Moments, ok bool) {
 	if s.Shape != Numbers || s.Count == 0 {
 		return m, false
 	}
-	m = Moments{Min: s.num.min, Max: s.num.max, Mean: s.num.mean}
+	m = Moments{Min: s.num.m.Min, Max: s.num.m.Max, Mean: s.num.m.Mean}
 	if s.Count > 1 {
-		m.Variance = s.num.m2 / float64(s.Count-1)
+		m.Variance = s.num.m.M2 / float64(s.Count-1)
 	}
 	return m, true
 }

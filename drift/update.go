@@ -68,7 +68,7 @@ func (f *folder) update(s *Sketch, col arrow.Array, from, to int) {
 			s.nulls(col, from, to)
 			return
 		}
-		s.num.add(f.buf, s.Count)
+		s.num.add(f.buf)
 		s.Count += int64(len(f.buf))
 	case Categories:
 		switch c := col.(type) {

@@ -1,4 +1,4 @@
-package drift
+package sketch
 
 import (
 	"encoding/binary"
@@ -7,17 +7,17 @@ import (
 	"slices"
 )
 
-// quantiles is a KLL sketch of finite numbers (Karnin, Lang and Liberty, "Optimal
+// KLL is a quantile sketch of finite numbers (Karnin, Lang and Liberty, "Optimal
 // Quantile Approximation in Streams", 2016), in memory and in bytes the one of
 // Apache DataSketches. An item of level h stands for 2^h values. Where there are
 // more items than fit, a level is compacted: of its items in order, every second
 // one goes up, beginning with the first or the second by chance, so that no rank
 // is off on average.
 //
-// The levels that have room for only sketchM items see nearly all the values.
+// The levels that have room for only kllM items see nearly all the values.
 // They are passed in whole blocks (see condense), which costs a few nanoseconds a
 // value instead of tens, and compacts as many at a time as they would.
-type quantiles struct {
+type KLL struct {
 	n      int64
 	minK   int         // the smallest k of the sketches in it
 	levels [][]float64 // ascending, but for the first one
@@ -27,14 +27,15 @@ type quantiles struct {
 	up     []float64   // memory of compress
 }
 
-func newQuantiles() *quantiles {
-	q := &quantiles{minK: sketchK}
+// NewKLL returns an empty sketch.
+func NewKLL() *KLL {
+	q := &KLL{minK: K}
 	q.grow(1)
 	return q
 }
 
 // grow makes it at least so many levels.
-func (q *quantiles) grow(levels int) {
+func (q *KLL) grow(levels int) {
 	if len(q.levels) >= levels {
 		return
 	}
@@ -43,33 +44,33 @@ func (q *quantiles) grow(levels int) {
 	}
 	q.caps, q.room = q.caps[:0], 0
 	for h := range levels {
-		q.caps = append(q.caps, max(sketchM, levelCapacity(levels-h-1)))
+		q.caps = append(q.caps, max(kllM, levelCapacity(levels-h-1)))
 		q.room += q.caps[h]
 	}
 }
 
-// add takes in a block of values.
-func (q *quantiles) add(block *[blockValues]float64) {
+// AddBlock takes in a block of values.
+func (q *KLL) AddBlock(block *[BlockValues]float64) {
 	at := min(blockRounds, max(0, len(q.levels)-smallDepth))
 	if at == 0 {
 		q.put(0, block[:])
 	} else {
-		var kept [blockValues / 2]float64
+		var kept [BlockValues / 2]float64
 		q.put(at, condense(block, at, &kept))
 	}
-	q.n += blockValues
+	q.n += BlockValues
 	q.compress()
 }
 
-// addFew takes in values that are no block.
-func (q *quantiles) addFew(v []float64) {
+// AddFew takes in values that are no block, in any number.
+func (q *KLL) AddFew(v []float64) {
 	q.put(0, v)
 	q.n += int64(len(v))
 	q.compress()
 }
 
 // put adds items to a level, which may then hold too many; v is sorted where the level is.
-func (q *quantiles) put(level int, v []float64) {
+func (q *KLL) put(level int, v []float64) {
 	q.grow(level + 1)
 	at := q.levels[level]
 	n := len(at)
@@ -91,7 +92,7 @@ func (q *quantiles) put(level int, v []float64) {
 }
 
 // compress compacts levels until all items fit.
-func (q *quantiles) compress() {
+func (q *KLL) compress() {
 	for q.items > q.room {
 		h := 0
 		for len(q.levels[h]) < q.caps[h] {
@@ -112,8 +113,8 @@ func (q *quantiles) compress() {
 	}
 }
 
-// merge adds what o has seen; o stays as it is.
-func (q *quantiles) merge(o *quantiles) {
+// Merge adds what o has seen; o stays as it is.
+func (q *KLL) Merge(o *KLL) {
 	for h, at := range o.levels {
 		q.put(h, at)
 	}
@@ -122,14 +123,21 @@ func (q *quantiles) merge(o *quantiles) {
 	q.compress()
 }
 
-// estimates tells whether values have been left out.
-func (q *quantiles) estimates() bool { return len(q.levels) > 1 }
+// Estimates tells whether values have been left out.
+func (q *KLL) Estimates() bool { return len(q.levels) > 1 }
 
-// rankError is how far a rank may be off with 99 % confidence, as Apache
+// RankError is how far a rank may be off with 99 % confidence, as Apache
 // DataSketches has measured it for this k.
-func (q *quantiles) rankError() float64 { return 2.296 / math.Pow(float64(q.minK), 0.9723) }
+func (q *KLL) RankError() float64 { return 2.296 / math.Pow(float64(q.minK), 0.9723) }
 
-func (q *quantiles) distribution() distribution {
+// N is how many values it has seen.
+func (q *KLL) N() int64 { return q.n }
+
+// Size is about how many bytes of memory it takes.
+func (q *KLL) Size() int64 { return int64(q.items)*8 + K*8 }
+
+// Distribution reads the ranks of all items.
+func (q *KLL) Distribution() Distribution {
 	type weighted struct {
 		v float64
 		w float64
@@ -149,11 +157,11 @@ func (q *quantiles) distribution() distribution {
 		}
 		return 0
 	})
-	d := distribution{at: make([]float64, len(all)), cum: make([]float64, len(all)), n: float64(q.n)}
+	d := Distribution{At: make([]float64, len(all)), Cum: make([]float64, len(all)), N: float64(q.n)}
 	sum := 0.0
 	for i, x := range all {
 		sum += x.w
-		d.at[i], d.cum[i] = x.v, sum
+		d.At[i], d.Cum[i] = x.v, sum
 	}
 	return d
 }
@@ -165,19 +173,19 @@ const (
 	kllHead, kllData             = 8, 20   // where a lone value, or the levels begin
 )
 
-// bytes is the sketch in the DataSketches format; lo and hi are the least and the
+// Bytes is the sketch in the DataSketches format; lo and hi are the least and the
 // greatest value that it has seen.
-func (q *quantiles) bytes(lo, hi float64) []byte {
+func (q *KLL) Bytes(lo, hi float64) []byte {
 	head := func(ints, version, flags byte) []byte {
-		b := []byte{ints, version, kllFamily, flags, 0, 0, sketchM, 0}
-		binary.LittleEndian.PutUint16(b[4:], sketchK)
+		b := []byte{ints, version, kllFamily, flags, 0, 0, kllM, 0}
+		binary.LittleEndian.PutUint16(b[4:], K)
 		return b
 	}
 	switch q.n {
 	case 0:
 		return head(2, 1, kllEmpty|kllSorted)
 	case 1:
-		return putFloat(head(2, 2, kllLone|kllSorted), q.levels[0][0])
+		return appendFloat(head(2, 2, kllLone|kllSorted), q.levels[0][0])
 	}
 	slices.Sort(q.levels[0])
 	b := binary.LittleEndian.AppendUint64(head(5, 1, kllSorted), uint64(q.n))
@@ -187,18 +195,18 @@ func (q *quantiles) bytes(lo, hi float64) []byte {
 		b = binary.LittleEndian.AppendUint32(b, uint32(at))
 		at += len(l)
 	}
-	b = putFloat(putFloat(b, lo), hi)
+	b = appendFloat(appendFloat(b, lo), hi)
 	for _, l := range q.levels {
 		for _, v := range l {
-			b = putFloat(b, v)
+			b = appendFloat(b, v)
 		}
 	}
 	return b
 }
 
-// readQuantiles reads the bytes of a sketch that checkKLL has found good.
-func readQuantiles(b []byte) *quantiles {
-	q := newQuantiles()
+// ReadKLL reads the bytes of a sketch that CheckKLL has found good.
+func ReadKLL(b []byte) *KLL {
+	q := NewKLL()
 	float := func(i int) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b[i:])) }
 	if b[3]&kllLone != 0 {
 		q.n, q.items, q.levels[0] = 1, 1, []float64{float(kllHead)}

@@ -1,4 +1,4 @@
-package drift
+package sketch
 
 import (
 	"math"
@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// blockValues are condensed at a time.
-	blockValues = 256
+	// BlockValues is how many values KLL.AddBlock takes at a time.
+	BlockValues = 256
 	// blockRounds is how often a block can be halved: down to eight values of weight 32.
 	blockRounds = 5
 	// smallDepth is how many levels below the topmost the first one lies that has room for sketchM only.
@@ -22,13 +22,13 @@ const (
 //
 // The numbers are sorted as integers of the same order, by comparisons that are
 // always the same ones: the processor has no branch to guess wrong.
-func condense(block *[blockValues]float64, rounds int, kept *[blockValues / 2]float64) []float64 {
-	var keys [blockValues]int64
+func condense(block *[BlockValues]float64, rounds int, kept *[BlockValues / 2]float64) []float64 {
+	var keys [BlockValues]int64
 	for i, v := range block {
 		keys[i] = orderKey(math.Float64bits(v))
 	}
 	chance := rand.Uint64() // a bit for each eight: 32 + 16 + 8 + 4 + 2 at most
-	n := blockValues
+	n := BlockValues
 	for i := 0; i < n; i += 8 {
 		eight := (*[8]int64)(keys[i:])
 		sortFours(eight)
