@@ -1,0 +1,124 @@
+package tally
+
+import (
+	"context"
+	"time"
+
+	"github.com/weir-ml/weir/internal/window"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// view is what the progress of a view says.
+type view struct {
+	mark   int64
+	marked bool
+	live   bool            // a partition of the stream is not idle
+	final  map[string]bool // imports by topic id: whether they have ended
+	ended  int64           // the newest event time of an import that has ended
+	any    bool            // ended means something
+}
+
+func (w *Watch[D, T, V]) progress(ctx context.Context, x *Watched[D]) (v view, err error) {
+	all, err := w.store.Progress(ctx, x.ViewID)
+	if err != nil {
+		return v, err
+	}
+	v.final = map[string]bool{}
+	// Of several incarnations of a topic the one that moved last counts.
+	var newest *Progress
+	for i := range all {
+		p := &all[i]
+		if p.Partition == feature.ReplayPartition {
+			continue // its rows are late ones: how far the stream has come they do not say
+		}
+		if p.Partition == feature.ImportPartition {
+			v.final[ImportID(p.TopicID)] = p.Final
+			if p.Final && p.Any && (!v.any || p.MaxEvent > v.ended) {
+				v.ended, v.any = p.MaxEvent, true
+			}
+		} else if newest == nil || p.Updated > newest.Updated {
+			newest = p
+		}
+	}
+	if newest == nil {
+		return v, nil
+	}
+	idle := time.Duration(x.Window.IdleFor)
+	if idle == 0 {
+		idle = time.Minute
+	}
+	now := w.opt.Now()
+	resumed := w.resumed(all, newest.TopicID, flowKey{x.ViewID, newest.TopicID, idle}, now)
+	var parts []window.Partition
+	expected := 0
+	for i := range all {
+		p := &all[i]
+		if p.Partition == feature.ImportPartition || p.TopicID != newest.TopicID {
+			continue
+		}
+		expected = max(expected, p.Partitions)
+		// Nobody is idle in a stream that has only just begun to flow again.
+		since := feature.Time(max(p.Since, resumed))
+		x := window.Partition{MaxEvent: p.MaxEvent, Any: p.Any, Drained: p.Drained, Since: since}
+		v.live = v.live || !x.Idle(now, idle)
+		parts = append(parts, x)
+	}
+	v.live = v.live || len(parts) < expected
+	v.mark, v.marked = window.Watermark(parts, expected, now, idle)
+	return v, nil
+}
+
+// flowKey names a view's stream as watchers with one idle_after see it.
+type flowKey struct {
+	view  string
+	topic [16]byte
+	idle  time.Duration
+}
+
+// flow is when a stream last moved, and when it began to move after it had been
+// quiet for as long as makes a partition idle.
+type flow struct{ last, resumed int64 }
+
+// resumed is the time before which no partition of the stream can have been
+// idle. When a topic that was quiet for hours gets events again, the first
+// partition to be committed would find all others drained and long unchanged,
+// and close windows that their events belong to. So does a watch that has just
+// started and knows nothing of the past: both give the others idle_after to show.
+func (w *Watch[D, T, V]) resumed(all []Progress, topic [16]byte, k flowKey, now time.Time) int64 {
+	last := int64(0)
+	for i := range all {
+		if p := &all[i]; p.TopicID == topic && p.Partition != feature.ImportPartition {
+			last = max(last, min(p.Since, now.UnixMicro())) // an assignment puts it ahead
+		}
+	}
+	f := w.flows[k]
+	switch {
+	case f == nil:
+		f = &flow{last: last, resumed: last}
+		w.flows[k] = f
+	case last > f.last:
+		if last-f.last >= k.idle.Microseconds() {
+			f.resumed = last
+		}
+		f.last = last
+	}
+	return f.resumed
+}
+
+// due tells whether an open window is to be closed. The stream's watermark
+// decides where the stream has brought rows and is still running; an import
+// closes what it has touched at its end, and never holds a window open.
+func (v *view) due(lateness int64, w window.Window, streamed bool, imports []string) bool {
+	if streamed && v.marked && w.Due(v.mark, lateness) {
+		return true
+	}
+	if len(imports) == 0 || (streamed && v.live) {
+		return false
+	}
+	for _, id := range imports {
+		if !v.final[id] {
+			return false
+		}
+	}
+	return true
+}
