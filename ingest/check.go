@@ -14,9 +14,9 @@ type checker interface {
 
 // check runs a suite over a batch, hands each rejected row to hold and returns
 // the rows to keep: the batch itself when none is rejected, else one that the
-// caller releases as well. A row that makes the suite panic must not block its
+// caller releases as well, with the rows held back where withHeld asks for them. A row that makes the suite panic must not block its
 // partition: it goes to quarantine, and the rest is judged without it.
-func check(suite checker, b *feature.Batch, verdict *validate.Verdict, p *Pipeline, hold func(int64, []feature.Reason) error) (*feature.Batch, error) {
+func check(suite checker, b *feature.Batch, verdict *validate.Verdict, p *Pipeline, withHeld bool, hold func(int64, []feature.Reason) error) (*feature.Batch, error) {
 	if suite == nil {
 		return b, nil
 	}
@@ -48,9 +48,13 @@ func check(suite checker, b *feature.Batch, verdict *validate.Verdict, p *Pipeli
 		}
 	}
 	good := validate.Filter(b, verdict)
-	if good != b {
-		release()
+	if good == b {
+		return b, nil
 	}
+	if withHeld {
+		good.Held = validate.Held(b, verdict)
+	}
+	release()
 	return good, nil
 }
 

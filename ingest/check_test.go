@@ -71,7 +71,7 @@ func TestSuiteThatPanics(t *testing.T) {
 			defer b.Rows.Release()
 			got := map[int64]string{}
 			var verdict validate.Verdict
-			good, err := check(s, b, &verdict, p, func(offset int64, reasons []feature.Reason) error {
+			good, err := check(s, b, &verdict, p, true, func(offset int64, reasons []feature.Reason) error {
 				got[offset] += reasons[0].Rule
 				return nil
 			})
@@ -83,15 +83,27 @@ func TestSuiteThatPanics(t *testing.T) {
 				require.Empty(t, want[off])
 				require.Equal(t, off-100, good.Rows.Column(0).(*array.Int64).Value(i))
 			}
+			var held []int64
+			for off, rule := range want {
+				if rule == "rule" {
+					held = append(held, off)
+				}
+			}
+			require.Equal(t, len(held), good.Held.Len())
+			for i := range good.Held.Len() {
+				require.Contains(t, held, good.Held.Offsets[i])
+				require.Equal(t, good.Held.Offsets[i]-100, good.Held.Rows.Column(0).(*array.Int64).Value(i))
+				require.Equal(t, i, good.Held.From(good.Held.Offsets[i]))
+			}
 			if good != b {
-				good.Rows.Release()
+				releaseBatch(good)
 			}
 		})
 	}
 	// A suite that panics whatever the rows are is a fault of ours and said so.
 	b := numbers(t, mem, 10)
 	defer b.Rows.Release()
-	_, err := check(always{}, b, &validate.Verdict{}, p, func(int64, []feature.Reason) error { return nil })
+	_, err := check(always{}, b, &validate.Verdict{}, p, false, func(int64, []feature.Reason) error { return nil })
 	require.Equal(t, feature.Internal, feature.KindOf(err), "%v", err)
 }
 

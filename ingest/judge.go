@@ -77,12 +77,19 @@ func sameJudge(a, b *feature.View) bool {
 
 // project gives the rows of a batch of j.view as rows of the current view.
 func (j *judge) project(b *feature.Batch, now *feature.View) *feature.Batch {
-	cols := make([]arrow.Array, len(j.pick))
-	for i, at := range j.pick {
-		cols[i] = b.Rows.Column(at)
+	pick := func(rows arrow.RecordBatch) arrow.RecordBatch {
+		cols := make([]arrow.Array, len(j.pick))
+		for i, at := range j.pick {
+			cols[i] = rows.Column(at)
+		}
+		return array.NewRecordBatch(now.Schema(), cols, rows.NumRows())
 	}
 	out := *b
-	out.View, out.Rows = now, array.NewRecordBatch(now.Schema(), cols, b.Rows.NumRows())
+	out.View, out.Rows = now, pick(b.Rows)
+	if b.Held != nil {
+		held := *b.Held
+		held.Rows, out.Held = pick(held.Rows), &held
+	}
 	return &out
 }
 

@@ -312,16 +312,16 @@ func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, event 
 	if b == nil || b.Len() == 0 {
 		return nil
 	}
-	good, err := check(l.suites[i], b, &l.verdict, p, hold)
+	good, err := check(l.suites[i], b, &l.verdict, p, l.hold == nil && o.takesHeld(), hold)
 	if err != nil {
 		return err
 	}
 	if good != b {
-		defer good.Rows.Release()
+		defer releaseBatch(good)
 	}
 	if j := l.judges[i]; j != nil && j.pick != nil {
 		good = j.project(good, o.View)
-		defer good.Rows.Release()
+		defer releaseBatch(good)
 	}
 	return l.write(ctx, o, good)
 }
@@ -345,7 +345,7 @@ func holdBack(ctx context.Context, q *quarantine.Session, met *Metrics, e *quara
 
 // write hands a good batch to every sink of the view, waiting for those that do not answer.
 func (l *lane) write(ctx context.Context, o *Outlets, b *feature.Batch) error {
-	if b.Len() == 0 {
+	if b.Len() == 0 && b.Held.Len() == 0 {
 		return nil
 	}
 	if l.keep != nil {
@@ -354,9 +354,15 @@ func (l *lane) write(ctx context.Context, o *Outlets, b *feature.Batch) error {
 	p, tried := l.p, l.p.tried(o, "write")
 	defer l.stuck.Store(false)
 	for _, s := range o.Sinks {
+		if b.Len() == 0 && !takesHeld(s) {
+			continue
+		}
 		if err := retry(ctx, p.Log, s.Name()+" of "+o.View.ID(), func() { l.stuck.Store(true); tried() }, func(ctx context.Context) error { return s.Write(ctx, b) }); err != nil {
 			return err
 		}
+	}
+	if b.Len() == 0 {
+		return nil
 	}
 	newest := b.Stamp(0).Effective()
 	for i := range b.Len() {

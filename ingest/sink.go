@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"slices"
 
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -55,6 +56,29 @@ type Sink interface {
 type Shower interface {
 	Sink
 	Shows() bool
+}
+
+// HeldTaker is a Sink that also wants the rows that the suite held back
+// (feature.Batch.Held), as results of windows do; a batch of which all was held back
+// has no rows then. Without such a sink nobody makes them. Those of rows that are
+// read again come again, as the rows do; a replay has none.
+type HeldTaker interface {
+	Sink
+	TakesHeld() bool
+}
+
+func takesHeld(s Sink) bool {
+	h, ok := s.(HeldTaker)
+	return ok && h.TakesHeld()
+}
+
+func (o *Outlets) takesHeld() bool { return slices.ContainsFunc(o.Sinks, takesHeld) }
+
+func releaseBatch(b *feature.Batch) {
+	b.Rows.Release()
+	if b.Held != nil {
+		b.Held.Rows.Release()
+	}
 }
 
 // Committer is the table side of a flush: the one place where a commit becomes

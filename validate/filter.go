@@ -20,19 +20,37 @@ func Filter(b *feature.Batch, v *Verdict) *feature.Batch {
 	return gather(b, v.Keep())
 }
 
-// gather copies the named rows of b.
-func gather(b *feature.Batch, keep []int) *feature.Batch {
-	cols := make([]arrow.Array, b.Rows.NumCols())
-	for i, c := range b.Rows.Columns() {
+// Held returns the rows of b that v rejects; nil when there are none. The caller
+// releases its Rows.
+func Held(b *feature.Batch, v *Verdict) *feature.Held {
+	out := v.Rejected()
+	if len(out) == 0 {
+		return nil
+	}
+	rows := make([]int, len(out))
+	for i, r := range out {
+		rows[i] = r.Index
+	}
+	return &feature.Held{Rows: takeRows(b.Rows, rows), Offsets: pick(b.Offsets, rows), EventTime: pick(b.EventTime, rows)}
+}
+
+func takeRows(rows arrow.RecordBatch, keep []int) arrow.RecordBatch {
+	cols := make([]arrow.Array, rows.NumCols())
+	for i, c := range rows.Columns() {
 		cols[i] = take(c, keep)
 	}
-	rec := array.NewRecordBatch(b.Rows.Schema(), cols, int64(len(keep)))
+	rec := array.NewRecordBatch(rows.Schema(), cols, int64(len(keep)))
 	for _, c := range cols {
 		c.Release()
 	}
+	return rec
+}
+
+// gather copies the named rows of b.
+func gather(b *feature.Batch, keep []int) *feature.Batch {
 	return &feature.Batch{
 		View:      b.View,
-		Rows:      rec,
+		Rows:      takeRows(b.Rows, keep),
 		Origin:    b.Origin,
 		Offsets:   pick(b.Offsets, keep),
 		EventTime: pick(b.EventTime, keep),

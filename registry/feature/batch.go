@@ -51,6 +51,8 @@ type Batch struct {
 	// partition; the position that covers them is the one of Replay's partition,
 	// where row i stands at Replay.First + i.
 	Replay *Origin
+	// Held is what the suite held back of Origin; nil when nothing, or when nobody asked.
+	Held *Held
 }
 
 // Len is the number of rows.
