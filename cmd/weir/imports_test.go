@@ -83,7 +83,7 @@ func room(rel string) (name string, height int) {
 
 // technologies are the names of packages that talk to something outside this
 // process. They are chosen in cmd/weir/app and nowhere else.
-var technologies = []string{"redis", "feastredis", "memory", "iceberg", "sqlstore", "kafka", "airflow", "mlflow", "webhook", "s3", "oidc", "schemaregistry"}
+var technologies = []string{"redis", "feastredis", "memory", "iceberg", "sqlstore", "kafka", "airflow", "mlflow", "webhook", "alertmanager", "s3", "oidc", "schemaregistry"}
 
 // adapter is the path of the adapter that rel is or lies in, "" where it is in none.
 func adapter(rel string) string {

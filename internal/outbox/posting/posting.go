@@ -1,0 +1,111 @@
+// Package posting sends an entry of the outbox to a server by HTTP POST, and
+// says by the server's answer whether it is worth trying again.
+//
+// The one rule: only an answer of 2xx is a receipt.
+package posting
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/weir-ml/weir/internal/secret"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Client posts to one address. Make it with New.
+type Client struct {
+	op    string
+	url   string
+	token secret.Ref
+	http  *http.Client
+}
+
+// DefaultTimeout is for a whole request where a client is given none.
+const DefaultTimeout = 10 * time.Second
+
+// New makes a client. op begins its errors; token, where there is one, is sent as a bearer token.
+func New(op, url string, token secret.Ref, timeout time.Duration) *Client {
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	return &Client{op: op, url: url, token: token, http: &http.Client{
+		Timeout: timeout,
+		// A redirected POST becomes a GET without its body, and would hand the token to somebody else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// CheckURL reports an address that nothing can be posted to.
+func CheckURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("must be an address like https://host/path")
+	}
+	return nil
+}
+
+// where is the address for errors, without a password.
+func (c *Client) where() string {
+	u, err := url.Parse(c.url)
+	if err != nil {
+		return "address"
+	}
+	return u.Redacted()
+}
+
+// Post sends the body. feature.Invalid means that the same request will never be accepted.
+func (c *Client) Post(ctx context.Context, body []byte, header map[string]string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return feature.Errorf(feature.Invalid, c.op, "address", "it is not one")
+	}
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
+	req.Header.Set("User-Agent", "weir")
+	token, err := c.token.Read()
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+string(token))
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err // without the address, which may hold a password
+		}
+		return feature.Errorf(feature.Unavailable, c.op, c.where(), "%w", err)
+	}
+	defer resp.Body.Close()
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
+	if resp.StatusCode/100 == 2 {
+		return nil
+	}
+	kind := feature.Unavailable
+	if Final(resp.StatusCode) {
+		kind = feature.Invalid
+	}
+	msg := fmt.Sprintf("answered %d", resp.StatusCode)
+	if said = bytes.TrimSpace(said); len(said) > 0 {
+		msg += ": " + feature.Shorten(said)
+	}
+	return feature.Errorf(kind, c.op, c.where(), "%s", msg)
+}
+
+// Final reports whether a status says that the request itself is wrong, so that
+// sending it again is no use.
+func Final(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	}
+	return status/100 == 4
+}
