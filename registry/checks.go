@@ -58,28 +58,37 @@ func (p *planner) checkSuites() {
 		return
 	}
 	for _, v := range p.next.Views() {
-		if v.SuiteOf == nil || v.SourceOf == nil || p.faulty[RefOf(v)] || p.faulty[RefOf(v.SuiteOf)] {
+		if v.SourceOf == nil || p.faulty[RefOf(v)] {
 			continue
 		}
-		view, suite := RefOf(v), RefOf(v.SuiteOf)
-		if !p.changed[view] && !p.changed[suite] {
-			continue
-		}
-		for _, f := range p.checks.Suite(v.SuiteOf, v) {
-			f = under("spec", f)
-			if p.changed[suite] {
-				f.Msg += " (as FeatureView " + v.Meta.Name + " uses it)"
-				p.pending = append(p.pending, refFault{suite, f})
-				continue
-			}
-			f.Msg = "ExpectationSuite " + v.Suite + ": " + f.Field + ": " + f.Msg
-			f.Field = "spec.suite"
-			p.pending = append(p.pending, refFault{view, f})
-		}
+		p.checkSuite(v, v.SuiteOf, "spec.suite")
+		p.checkSuite(v, v.ShadowOf, "spec.shadow_suite")
 	}
 	// Only now, so that a fault of a suite does not hide those for its other views.
 	for _, f := range p.pending {
 		p.fault(f.ref, f.Fault)
 	}
 	p.pending = nil
+}
+
+// checkSuite compiles one suite of a view; s may be nil.
+func (p *planner) checkSuite(v *feature.View, s *feature.Suite, field string) {
+	if s == nil || p.faulty[RefOf(s)] {
+		return
+	}
+	view, suite := RefOf(v), RefOf(s)
+	if !p.changed[view] && !p.changed[suite] {
+		return
+	}
+	for _, f := range p.checks.Suite(s, v) {
+		f = under("spec", f)
+		if p.changed[suite] {
+			f.Msg += " (as FeatureView " + v.Meta.Name + " uses it)"
+			p.pending = append(p.pending, refFault{suite, f})
+			continue
+		}
+		f.Msg = "ExpectationSuite " + s.Meta.Name + ": " + f.Field + ": " + f.Msg
+		f.Field = field
+		p.pending = append(p.pending, refFault{view, f})
+	}
 }

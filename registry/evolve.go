@@ -263,6 +263,7 @@ func (p *planner) viewNotes(old, now *feature.View) []string {
 		}
 		out = append(out, note)
 	}
+	out = append(out, suiteNotes(old, now)...)
 	return append(out, p.returned[RefOf(now)]...)
 }
 

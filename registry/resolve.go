@@ -114,6 +114,9 @@ func (b *builder) view(v *feature.View) {
 	if s, ok := b.lookup(feature.KindSuite, v.Suite, "spec.suite").(*feature.Suite); ok {
 		v.SuiteOf = s
 	}
+	if s, ok := b.lookup(feature.KindSuite, v.ShadowSuite, "spec.shadow_suite").(*feature.Suite); ok {
+		v.ShadowOf = s
+	}
 	v.Keys = nil
 	owner := map[string]string{} // join key -> entity
 	complete := true

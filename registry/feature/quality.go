@@ -24,8 +24,9 @@ type Quality struct {
 	Freshness Duration `json:"freshness,omitempty"`
 	// Volume bounds how many rows land in a time of the wall clock.
 	Volume Volume `json:"volume,omitzero"`
-	// MaxRejectRate pauses the view when a larger share of its last RejectEvents
-	// events was held back by its suite; 0 does not pause. RejectEvents is 1000 when 0.
+	// MaxRejectRate pauses the view when a larger share of the last RejectEvents
+	// events of a worker would be held back, whatever for; 0 does not pause.
+	// RejectEvents is 1000 when 0.
 	MaxRejectRate float64 `json:"max_reject_rate,omitempty"`
 	RejectEvents  int64   `json:"reject_events,omitempty"`
 	// Mask names features, keys or paths of events whose values are shown nowhere:
@@ -72,6 +73,9 @@ func (q *Quality) WithDefaults() Quality {
 	}
 	return c
 }
+
+// mostRejectEvents bounds what each worker remembers: a bit an event.
+const mostRejectEvents = 1_000_000
 
 // mostWatched is the longest time that wall clock rules look back: what is kept of the past is bounded.
 const mostWatched = Duration(31 * 24 * time.Hour)
@@ -131,6 +135,8 @@ func (q *Quality) check(at string) []Fault {
 	switch {
 	case q.RejectEvents < 0:
 		fault(".reject_events", "must not be negative (got %d)", q.RejectEvents)
+	case q.RejectEvents > mostRejectEvents:
+		fault(".reject_events", "must be at most %d (got %d)", mostRejectEvents, q.RejectEvents)
 	case q.RejectEvents > 0 && q.MaxRejectRate == 0:
 		fault(".reject_events", "says over how many events max_reject_rate is taken: set that, or leave it out")
 	}

@@ -18,6 +18,8 @@ type View struct {
 	TTL      Duration          `json:"ttl,omitempty"`    // 0 never expires
 	Online   *bool             `json:"online,omitempty"` // true when nil
 	Suite    string            `json:"suite,omitempty"`  // ExpectationSuite by name
+	// ShadowSuite names an ExpectationSuite that counts what it would reject, and rejects nothing.
+	ShadowSuite string `json:"shadow_suite,omitempty"`
 	// Quality watches the stream as a whole; nil watches nothing.
 	Quality *Quality `json:"quality,omitempty"`
 
@@ -25,6 +27,7 @@ type View struct {
 	Keys     []Field `json:"-"` // all join keys, in the order of Entities; Path set
 	SourceOf *Source `json:"-"`
 	SuiteOf  *Suite  `json:"-"` // nil without a suite
+	ShadowOf *Suite  `json:"-"` // nil without one in shadow
 	Version  int     `json:"-"` // version of the definition, from 1
 }
 
@@ -38,6 +41,9 @@ func (v *View) Refs() []Ref {
 	}
 	if v.Suite != "" {
 		r = append(r, Ref{KindSuite, v.Meta.Project, v.Suite})
+	}
+	if v.ShadowSuite != "" {
+		r = append(r, Ref{KindSuite, v.Meta.Project, v.ShadowSuite})
 	}
 	return r
 }
@@ -128,6 +134,7 @@ func (v *View) Check() []Fault {
 	if v.TTL > 0 && v.TTL%1000 != 0 { // below one it would be none
 		f = append(f, Fault{"spec.ttl", "must be whole microseconds, which all times are counted in; 0 never expires"})
 	}
+	f = append(f, v.checkShadow()...)
 	return append(f, v.Quality.check("spec.quality")...)
 }
 

@@ -56,7 +56,11 @@ func Print(t testing.TB, c *registry.Catalog) string {
 			if d.SuiteOf != nil {
 				suite = d.SuiteOf.Version
 			}
-			fmt.Fprintf(&b, "  version %d keys %v source %s suite %d\n", d.Version, d.Keys, d.SourceOf.Topic, suite)
+			shadow := 0
+			if d.ShadowOf != nil {
+				shadow = d.ShadowOf.Version
+			}
+			fmt.Fprintf(&b, "  version %d keys %v source %s suite %d shadow %d\n", d.Version, d.Keys, d.SourceOf.Topic, suite, shadow)
 		case *feature.Service:
 			fmt.Fprintf(&b, "  version %d columns %v views", d.Version, d.Columns)
 			for _, v := range d.Views {
