@@ -135,6 +135,9 @@ func (v *View) Check() []Fault {
 		f = append(f, Fault{"spec.ttl", "must be whole microseconds, which all times are counted in; 0 never expires"})
 	}
 	f = append(f, v.checkShadow()...)
+	if v.Quality.Windowed() && v.Suite == "" && v.ShadowSuite == "" {
+		f = append(f, Fault{"spec.quality.window", "windows are judged by a suite: set suite or shadow_suite, or leave window out"})
+	}
 	return append(f, v.Quality.check("spec.quality")...)
 }
 

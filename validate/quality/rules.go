@@ -1,0 +1,277 @@
+package quality
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/weir-ml/weir/internal/tally"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Rules watches freshness and volume by the wall clock. Several may share a store.
+//
+// What is stored decides: how many rows have landed and when (with the commit that
+// brought them), what fires (with its event), and when somebody last looked. So a
+// restart neither repeats an alert nor forgets one, and after a time in which
+// nobody looked, rows that were waiting get a while to land before they are missed.
+type Rules struct {
+	store  RuleStore
+	clocks Clocks
+	alerts *Alerts
+	views  func(context.Context) ([]*feature.View, error)
+	opt    RuleOptions
+
+	mu     sync.Mutex
+	cached map[string]*Clock // by view; what was stored last, as far as is known
+	shown  map[string]*feature.View
+	gauges bool
+	faults map[string]string
+}
+
+// RuleStore is what Rules needs of the store of windows.
+type RuleStore interface {
+	States
+	Progress(ctx context.Context, view string) ([]tally.Progress, error)
+}
+
+// RuleOptions are what Rules may be given; zero values are fine.
+type RuleOptions struct {
+	Poll    time.Duration // how often to look; 1s when 0
+	Log     *slog.Logger
+	Metrics *Metrics
+	Now     func() time.Time
+}
+
+// NewRules makes one. views gives the catalog's views, resolved.
+func NewRules(s RuleStore, c Clocks, a *Alerts, views func(context.Context) ([]*feature.View, error), o RuleOptions) *Rules {
+	if o.Poll <= 0 {
+		o.Poll = time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Rules{store: s, clocks: c, alerts: a, views: views, opt: o, cached: map[string]*Clock{}, shown: map[string]*feature.View{}, faults: map[string]string{}}
+}
+
+// Run looks at all views until ctx ends.
+func (r *Rules) Run(ctx context.Context) error {
+	t := time.NewTicker(r.opt.Poll)
+	defer t.Stop()
+	for {
+		_ = r.Pass(ctx) // logged there; the next pass tries again
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// Pass looks at all views once. One that cannot be looked at does not keep the
+// others from it; the error is the first.
+func (r *Rules) Pass(ctx context.Context) (first error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer func() {
+		if ctx.Err() == nil {
+			r.opt.Metrics.passed(first)
+		}
+	}()
+	views, err := r.views(ctx)
+	r.fault(ctx, "", err)
+	if err != nil {
+		return err
+	}
+	wanted := map[tally.Series]bool{} // what may fire
+	timed := map[string]*feature.View{}
+	for _, v := range views {
+		for _, s := range SeriesOf(v) {
+			wanted[s] = true
+		}
+		if !v.Quality.Timed() {
+			continue
+		}
+		timed[v.ID()] = v
+		err := r.view(ctx, v)
+		r.fault(ctx, v.ID(), err)
+		if err != nil && first == nil {
+			first = err
+		}
+	}
+	if err := r.tidy(ctx, timed, wanted); err != nil && first == nil {
+		first = err
+	}
+	return first
+}
+
+// SeriesOf lists the series of a view that may fire: its suites by window, its rules by the clock, and its pause.
+func SeriesOf(v *feature.View) []tally.Series {
+	var out []tally.Series
+	q := v.Quality
+	if q == nil {
+		return nil
+	}
+	if q.Windowed() {
+		for _, s := range suitesOf(v) {
+			out = append(out, tally.Series{Project: v.Meta.Project, Owner: ownerOfSuite(v.Meta.Name, s.suite.Meta.Name), Size: q.Window.Size})
+		}
+	}
+	rule := func(on bool, r Rule) {
+		if on {
+			out = append(out, ruleSeries(v.Meta.Project, ownerOf(v.Meta.Name, r)))
+		}
+	}
+	rule(q.Freshness > 0, Freshness)
+	rule(q.Volume.Per > 0, Volume)
+	rule(q.MaxRejectRate > 0, RejectRate)
+	return out
+}
+
+// view looks at one view.
+func (r *Rules) view(ctx context.Context, v *feature.View) error {
+	progress, err := r.store.Progress(ctx, v.ID())
+	if err != nil {
+		return err
+	}
+	rows, last := landed(progress)
+	now := r.opt.Now().UnixMicro()
+	c := r.cached[v.ID()]
+	if c == nil {
+		if c, err = r.clocks.Clock(ctx, v.ID()); err != nil {
+			return err
+		}
+		if c == nil {
+			c = &Clock{View: v.ID()}
+		}
+	}
+	delete(r.cached, v.ID()) // kept again only where it is what is stored
+	if c.look(v.Quality, now, rows) {
+		ok, err := r.clocks.PutClock(ctx, c)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return nil // another watch has just looked: the next pass begins with what it stored
+		}
+		c.Revision++
+	}
+	r.cached[v.ID()] = c
+	r.opt.Metrics.age.WithLabelValues(v.Meta.Project, v.Meta.Name).Set(float64(now-since(c, last)) / float64(second))
+	if err := r.fresh(ctx, v, c, now, last); err != nil {
+		return err
+	}
+	return r.amount(ctx, v, c, now, rows)
+}
+
+func since(c *Clock, last int64) int64 {
+	if last == 0 {
+		return c.Born
+	}
+	return min(last, c.Looked+second*60) // a worker whose clock is ahead
+}
+
+func (r *Rules) fresh(ctx context.Context, v *feature.View, c *Clock, now, last int64) error {
+	q := v.Quality
+	if q.Freshness == 0 {
+		return nil
+	}
+	stale, at, known := c.stale(q, now, last)
+	if !known {
+		return nil
+	}
+	state := &FreshnessState{Limit: q.Freshness.String()}
+	reason := "rows land again"
+	if last > 0 {
+		t := feature.Time(last)
+		state.Last = &t
+	}
+	if stale {
+		reason = fmt.Sprintf("no row has landed since %s, which is longer than %s", feature.Time(at).UTC().Format(time.RFC3339), q.Freshness)
+	}
+	return r.alerts.Alert(ctx, Alert{Project: v.Meta.Project, View: v.Meta.Name, Rule: Freshness, Firing: stale, Since: feature.Time(at),
+		Reason: reason, FreshnessOf: state})
+}
+
+func (r *Rules) amount(ctx context.Context, v *feature.View, c *Clock, now, rows int64) error {
+	w := v.Quality.Volume
+	if w.Per == 0 {
+		return nil
+	}
+	n, known := c.counted(v.Quality, now, rows)
+	if !known {
+		return nil
+	}
+	r.opt.Metrics.volume.WithLabelValues(v.Meta.Project, v.Meta.Name).Set(float64(n))
+	few, many := n < w.Min, w.Max > 0 && n > w.Max
+	reason := fmt.Sprintf("%d rows have landed in the last %s", n, w.Per)
+	switch {
+	case few:
+		reason += fmt.Sprintf(", fewer than %d", w.Min)
+	case many:
+		reason += fmt.Sprintf(", more than %d", w.Max)
+	}
+	return r.alerts.Alert(ctx, Alert{Project: v.Meta.Project, View: v.Meta.Name, Rule: Volume, Firing: few || many, Since: feature.Time(now),
+		Reason: reason, VolumeOf: &VolumeState{Per: w.Per.String(), Rows: n, Min: w.Min, Max: w.Max}})
+}
+
+// tidy ends what fires and is no longer watched, and forgets clocks and gauges of views that are gone.
+func (r *Rules) tidy(ctx context.Context, timed map[string]*feature.View, wanted map[tally.Series]bool) error {
+	gone := false
+	for id, v := range r.shown {
+		if timed[id] == nil {
+			r.opt.Metrics.forget(v.Meta.Project, v.Meta.Name)
+			delete(r.cached, id)
+			gone = true
+		}
+	}
+	r.shown = timed
+	if gone || !r.gauges {
+		keep := make([]string, 0, len(timed))
+		for id := range timed {
+			keep = append(keep, id)
+		}
+		if err := r.clocks.DropClocks(ctx, keep); err != nil {
+			return err
+		}
+	}
+	all, err := r.store.States(ctx, "", "")
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if view, rule, ok := splitOwner(s.Owner); ok {
+			r.opt.Metrics.fires(s.Project, view, rule, s.Firing)
+		}
+		if s.Firing && !wanted[s.Series] {
+			if err := r.alerts.Forget(ctx, s); err != nil {
+				return err
+			}
+		}
+	}
+	r.gauges = true
+	return nil
+}
+
+// fault logs what a view suffers from when it changes.
+func (r *Rules) fault(ctx context.Context, view string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if err == nil {
+		delete(r.faults, view)
+		return
+	}
+	if r.faults[view] != err.Error() {
+		r.faults[view] = err.Error()
+		r.opt.Log.Error("view cannot be looked at, will try again", "view", view, "error", err)
+	}
+}
