@@ -21,6 +21,112 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type ResumeRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Project string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
+	View    string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
+	// Take the events as they are, bad ones into quarantine, until the share of bad
+	// ones has fallen below the limit; else it counts anew and pauses again if they are as bad.
+	Accept        bool `protobuf:"varint,3,opt,name=accept,proto3" json:"accept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeRequest) Reset() {
+	*x = ResumeRequest{}
+	mi := &file_weir_v1_ingest_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeRequest) ProtoMessage() {}
+
+func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_ingest_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeRequest.ProtoReflect.Descriptor instead.
+func (*ResumeRequest) Descriptor() ([]byte, []int) {
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ResumeRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ResumeRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *ResumeRequest) GetAccept() bool {
+	if x != nil {
+		return x.Accept
+	}
+	return false
+}
+
+type ResumeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partitions    []int32                `protobuf:"varint,1,rep,packed,name=partitions,proto3" json:"partitions,omitempty"` // that had stopped
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeResponse) Reset() {
+	*x = ResumeResponse{}
+	mi := &file_weir_v1_ingest_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeResponse) ProtoMessage() {}
+
+func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_ingest_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeResponse.ProtoReflect.Descriptor instead.
+func (*ResumeResponse) Descriptor() ([]byte, []int) {
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ResumeResponse) GetPartitions() []int32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
 type ImportHeader struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
@@ -37,7 +143,7 @@ type ImportHeader struct {
 
 func (x *ImportHeader) Reset() {
 	*x = ImportHeader{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[0]
+	mi := &file_weir_v1_ingest_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -49,7 +155,7 @@ func (x *ImportHeader) String() string {
 func (*ImportHeader) ProtoMessage() {}
 
 func (x *ImportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[0]
+	mi := &file_weir_v1_ingest_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -62,7 +168,7 @@ func (x *ImportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportHeader.ProtoReflect.Descriptor instead.
 func (*ImportHeader) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{0}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ImportHeader) GetProject() string {
@@ -139,7 +245,7 @@ type ImportFromRequest struct {
 
 func (x *ImportFromRequest) Reset() {
 	*x = ImportFromRequest{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[1]
+	mi := &file_weir_v1_ingest_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -151,7 +257,7 @@ func (x *ImportFromRequest) String() string {
 func (*ImportFromRequest) ProtoMessage() {}
 
 func (x *ImportFromRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[1]
+	mi := &file_weir_v1_ingest_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -164,7 +270,7 @@ func (x *ImportFromRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportFromRequest.ProtoReflect.Descriptor instead.
 func (*ImportFromRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{1}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ImportFromRequest) GetProject() string {
@@ -250,7 +356,7 @@ type ImportRequest struct {
 
 func (x *ImportRequest) Reset() {
 	*x = ImportRequest{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[2]
+	mi := &file_weir_v1_ingest_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -262,7 +368,7 @@ func (x *ImportRequest) String() string {
 func (*ImportRequest) ProtoMessage() {}
 
 func (x *ImportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[2]
+	mi := &file_weir_v1_ingest_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -275,7 +381,7 @@ func (x *ImportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
 func (*ImportRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{2}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ImportRequest) GetPart() isImportRequest_Part {
@@ -330,7 +436,7 @@ type ImportOffer struct {
 
 func (x *ImportOffer) Reset() {
 	*x = ImportOffer{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[3]
+	mi := &file_weir_v1_ingest_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +448,7 @@ func (x *ImportOffer) String() string {
 func (*ImportOffer) ProtoMessage() {}
 
 func (x *ImportOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[3]
+	mi := &file_weir_v1_ingest_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +461,7 @@ func (x *ImportOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportOffer.ProtoReflect.Descriptor instead.
 func (*ImportOffer) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{3}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ImportOffer) GetHave() bool {
@@ -383,7 +489,7 @@ type ImportFault struct {
 
 func (x *ImportFault) Reset() {
 	*x = ImportFault{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[4]
+	mi := &file_weir_v1_ingest_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -395,7 +501,7 @@ func (x *ImportFault) String() string {
 func (*ImportFault) ProtoMessage() {}
 
 func (x *ImportFault) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[4]
+	mi := &file_weir_v1_ingest_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -408,7 +514,7 @@ func (x *ImportFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportFault.ProtoReflect.Descriptor instead.
 func (*ImportFault) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{4}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ImportFault) GetMessage() string {
@@ -438,7 +544,7 @@ type ImportProgress struct {
 
 func (x *ImportProgress) Reset() {
 	*x = ImportProgress{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[5]
+	mi := &file_weir_v1_ingest_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +556,7 @@ func (x *ImportProgress) String() string {
 func (*ImportProgress) ProtoMessage() {}
 
 func (x *ImportProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[5]
+	mi := &file_weir_v1_ingest_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +569,7 @@ func (x *ImportProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportProgress.ProtoReflect.Descriptor instead.
 func (*ImportProgress) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{5}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ImportProgress) GetBytes() int64 {
@@ -516,7 +622,7 @@ type ImportResult struct {
 
 func (x *ImportResult) Reset() {
 	*x = ImportResult{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[6]
+	mi := &file_weir_v1_ingest_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -528,7 +634,7 @@ func (x *ImportResult) String() string {
 func (*ImportResult) ProtoMessage() {}
 
 func (x *ImportResult) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[6]
+	mi := &file_weir_v1_ingest_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -541,7 +647,7 @@ func (x *ImportResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportResult.ProtoReflect.Descriptor instead.
 func (*ImportResult) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{6}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ImportResult) GetRows() int64 {
@@ -603,7 +709,7 @@ type RuleCount struct {
 
 func (x *RuleCount) Reset() {
 	*x = RuleCount{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[7]
+	mi := &file_weir_v1_ingest_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +721,7 @@ func (x *RuleCount) String() string {
 func (*RuleCount) ProtoMessage() {}
 
 func (x *RuleCount) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[7]
+	mi := &file_weir_v1_ingest_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +734,7 @@ func (x *RuleCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleCount.ProtoReflect.Descriptor instead.
 func (*RuleCount) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{7}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RuleCount) GetRule() string {
@@ -662,7 +768,7 @@ type ImportResponse struct {
 
 func (x *ImportResponse) Reset() {
 	*x = ImportResponse{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[8]
+	mi := &file_weir_v1_ingest_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -674,7 +780,7 @@ func (x *ImportResponse) String() string {
 func (*ImportResponse) ProtoMessage() {}
 
 func (x *ImportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[8]
+	mi := &file_weir_v1_ingest_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -687,7 +793,7 @@ func (x *ImportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportResponse.ProtoReflect.Descriptor instead.
 func (*ImportResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{8}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ImportResponse) GetPart() isImportResponse_Part {
@@ -785,7 +891,7 @@ type IngestStatusRequest struct {
 
 func (x *IngestStatusRequest) Reset() {
 	*x = IngestStatusRequest{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[9]
+	mi := &file_weir_v1_ingest_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +903,7 @@ func (x *IngestStatusRequest) String() string {
 func (*IngestStatusRequest) ProtoMessage() {}
 
 func (x *IngestStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[9]
+	mi := &file_weir_v1_ingest_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +916,7 @@ func (x *IngestStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestStatusRequest.ProtoReflect.Descriptor instead.
 func (*IngestStatusRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{9}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *IngestStatusRequest) GetProject() string {
@@ -841,7 +947,7 @@ type PartitionStatus struct {
 
 func (x *PartitionStatus) Reset() {
 	*x = PartitionStatus{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[10]
+	mi := &file_weir_v1_ingest_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +959,7 @@ func (x *PartitionStatus) String() string {
 func (*PartitionStatus) ProtoMessage() {}
 
 func (x *PartitionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[10]
+	mi := &file_weir_v1_ingest_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +972,7 @@ func (x *PartitionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionStatus.ProtoReflect.Descriptor instead.
 func (*PartitionStatus) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{10}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PartitionStatus) GetTopic() string {
@@ -922,13 +1028,15 @@ type ViewStatus struct {
 	Quarantined     int64                  `protobuf:"varint,7,opt,name=quarantined,proto3" json:"quarantined,omitempty"`                                   // by this process since its start
 	NewestEventTime int64                  `protobuf:"fixed64,8,opt,name=newest_event_time,json=newestEventTime,proto3" json:"newest_event_time,omitempty"` // microseconds since 1970 UTC; 0 when there is none
 	LastCommit      int64                  `protobuf:"fixed64,9,opt,name=last_commit,json=lastCommit,proto3" json:"last_commit,omitempty"`                  // microseconds since 1970 UTC; 0 when there is none
+	Shadow          *ShadowStatus          `protobuf:"bytes,10,opt,name=shadow,proto3" json:"shadow,omitempty"`                                             // unset without a suite in shadow
+	RejectPause     *RejectPause           `protobuf:"bytes,11,opt,name=reject_pause,json=rejectPause,proto3" json:"reject_pause,omitempty"`                // unset unless too many events were bad
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ViewStatus) Reset() {
 	*x = ViewStatus{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[11]
+	mi := &file_weir_v1_ingest_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -940,7 +1048,7 @@ func (x *ViewStatus) String() string {
 func (*ViewStatus) ProtoMessage() {}
 
 func (x *ViewStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[11]
+	mi := &file_weir_v1_ingest_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -953,7 +1061,7 @@ func (x *ViewStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ViewStatus.ProtoReflect.Descriptor instead.
 func (*ViewStatus) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{11}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ViewStatus) GetProject() string {
@@ -1019,6 +1127,307 @@ func (x *ViewStatus) GetLastCommit() int64 {
 	return 0
 }
 
+func (x *ViewStatus) GetShadow() *ShadowStatus {
+	if x != nil {
+		return x.Shadow
+	}
+	return nil
+}
+
+func (x *ViewStatus) GetRejectPause() *RejectPause {
+	if x != nil {
+		return x.RejectPause
+	}
+	return nil
+}
+
+// ShadowStatus is what a suite in shadow has counted in this process. Rows that are
+// read again after a restart count again.
+type ShadowStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Suite         string                 `protobuf:"bytes,1,opt,name=suite,proto3" json:"suite,omitempty"`
+	Version       int32                  `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	Since         int64                  `protobuf:"fixed64,3,opt,name=since,proto3" json:"since,omitempty"`      // microseconds since 1970 UTC; 0 when it has judged nothing yet
+	Rows          int64                  `protobuf:"varint,4,opt,name=rows,proto3" json:"rows,omitempty"`         // judged
+	Rejected      int64                  `protobuf:"varint,5,opt,name=rejected,proto3" json:"rejected,omitempty"` // that it would have held back
+	Rules         []*ShadowRule          `protobuf:"bytes,6,rep,name=rules,proto3" json:"rules,omitempty"`        // in the suite's order
+	Fault         string                 `protobuf:"bytes,7,opt,name=fault,proto3" json:"fault,omitempty"`        // why it cannot judge, or could not judge some rows
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowStatus) Reset() {
+	*x = ShadowStatus{}
+	mi := &file_weir_v1_ingest_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowStatus) ProtoMessage() {}
+
+func (x *ShadowStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_ingest_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowStatus.ProtoReflect.Descriptor instead.
+func (*ShadowStatus) Descriptor() ([]byte, []int) {
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ShadowStatus) GetSuite() string {
+	if x != nil {
+		return x.Suite
+	}
+	return ""
+}
+
+func (x *ShadowStatus) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *ShadowStatus) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *ShadowStatus) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *ShadowStatus) GetRejected() int64 {
+	if x != nil {
+		return x.Rejected
+	}
+	return 0
+}
+
+func (x *ShadowStatus) GetRules() []*ShadowRule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *ShadowStatus) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
+type ShadowRule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Expectation   string                 `protobuf:"bytes,1,opt,name=expectation,proto3" json:"expectation,omitempty"`
+	Column        string                 `protobuf:"bytes,2,opt,name=column,proto3" json:"column,omitempty"`
+	Expected      string                 `protobuf:"bytes,3,opt,name=expected,proto3" json:"expected,omitempty"` // for people
+	Severity      string                 `protobuf:"bytes,4,opt,name=severity,proto3" json:"severity,omitempty"`
+	Rejects       bool                   `protobuf:"varint,5,opt,name=rejects,proto3" json:"rejects,omitempty"` // a row that fails it would be held back
+	Evaluated     int64                  `protobuf:"varint,6,opt,name=evaluated,proto3" json:"evaluated,omitempty"`
+	Failed        int64                  `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowRule) Reset() {
+	*x = ShadowRule{}
+	mi := &file_weir_v1_ingest_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowRule) ProtoMessage() {}
+
+func (x *ShadowRule) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_ingest_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowRule.ProtoReflect.Descriptor instead.
+func (*ShadowRule) Descriptor() ([]byte, []int) {
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ShadowRule) GetExpectation() string {
+	if x != nil {
+		return x.Expectation
+	}
+	return ""
+}
+
+func (x *ShadowRule) GetColumn() string {
+	if x != nil {
+		return x.Column
+	}
+	return ""
+}
+
+func (x *ShadowRule) GetExpected() string {
+	if x != nil {
+		return x.Expected
+	}
+	return ""
+}
+
+func (x *ShadowRule) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *ShadowRule) GetRejects() bool {
+	if x != nil {
+		return x.Rejects
+	}
+	return false
+}
+
+func (x *ShadowRule) GetEvaluated() int64 {
+	if x != nil {
+		return x.Evaluated
+	}
+	return 0
+}
+
+func (x *ShadowRule) GetFailed() int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+// RejectPause says why and where a view waits for a person.
+type RejectPause struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Since         int64                  `protobuf:"fixed64,1,opt,name=since,proto3" json:"since,omitempty"`      // microseconds since 1970 UTC
+	Rejected      int64                  `protobuf:"varint,2,opt,name=rejected,proto3" json:"rejected,omitempty"` // of the last events judged
+	Judged        int64                  `protobuf:"varint,3,opt,name=judged,proto3" json:"judged,omitempty"`
+	Limit         float64                `protobuf:"fixed64,4,opt,name=limit,proto3" json:"limit,omitempty"`                 // spec.quality.max_reject_rate
+	Events        int64                  `protobuf:"varint,5,opt,name=events,proto3" json:"events,omitempty"`                // spec.quality.reject_events
+	Rules         []*RuleCount           `protobuf:"bytes,6,rep,name=rules,proto3" json:"rules,omitempty"`                   // of those that would have been held back at once
+	Partitions    []int32                `protobuf:"varint,7,rep,packed,name=partitions,proto3" json:"partitions,omitempty"` // that stand still
+	Accepting     bool                   `protobuf:"varint,8,opt,name=accepting,proto3" json:"accepting,omitempty"`          // it goes on and takes all until the share has fallen
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectPause) Reset() {
+	*x = RejectPause{}
+	mi := &file_weir_v1_ingest_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectPause) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectPause) ProtoMessage() {}
+
+func (x *RejectPause) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_ingest_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectPause.ProtoReflect.Descriptor instead.
+func (*RejectPause) Descriptor() ([]byte, []int) {
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RejectPause) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *RejectPause) GetRejected() int64 {
+	if x != nil {
+		return x.Rejected
+	}
+	return 0
+}
+
+func (x *RejectPause) GetJudged() int64 {
+	if x != nil {
+		return x.Judged
+	}
+	return 0
+}
+
+func (x *RejectPause) GetLimit() float64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *RejectPause) GetEvents() int64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *RejectPause) GetRules() []*RuleCount {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *RejectPause) GetPartitions() []int32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *RejectPause) GetAccepting() bool {
+	if x != nil {
+		return x.Accepting
+	}
+	return false
+}
+
 type IngestStatusResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Views         []*ViewStatus          `protobuf:"bytes,1,rep,name=views,proto3" json:"views,omitempty"`
@@ -1028,7 +1437,7 @@ type IngestStatusResponse struct {
 
 func (x *IngestStatusResponse) Reset() {
 	*x = IngestStatusResponse{}
-	mi := &file_weir_v1_ingest_proto_msgTypes[12]
+	mi := &file_weir_v1_ingest_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1449,7 @@ func (x *IngestStatusResponse) String() string {
 func (*IngestStatusResponse) ProtoMessage() {}
 
 func (x *IngestStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_ingest_proto_msgTypes[12]
+	mi := &file_weir_v1_ingest_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1462,7 @@ func (x *IngestStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestStatusResponse.ProtoReflect.Descriptor instead.
 func (*IngestStatusResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{12}
+	return file_weir_v1_ingest_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *IngestStatusResponse) GetViews() []*ViewStatus {
@@ -1067,7 +1476,15 @@ var File_weir_v1_ingest_proto protoreflect.FileDescriptor
 
 const file_weir_v1_ingest_proto_rawDesc = "" +
 	"\n" +
-	"\x14weir/v1/ingest.proto\x12\aweir.v1\"\xbb\x02\n" +
+	"\x14weir/v1/ingest.proto\x12\aweir.v1\"U\n" +
+	"\rResumeRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
+	"\x04view\x18\x02 \x01(\tR\x04view\x12\x16\n" +
+	"\x06accept\x18\x03 \x01(\bR\x06accept\"0\n" +
+	"\x0eResumeResponse\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x01 \x03(\x05R\n" +
+	"partitions\"\xbb\x02\n" +
 	"\fImportHeader\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\tR\x04view\x12\x16\n" +
@@ -1144,7 +1561,7 @@ const file_weir_v1_ingest_proto_rawDesc = "" +
 	"\n" +
 	"end_offset\x18\x04 \x01(\x03R\tendOffset\x12\x10\n" +
 	"\x03lag\x18\x05 \x01(\x03R\x03lag\x12\x18\n" +
-	"\astopped\x18\x06 \x01(\tR\astopped\"\xa5\x02\n" +
+	"\astopped\x18\x06 \x01(\tR\astopped\"\x8d\x03\n" +
 	"\n" +
 	"ViewStatus\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
@@ -1158,14 +1575,46 @@ const file_weir_v1_ingest_proto_rawDesc = "" +
 	"\vquarantined\x18\a \x01(\x03R\vquarantined\x12*\n" +
 	"\x11newest_event_time\x18\b \x01(\x10R\x0fnewestEventTime\x12\x1f\n" +
 	"\vlast_commit\x18\t \x01(\x10R\n" +
-	"lastCommit\"A\n" +
+	"lastCommit\x12-\n" +
+	"\x06shadow\x18\n" +
+	" \x01(\v2\x15.weir.v1.ShadowStatusR\x06shadow\x127\n" +
+	"\freject_pause\x18\v \x01(\v2\x14.weir.v1.RejectPauseR\vrejectPause\"\xc5\x01\n" +
+	"\fShadowStatus\x12\x14\n" +
+	"\x05suite\x18\x01 \x01(\tR\x05suite\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\x10R\x05since\x12\x12\n" +
+	"\x04rows\x18\x04 \x01(\x03R\x04rows\x12\x1a\n" +
+	"\brejected\x18\x05 \x01(\x03R\brejected\x12)\n" +
+	"\x05rules\x18\x06 \x03(\v2\x13.weir.v1.ShadowRuleR\x05rules\x12\x14\n" +
+	"\x05fault\x18\a \x01(\tR\x05fault\"\xce\x01\n" +
+	"\n" +
+	"ShadowRule\x12 \n" +
+	"\vexpectation\x18\x01 \x01(\tR\vexpectation\x12\x16\n" +
+	"\x06column\x18\x02 \x01(\tR\x06column\x12\x1a\n" +
+	"\bexpected\x18\x03 \x01(\tR\bexpected\x12\x1a\n" +
+	"\bseverity\x18\x04 \x01(\tR\bseverity\x12\x18\n" +
+	"\arejects\x18\x05 \x01(\bR\arejects\x12\x1c\n" +
+	"\tevaluated\x18\x06 \x01(\x03R\tevaluated\x12\x16\n" +
+	"\x06failed\x18\a \x01(\x03R\x06failed\"\xed\x01\n" +
+	"\vRejectPause\x12\x14\n" +
+	"\x05since\x18\x01 \x01(\x10R\x05since\x12\x1a\n" +
+	"\brejected\x18\x02 \x01(\x03R\brejected\x12\x16\n" +
+	"\x06judged\x18\x03 \x01(\x03R\x06judged\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x01R\x05limit\x12\x16\n" +
+	"\x06events\x18\x05 \x01(\x03R\x06events\x12(\n" +
+	"\x05rules\x18\x06 \x03(\v2\x12.weir.v1.RuleCountR\x05rules\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\a \x03(\x05R\n" +
+	"partitions\x12\x1c\n" +
+	"\taccepting\x18\b \x01(\bR\taccepting\"A\n" +
 	"\x14IngestStatusResponse\x12)\n" +
-	"\x05views\x18\x01 \x03(\v2\x13.weir.v1.ViewStatusR\x05views2\xda\x01\n" +
+	"\x05views\x18\x01 \x03(\v2\x13.weir.v1.ViewStatusR\x05views2\x95\x02\n" +
 	"\rIngestService\x12=\n" +
 	"\x06Import\x12\x16.weir.v1.ImportRequest\x1a\x17.weir.v1.ImportResponse(\x010\x01\x12C\n" +
 	"\n" +
 	"ImportFrom\x12\x1a.weir.v1.ImportFromRequest\x1a\x17.weir.v1.ImportResponse0\x01\x12E\n" +
-	"\x06Status\x12\x1c.weir.v1.IngestStatusRequest\x1a\x1d.weir.v1.IngestStatusResponseB.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
+	"\x06Status\x12\x1c.weir.v1.IngestStatusRequest\x1a\x1d.weir.v1.IngestStatusResponse\x129\n" +
+	"\x06Resume\x12\x16.weir.v1.ResumeRequest\x1a\x17.weir.v1.ResumeResponseB.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
 
 var (
 	file_weir_v1_ingest_proto_rawDescOnce sync.Once
@@ -1179,46 +1628,57 @@ func file_weir_v1_ingest_proto_rawDescGZIP() []byte {
 	return file_weir_v1_ingest_proto_rawDescData
 }
 
-var file_weir_v1_ingest_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_weir_v1_ingest_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_weir_v1_ingest_proto_goTypes = []any{
-	(*ImportHeader)(nil),         // 0: weir.v1.ImportHeader
-	(*ImportFromRequest)(nil),    // 1: weir.v1.ImportFromRequest
-	(*ImportRequest)(nil),        // 2: weir.v1.ImportRequest
-	(*ImportOffer)(nil),          // 3: weir.v1.ImportOffer
-	(*ImportFault)(nil),          // 4: weir.v1.ImportFault
-	(*ImportProgress)(nil),       // 5: weir.v1.ImportProgress
-	(*ImportResult)(nil),         // 6: weir.v1.ImportResult
-	(*RuleCount)(nil),            // 7: weir.v1.RuleCount
-	(*ImportResponse)(nil),       // 8: weir.v1.ImportResponse
-	(*IngestStatusRequest)(nil),  // 9: weir.v1.IngestStatusRequest
-	(*PartitionStatus)(nil),      // 10: weir.v1.PartitionStatus
-	(*ViewStatus)(nil),           // 11: weir.v1.ViewStatus
-	(*IngestStatusResponse)(nil), // 12: weir.v1.IngestStatusResponse
-	nil,                          // 13: weir.v1.ImportHeader.OptionsEntry
-	nil,                          // 14: weir.v1.ImportFromRequest.OptionsEntry
+	(*ResumeRequest)(nil),        // 0: weir.v1.ResumeRequest
+	(*ResumeResponse)(nil),       // 1: weir.v1.ResumeResponse
+	(*ImportHeader)(nil),         // 2: weir.v1.ImportHeader
+	(*ImportFromRequest)(nil),    // 3: weir.v1.ImportFromRequest
+	(*ImportRequest)(nil),        // 4: weir.v1.ImportRequest
+	(*ImportOffer)(nil),          // 5: weir.v1.ImportOffer
+	(*ImportFault)(nil),          // 6: weir.v1.ImportFault
+	(*ImportProgress)(nil),       // 7: weir.v1.ImportProgress
+	(*ImportResult)(nil),         // 8: weir.v1.ImportResult
+	(*RuleCount)(nil),            // 9: weir.v1.RuleCount
+	(*ImportResponse)(nil),       // 10: weir.v1.ImportResponse
+	(*IngestStatusRequest)(nil),  // 11: weir.v1.IngestStatusRequest
+	(*PartitionStatus)(nil),      // 12: weir.v1.PartitionStatus
+	(*ViewStatus)(nil),           // 13: weir.v1.ViewStatus
+	(*ShadowStatus)(nil),         // 14: weir.v1.ShadowStatus
+	(*ShadowRule)(nil),           // 15: weir.v1.ShadowRule
+	(*RejectPause)(nil),          // 16: weir.v1.RejectPause
+	(*IngestStatusResponse)(nil), // 17: weir.v1.IngestStatusResponse
+	nil,                          // 18: weir.v1.ImportHeader.OptionsEntry
+	nil,                          // 19: weir.v1.ImportFromRequest.OptionsEntry
 }
 var file_weir_v1_ingest_proto_depIdxs = []int32{
-	13, // 0: weir.v1.ImportHeader.options:type_name -> weir.v1.ImportHeader.OptionsEntry
-	14, // 1: weir.v1.ImportFromRequest.options:type_name -> weir.v1.ImportFromRequest.OptionsEntry
-	0,  // 2: weir.v1.ImportRequest.header:type_name -> weir.v1.ImportHeader
-	7,  // 3: weir.v1.ImportResult.rules:type_name -> weir.v1.RuleCount
-	5,  // 4: weir.v1.ImportResponse.progress:type_name -> weir.v1.ImportProgress
-	6,  // 5: weir.v1.ImportResponse.result:type_name -> weir.v1.ImportResult
-	3,  // 6: weir.v1.ImportResponse.offer:type_name -> weir.v1.ImportOffer
-	4,  // 7: weir.v1.ImportResponse.fault:type_name -> weir.v1.ImportFault
-	10, // 8: weir.v1.ViewStatus.partitions:type_name -> weir.v1.PartitionStatus
-	11, // 9: weir.v1.IngestStatusResponse.views:type_name -> weir.v1.ViewStatus
-	2,  // 10: weir.v1.IngestService.Import:input_type -> weir.v1.ImportRequest
-	1,  // 11: weir.v1.IngestService.ImportFrom:input_type -> weir.v1.ImportFromRequest
-	9,  // 12: weir.v1.IngestService.Status:input_type -> weir.v1.IngestStatusRequest
-	8,  // 13: weir.v1.IngestService.Import:output_type -> weir.v1.ImportResponse
-	8,  // 14: weir.v1.IngestService.ImportFrom:output_type -> weir.v1.ImportResponse
-	12, // 15: weir.v1.IngestService.Status:output_type -> weir.v1.IngestStatusResponse
-	13, // [13:16] is the sub-list for method output_type
-	10, // [10:13] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	18, // 0: weir.v1.ImportHeader.options:type_name -> weir.v1.ImportHeader.OptionsEntry
+	19, // 1: weir.v1.ImportFromRequest.options:type_name -> weir.v1.ImportFromRequest.OptionsEntry
+	2,  // 2: weir.v1.ImportRequest.header:type_name -> weir.v1.ImportHeader
+	9,  // 3: weir.v1.ImportResult.rules:type_name -> weir.v1.RuleCount
+	7,  // 4: weir.v1.ImportResponse.progress:type_name -> weir.v1.ImportProgress
+	8,  // 5: weir.v1.ImportResponse.result:type_name -> weir.v1.ImportResult
+	5,  // 6: weir.v1.ImportResponse.offer:type_name -> weir.v1.ImportOffer
+	6,  // 7: weir.v1.ImportResponse.fault:type_name -> weir.v1.ImportFault
+	12, // 8: weir.v1.ViewStatus.partitions:type_name -> weir.v1.PartitionStatus
+	14, // 9: weir.v1.ViewStatus.shadow:type_name -> weir.v1.ShadowStatus
+	16, // 10: weir.v1.ViewStatus.reject_pause:type_name -> weir.v1.RejectPause
+	15, // 11: weir.v1.ShadowStatus.rules:type_name -> weir.v1.ShadowRule
+	9,  // 12: weir.v1.RejectPause.rules:type_name -> weir.v1.RuleCount
+	13, // 13: weir.v1.IngestStatusResponse.views:type_name -> weir.v1.ViewStatus
+	4,  // 14: weir.v1.IngestService.Import:input_type -> weir.v1.ImportRequest
+	3,  // 15: weir.v1.IngestService.ImportFrom:input_type -> weir.v1.ImportFromRequest
+	11, // 16: weir.v1.IngestService.Status:input_type -> weir.v1.IngestStatusRequest
+	0,  // 17: weir.v1.IngestService.Resume:input_type -> weir.v1.ResumeRequest
+	10, // 18: weir.v1.IngestService.Import:output_type -> weir.v1.ImportResponse
+	10, // 19: weir.v1.IngestService.ImportFrom:output_type -> weir.v1.ImportResponse
+	17, // 20: weir.v1.IngestService.Status:output_type -> weir.v1.IngestStatusResponse
+	1,  // 21: weir.v1.IngestService.Resume:output_type -> weir.v1.ResumeResponse
+	18, // [18:22] is the sub-list for method output_type
+	14, // [14:18] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_ingest_proto_init() }
@@ -1226,11 +1686,11 @@ func file_weir_v1_ingest_proto_init() {
 	if File_weir_v1_ingest_proto != nil {
 		return
 	}
-	file_weir_v1_ingest_proto_msgTypes[2].OneofWrappers = []any{
+	file_weir_v1_ingest_proto_msgTypes[4].OneofWrappers = []any{
 		(*ImportRequest_Header)(nil),
 		(*ImportRequest_Data)(nil),
 	}
-	file_weir_v1_ingest_proto_msgTypes[8].OneofWrappers = []any{
+	file_weir_v1_ingest_proto_msgTypes[10].OneofWrappers = []any{
 		(*ImportResponse_Progress)(nil),
 		(*ImportResponse_Result)(nil),
 		(*ImportResponse_Offer)(nil),
@@ -1242,7 +1702,7 @@ func file_weir_v1_ingest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_ingest_proto_rawDesc), len(file_weir_v1_ingest_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	IngestService_Import_FullMethodName     = "/weir.v1.IngestService/Import"
 	IngestService_ImportFrom_FullMethodName = "/weir.v1.IngestService/ImportFrom"
 	IngestService_Status_FullMethodName     = "/weir.v1.IngestService/Status"
+	IngestService_Resume_FullMethodName     = "/weir.v1.IngestService/Resume"
 )
 
 // IngestServiceClient is the client API for IngestService service.
@@ -39,6 +40,9 @@ type IngestServiceClient interface {
 	// the others. Each file ends with a result or a fault.
 	ImportFrom(ctx context.Context, in *ImportFromRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ImportResponse], error)
 	Status(ctx context.Context, in *IngestStatusRequest, opts ...grpc.CallOption) (*IngestStatusResponse, error)
+	// Resume lets a view go on that paused because too many of its events would have
+	// been held back. A view that is not paused is a fault (not found).
+	Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error)
 }
 
 type ingestServiceClient struct {
@@ -91,6 +95,16 @@ func (c *ingestServiceClient) Status(ctx context.Context, in *IngestStatusReques
 	return out, nil
 }
 
+func (c *ingestServiceClient) Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResumeResponse)
+	err := c.cc.Invoke(ctx, IngestService_Resume_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // IngestServiceServer is the server API for IngestService service.
 // All implementations must embed UnimplementedIngestServiceServer
 // for forward compatibility.
@@ -106,6 +120,9 @@ type IngestServiceServer interface {
 	// the others. Each file ends with a result or a fault.
 	ImportFrom(*ImportFromRequest, grpc.ServerStreamingServer[ImportResponse]) error
 	Status(context.Context, *IngestStatusRequest) (*IngestStatusResponse, error)
+	// Resume lets a view go on that paused because too many of its events would have
+	// been held back. A view that is not paused is a fault (not found).
+	Resume(context.Context, *ResumeRequest) (*ResumeResponse, error)
 	mustEmbedUnimplementedIngestServiceServer()
 }
 
@@ -124,6 +141,9 @@ func (UnimplementedIngestServiceServer) ImportFrom(*ImportFromRequest, grpc.Serv
 }
 func (UnimplementedIngestServiceServer) Status(context.Context, *IngestStatusRequest) (*IngestStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
+}
+func (UnimplementedIngestServiceServer) Resume(context.Context, *ResumeRequest) (*ResumeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Resume not implemented")
 }
 func (UnimplementedIngestServiceServer) mustEmbedUnimplementedIngestServiceServer() {}
 func (UnimplementedIngestServiceServer) testEmbeddedByValue()                       {}
@@ -182,6 +202,24 @@ func _IngestService_Status_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _IngestService_Resume_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResumeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(IngestServiceServer).Resume(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: IngestService_Resume_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(IngestServiceServer).Resume(ctx, req.(*ResumeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // IngestService_ServiceDesc is the grpc.ServiceDesc for IngestService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -192,6 +230,10 @@ var IngestService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Status",
 			Handler:    _IngestService_Status_Handler,
+		},
+		{
+			MethodName: "Resume",
+			Handler:    _IngestService_Resume_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -428,6 +428,411 @@ func (x *PlanResponse) GetRevision() int64 {
 	return 0
 }
 
+type PreviewRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Files          []*ManifestFile        `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	DefaultProject string                 `protobuf:"bytes,2,opt,name=default_project,json=defaultProject,proto3" json:"default_project,omitempty"`
+	Span           int64                  `protobuf:"varint,3,opt,name=span,proto3" json:"span,omitempty"` // of event time up to a table's newest row, microseconds; a day when 0
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PreviewRequest) Reset() {
+	*x = PreviewRequest{}
+	mi := &file_weir_v1_registry_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRequest) ProtoMessage() {}
+
+func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_registry_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
+func (*PreviewRequest) Descriptor() ([]byte, []int) {
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PreviewRequest) GetFiles() []*ManifestFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetDefaultProject() string {
+	if x != nil {
+		return x.DefaultProject
+	}
+	return ""
+}
+
+func (x *PreviewRequest) GetSpan() int64 {
+	if x != nil {
+		return x.Span
+	}
+	return 0
+}
+
+type PreviewResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Previews      []*SuitePreview        `protobuf:"bytes,1,rep,name=previews,proto3" json:"previews,omitempty"` // by project, view and suite
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewResponse) Reset() {
+	*x = PreviewResponse{}
+	mi := &file_weir_v1_registry_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewResponse) ProtoMessage() {}
+
+func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_registry_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
+func (*PreviewResponse) Descriptor() ([]byte, []int) {
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PreviewResponse) GetPreviews() []*SuitePreview {
+	if x != nil {
+		return x.Previews
+	}
+	return nil
+}
+
+// SuitePreview is what a suite would have held back.
+type SuitePreview struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
+	Suite         string                 `protobuf:"bytes,3,opt,name=suite,proto3" json:"suite,omitempty"`    // empty: of the schema of its source
+	Shadow        bool                   `protobuf:"varint,4,opt,name=shadow,proto3" json:"shadow,omitempty"` // it will only count
+	None          string                 `protobuf:"bytes,5,opt,name=none,proto3" json:"none,omitempty"`      // why there is no preview; empty when there is one
+	From          int64                  `protobuf:"fixed64,6,opt,name=from,proto3" json:"from,omitempty"`    // event time, microseconds since 1970 UTC
+	To            int64                  `protobuf:"fixed64,7,opt,name=to,proto3" json:"to,omitempty"`        // of the newest row
+	Rows          int64                  `protobuf:"varint,8,opt,name=rows,proto3" json:"rows,omitempty"`     // looked at
+	Rejected      int64                  `protobuf:"varint,9,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	Rules         []*PreviewRule         `protobuf:"bytes,10,rep,name=rules,proto3" json:"rules,omitempty"`                                 // that failed, in the suite's order
+	Cut           string                 `protobuf:"bytes,11,opt,name=cut,proto3" json:"cut,omitempty"`                                     // why not all rows of the time were looked at; empty when they were
+	Held          int64                  `protobuf:"varint,12,opt,name=held,proto3" json:"held,omitempty"`                                  // entries of the time in quarantine that were looked at
+	HeldPassing   int64                  `protobuf:"varint,13,opt,name=held_passing,json=heldPassing,proto3" json:"held_passing,omitempty"` // of them, that would pass now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuitePreview) Reset() {
+	*x = SuitePreview{}
+	mi := &file_weir_v1_registry_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuitePreview) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuitePreview) ProtoMessage() {}
+
+func (x *SuitePreview) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_registry_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuitePreview.ProtoReflect.Descriptor instead.
+func (*SuitePreview) Descriptor() ([]byte, []int) {
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SuitePreview) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *SuitePreview) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *SuitePreview) GetSuite() string {
+	if x != nil {
+		return x.Suite
+	}
+	return ""
+}
+
+func (x *SuitePreview) GetShadow() bool {
+	if x != nil {
+		return x.Shadow
+	}
+	return false
+}
+
+func (x *SuitePreview) GetNone() string {
+	if x != nil {
+		return x.None
+	}
+	return ""
+}
+
+func (x *SuitePreview) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *SuitePreview) GetTo() int64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *SuitePreview) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *SuitePreview) GetRejected() int64 {
+	if x != nil {
+		return x.Rejected
+	}
+	return 0
+}
+
+func (x *SuitePreview) GetRules() []*PreviewRule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *SuitePreview) GetCut() string {
+	if x != nil {
+		return x.Cut
+	}
+	return ""
+}
+
+func (x *SuitePreview) GetHeld() int64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *SuitePreview) GetHeldPassing() int64 {
+	if x != nil {
+		return x.HeldPassing
+	}
+	return 0
+}
+
+type PreviewRule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Expectation   string                 `protobuf:"bytes,1,opt,name=expectation,proto3" json:"expectation,omitempty"`
+	Column        string                 `protobuf:"bytes,2,opt,name=column,proto3" json:"column,omitempty"`
+	Expected      string                 `protobuf:"bytes,3,opt,name=expected,proto3" json:"expected,omitempty"`
+	Severity      string                 `protobuf:"bytes,4,opt,name=severity,proto3" json:"severity,omitempty"`
+	Rejects       bool                   `protobuf:"varint,5,opt,name=rejects,proto3" json:"rejects,omitempty"`
+	Evaluated     int64                  `protobuf:"varint,6,opt,name=evaluated,proto3" json:"evaluated,omitempty"`
+	Failed        int64                  `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
+	Examples      []*PreviewExample      `protobuf:"bytes,8,rep,name=examples,proto3" json:"examples,omitempty"` // the first few
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRule) Reset() {
+	*x = PreviewRule{}
+	mi := &file_weir_v1_registry_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRule) ProtoMessage() {}
+
+func (x *PreviewRule) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_registry_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRule.ProtoReflect.Descriptor instead.
+func (*PreviewRule) Descriptor() ([]byte, []int) {
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PreviewRule) GetExpectation() string {
+	if x != nil {
+		return x.Expectation
+	}
+	return ""
+}
+
+func (x *PreviewRule) GetColumn() string {
+	if x != nil {
+		return x.Column
+	}
+	return ""
+}
+
+func (x *PreviewRule) GetExpected() string {
+	if x != nil {
+		return x.Expected
+	}
+	return ""
+}
+
+func (x *PreviewRule) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *PreviewRule) GetRejects() bool {
+	if x != nil {
+		return x.Rejects
+	}
+	return false
+}
+
+func (x *PreviewRule) GetEvaluated() int64 {
+	if x != nil {
+		return x.Evaluated
+	}
+	return 0
+}
+
+func (x *PreviewRule) GetFailed() int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *PreviewRule) GetExamples() []*PreviewExample {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
+}
+
+type PreviewExample struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`     // join_key=value, joined by ","; masked where the view says so
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"` // shortened; masked where the view says so
+	EventTime     int64                  `protobuf:"fixed64,3,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewExample) Reset() {
+	*x = PreviewExample{}
+	mi := &file_weir_v1_registry_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewExample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewExample) ProtoMessage() {}
+
+func (x *PreviewExample) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_registry_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewExample.ProtoReflect.Descriptor instead.
+func (*PreviewExample) Descriptor() ([]byte, []int) {
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PreviewExample) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *PreviewExample) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *PreviewExample) GetEventTime() int64 {
+	if x != nil {
+		return x.EventTime
+	}
+	return 0
+}
+
 type ApplyRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Files          []*ManifestFile        `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
@@ -441,7 +846,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_weir_v1_registry_proto_msgTypes[5]
+	mi := &file_weir_v1_registry_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +858,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_registry_proto_msgTypes[5]
+	mi := &file_weir_v1_registry_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +871,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_registry_proto_rawDescGZIP(), []int{5}
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ApplyRequest) GetFiles() []*ManifestFile {
@@ -508,7 +913,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_weir_v1_registry_proto_msgTypes[6]
+	mi := &file_weir_v1_registry_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -520,7 +925,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_registry_proto_msgTypes[6]
+	mi := &file_weir_v1_registry_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -533,7 +938,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_registry_proto_rawDescGZIP(), []int{6}
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ApplyResponse) GetChanges() []*Change {
@@ -569,7 +974,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_weir_v1_registry_proto_msgTypes[7]
+	mi := &file_weir_v1_registry_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -581,7 +986,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_registry_proto_msgTypes[7]
+	mi := &file_weir_v1_registry_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -594,7 +999,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_registry_proto_rawDescGZIP(), []int{7}
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetRequest) GetKind() string {
@@ -644,7 +1049,7 @@ type Definition struct {
 
 func (x *Definition) Reset() {
 	*x = Definition{}
-	mi := &file_weir_v1_registry_proto_msgTypes[8]
+	mi := &file_weir_v1_registry_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +1061,7 @@ func (x *Definition) String() string {
 func (*Definition) ProtoMessage() {}
 
 func (x *Definition) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_registry_proto_msgTypes[8]
+	mi := &file_weir_v1_registry_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +1074,7 @@ func (x *Definition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Definition.ProtoReflect.Descriptor instead.
 func (*Definition) Descriptor() ([]byte, []int) {
-	return file_weir_v1_registry_proto_rawDescGZIP(), []int{8}
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Definition) GetKind() string {
@@ -751,7 +1156,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_weir_v1_registry_proto_msgTypes[9]
+	mi := &file_weir_v1_registry_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +1168,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_registry_proto_msgTypes[9]
+	mi := &file_weir_v1_registry_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +1181,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_registry_proto_rawDescGZIP(), []int{9}
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetResponse) GetDefinition() *Definition {
@@ -797,7 +1202,7 @@ type DescribeRequest struct {
 
 func (x *DescribeRequest) Reset() {
 	*x = DescribeRequest{}
-	mi := &file_weir_v1_registry_proto_msgTypes[10]
+	mi := &file_weir_v1_registry_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -809,7 +1214,7 @@ func (x *DescribeRequest) String() string {
 func (*DescribeRequest) ProtoMessage() {}
 
 func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_registry_proto_msgTypes[10]
+	mi := &file_weir_v1_registry_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -822,7 +1227,7 @@ func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_registry_proto_rawDescGZIP(), []int{10}
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DescribeRequest) GetKind() string {
@@ -858,7 +1263,7 @@ type DescribeResponse struct {
 
 func (x *DescribeResponse) Reset() {
 	*x = DescribeResponse{}
-	mi := &file_weir_v1_registry_proto_msgTypes[11]
+	mi := &file_weir_v1_registry_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +1275,7 @@ func (x *DescribeResponse) String() string {
 func (*DescribeResponse) ProtoMessage() {}
 
 func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_registry_proto_msgTypes[11]
+	mi := &file_weir_v1_registry_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +1288,7 @@ func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeResponse.ProtoReflect.Descriptor instead.
 func (*DescribeResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_registry_proto_rawDescGZIP(), []int{11}
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DescribeResponse) GetDefinition() *Definition {
@@ -925,7 +1330,7 @@ type Property struct {
 
 func (x *Property) Reset() {
 	*x = Property{}
-	mi := &file_weir_v1_registry_proto_msgTypes[12]
+	mi := &file_weir_v1_registry_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +1342,7 @@ func (x *Property) String() string {
 func (*Property) ProtoMessage() {}
 
 func (x *Property) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_registry_proto_msgTypes[12]
+	mi := &file_weir_v1_registry_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1355,7 @@ func (x *Property) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Property.ProtoReflect.Descriptor instead.
 func (*Property) Descriptor() ([]byte, []int) {
-	return file_weir_v1_registry_proto_rawDescGZIP(), []int{12}
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Property) GetName() string {
@@ -978,7 +1383,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_weir_v1_registry_proto_msgTypes[13]
+	mi := &file_weir_v1_registry_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1395,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_registry_proto_msgTypes[13]
+	mi := &file_weir_v1_registry_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1408,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_registry_proto_rawDescGZIP(), []int{13}
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListRequest) GetKind() string {
@@ -1037,7 +1442,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_weir_v1_registry_proto_msgTypes[14]
+	mi := &file_weir_v1_registry_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1454,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_registry_proto_msgTypes[14]
+	mi := &file_weir_v1_registry_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1467,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_registry_proto_rawDescGZIP(), []int{14}
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListResponse) GetDefinitions() []*Definition {
@@ -1090,7 +1495,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_weir_v1_registry_proto_msgTypes[15]
+	mi := &file_weir_v1_registry_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +1507,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_registry_proto_msgTypes[15]
+	mi := &file_weir_v1_registry_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +1520,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_registry_proto_rawDescGZIP(), []int{15}
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeleteRequest) GetKind() string {
@@ -1148,7 +1553,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_weir_v1_registry_proto_msgTypes[16]
+	mi := &file_weir_v1_registry_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1160,7 +1565,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_registry_proto_msgTypes[16]
+	mi := &file_weir_v1_registry_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1173,7 +1578,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_registry_proto_rawDescGZIP(), []int{16}
+	return file_weir_v1_registry_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeleteResponse) GetRevision() int64 {
@@ -1216,7 +1621,42 @@ const file_weir_v1_registry_proto_rawDesc = "" +
 	"\fPlanResponse\x12)\n" +
 	"\achanges\x18\x01 \x03(\v2\x0f.weir.v1.ChangeR\achanges\x12&\n" +
 	"\x06faults\x18\x02 \x03(\v2\x0e.weir.v1.FaultR\x06faults\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x03R\brevision\"\xb4\x01\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\"z\n" +
+	"\x0ePreviewRequest\x12+\n" +
+	"\x05files\x18\x01 \x03(\v2\x15.weir.v1.ManifestFileR\x05files\x12'\n" +
+	"\x0fdefault_project\x18\x02 \x01(\tR\x0edefaultProject\x12\x12\n" +
+	"\x04span\x18\x03 \x01(\x03R\x04span\"D\n" +
+	"\x0fPreviewResponse\x121\n" +
+	"\bpreviews\x18\x01 \x03(\v2\x15.weir.v1.SuitePreviewR\bpreviews\"\xc7\x02\n" +
+	"\fSuitePreview\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
+	"\x04view\x18\x02 \x01(\tR\x04view\x12\x14\n" +
+	"\x05suite\x18\x03 \x01(\tR\x05suite\x12\x16\n" +
+	"\x06shadow\x18\x04 \x01(\bR\x06shadow\x12\x12\n" +
+	"\x04none\x18\x05 \x01(\tR\x04none\x12\x12\n" +
+	"\x04from\x18\x06 \x01(\x10R\x04from\x12\x0e\n" +
+	"\x02to\x18\a \x01(\x10R\x02to\x12\x12\n" +
+	"\x04rows\x18\b \x01(\x03R\x04rows\x12\x1a\n" +
+	"\brejected\x18\t \x01(\x03R\brejected\x12*\n" +
+	"\x05rules\x18\n" +
+	" \x03(\v2\x14.weir.v1.PreviewRuleR\x05rules\x12\x10\n" +
+	"\x03cut\x18\v \x01(\tR\x03cut\x12\x12\n" +
+	"\x04held\x18\f \x01(\x03R\x04held\x12!\n" +
+	"\fheld_passing\x18\r \x01(\x03R\vheldPassing\"\x84\x02\n" +
+	"\vPreviewRule\x12 \n" +
+	"\vexpectation\x18\x01 \x01(\tR\vexpectation\x12\x16\n" +
+	"\x06column\x18\x02 \x01(\tR\x06column\x12\x1a\n" +
+	"\bexpected\x18\x03 \x01(\tR\bexpected\x12\x1a\n" +
+	"\bseverity\x18\x04 \x01(\tR\bseverity\x12\x18\n" +
+	"\arejects\x18\x05 \x01(\bR\arejects\x12\x1c\n" +
+	"\tevaluated\x18\x06 \x01(\x03R\tevaluated\x12\x16\n" +
+	"\x06failed\x18\a \x01(\x03R\x06failed\x123\n" +
+	"\bexamples\x18\b \x03(\v2\x17.weir.v1.PreviewExampleR\bexamples\"W\n" +
+	"\x0ePreviewExample\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12\x1d\n" +
+	"\n" +
+	"event_time\x18\x03 \x01(\x10R\teventTime\"\xb4\x01\n" +
 	"\fApplyRequest\x12+\n" +
 	"\x05files\x18\x01 \x03(\v2\x15.weir.v1.ManifestFileR\x05files\x12'\n" +
 	"\x0fdefault_project\x18\x02 \x01(\tR\x0edefaultProject\x12%\n" +
@@ -1290,10 +1730,11 @@ const file_weir_v1_registry_proto_rawDesc = "" +
 	"\rACTION_CREATE\x10\x01\x12\x11\n" +
 	"\rACTION_UPDATE\x10\x02\x12\x11\n" +
 	"\rACTION_DELETE\x10\x03\x12\x14\n" +
-	"\x10ACTION_UNCHANGED\x10\x042\xe1\x02\n" +
+	"\x10ACTION_UNCHANGED\x10\x042\x9f\x03\n" +
 	"\x0fRegistryService\x123\n" +
 	"\x04Plan\x12\x14.weir.v1.PlanRequest\x1a\x15.weir.v1.PlanResponse\x126\n" +
-	"\x05Apply\x12\x15.weir.v1.ApplyRequest\x1a\x16.weir.v1.ApplyResponse\x120\n" +
+	"\x05Apply\x12\x15.weir.v1.ApplyRequest\x1a\x16.weir.v1.ApplyResponse\x12<\n" +
+	"\aPreview\x12\x17.weir.v1.PreviewRequest\x1a\x18.weir.v1.PreviewResponse\x120\n" +
 	"\x03Get\x12\x13.weir.v1.GetRequest\x1a\x14.weir.v1.GetResponse\x12?\n" +
 	"\bDescribe\x12\x18.weir.v1.DescribeRequest\x1a\x19.weir.v1.DescribeResponse\x123\n" +
 	"\x04List\x12\x14.weir.v1.ListRequest\x1a\x15.weir.v1.ListResponse\x129\n" +
@@ -1312,7 +1753,7 @@ func file_weir_v1_registry_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_weir_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_weir_v1_registry_proto_goTypes = []any{
 	(Action)(0),              // 0: weir.v1.Action
 	(*ManifestFile)(nil),     // 1: weir.v1.ManifestFile
@@ -1320,54 +1761,65 @@ var file_weir_v1_registry_proto_goTypes = []any{
 	(*Fault)(nil),            // 3: weir.v1.Fault
 	(*Change)(nil),           // 4: weir.v1.Change
 	(*PlanResponse)(nil),     // 5: weir.v1.PlanResponse
-	(*ApplyRequest)(nil),     // 6: weir.v1.ApplyRequest
-	(*ApplyResponse)(nil),    // 7: weir.v1.ApplyResponse
-	(*GetRequest)(nil),       // 8: weir.v1.GetRequest
-	(*Definition)(nil),       // 9: weir.v1.Definition
-	(*GetResponse)(nil),      // 10: weir.v1.GetResponse
-	(*DescribeRequest)(nil),  // 11: weir.v1.DescribeRequest
-	(*DescribeResponse)(nil), // 12: weir.v1.DescribeResponse
-	(*Property)(nil),         // 13: weir.v1.Property
-	(*ListRequest)(nil),      // 14: weir.v1.ListRequest
-	(*ListResponse)(nil),     // 15: weir.v1.ListResponse
-	(*DeleteRequest)(nil),    // 16: weir.v1.DeleteRequest
-	(*DeleteResponse)(nil),   // 17: weir.v1.DeleteResponse
-	nil,                      // 18: weir.v1.ManifestFile.AttachmentsEntry
-	nil,                      // 19: weir.v1.Definition.TagsEntry
-	nil,                      // 20: weir.v1.ListRequest.TagsEntry
+	(*PreviewRequest)(nil),   // 6: weir.v1.PreviewRequest
+	(*PreviewResponse)(nil),  // 7: weir.v1.PreviewResponse
+	(*SuitePreview)(nil),     // 8: weir.v1.SuitePreview
+	(*PreviewRule)(nil),      // 9: weir.v1.PreviewRule
+	(*PreviewExample)(nil),   // 10: weir.v1.PreviewExample
+	(*ApplyRequest)(nil),     // 11: weir.v1.ApplyRequest
+	(*ApplyResponse)(nil),    // 12: weir.v1.ApplyResponse
+	(*GetRequest)(nil),       // 13: weir.v1.GetRequest
+	(*Definition)(nil),       // 14: weir.v1.Definition
+	(*GetResponse)(nil),      // 15: weir.v1.GetResponse
+	(*DescribeRequest)(nil),  // 16: weir.v1.DescribeRequest
+	(*DescribeResponse)(nil), // 17: weir.v1.DescribeResponse
+	(*Property)(nil),         // 18: weir.v1.Property
+	(*ListRequest)(nil),      // 19: weir.v1.ListRequest
+	(*ListResponse)(nil),     // 20: weir.v1.ListResponse
+	(*DeleteRequest)(nil),    // 21: weir.v1.DeleteRequest
+	(*DeleteResponse)(nil),   // 22: weir.v1.DeleteResponse
+	nil,                      // 23: weir.v1.ManifestFile.AttachmentsEntry
+	nil,                      // 24: weir.v1.Definition.TagsEntry
+	nil,                      // 25: weir.v1.ListRequest.TagsEntry
 }
 var file_weir_v1_registry_proto_depIdxs = []int32{
-	18, // 0: weir.v1.ManifestFile.attachments:type_name -> weir.v1.ManifestFile.AttachmentsEntry
+	23, // 0: weir.v1.ManifestFile.attachments:type_name -> weir.v1.ManifestFile.AttachmentsEntry
 	1,  // 1: weir.v1.PlanRequest.files:type_name -> weir.v1.ManifestFile
 	0,  // 2: weir.v1.Change.action:type_name -> weir.v1.Action
 	4,  // 3: weir.v1.PlanResponse.changes:type_name -> weir.v1.Change
 	3,  // 4: weir.v1.PlanResponse.faults:type_name -> weir.v1.Fault
-	1,  // 5: weir.v1.ApplyRequest.files:type_name -> weir.v1.ManifestFile
-	4,  // 6: weir.v1.ApplyResponse.changes:type_name -> weir.v1.Change
-	3,  // 7: weir.v1.ApplyResponse.faults:type_name -> weir.v1.Fault
-	19, // 8: weir.v1.Definition.tags:type_name -> weir.v1.Definition.TagsEntry
-	9,  // 9: weir.v1.GetResponse.definition:type_name -> weir.v1.Definition
-	9,  // 10: weir.v1.DescribeResponse.definition:type_name -> weir.v1.Definition
-	13, // 11: weir.v1.DescribeResponse.properties:type_name -> weir.v1.Property
-	20, // 12: weir.v1.ListRequest.tags:type_name -> weir.v1.ListRequest.TagsEntry
-	9,  // 13: weir.v1.ListResponse.definitions:type_name -> weir.v1.Definition
-	2,  // 14: weir.v1.RegistryService.Plan:input_type -> weir.v1.PlanRequest
-	6,  // 15: weir.v1.RegistryService.Apply:input_type -> weir.v1.ApplyRequest
-	8,  // 16: weir.v1.RegistryService.Get:input_type -> weir.v1.GetRequest
-	11, // 17: weir.v1.RegistryService.Describe:input_type -> weir.v1.DescribeRequest
-	14, // 18: weir.v1.RegistryService.List:input_type -> weir.v1.ListRequest
-	16, // 19: weir.v1.RegistryService.Delete:input_type -> weir.v1.DeleteRequest
-	5,  // 20: weir.v1.RegistryService.Plan:output_type -> weir.v1.PlanResponse
-	7,  // 21: weir.v1.RegistryService.Apply:output_type -> weir.v1.ApplyResponse
-	10, // 22: weir.v1.RegistryService.Get:output_type -> weir.v1.GetResponse
-	12, // 23: weir.v1.RegistryService.Describe:output_type -> weir.v1.DescribeResponse
-	15, // 24: weir.v1.RegistryService.List:output_type -> weir.v1.ListResponse
-	17, // 25: weir.v1.RegistryService.Delete:output_type -> weir.v1.DeleteResponse
-	20, // [20:26] is the sub-list for method output_type
-	14, // [14:20] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	1,  // 5: weir.v1.PreviewRequest.files:type_name -> weir.v1.ManifestFile
+	8,  // 6: weir.v1.PreviewResponse.previews:type_name -> weir.v1.SuitePreview
+	9,  // 7: weir.v1.SuitePreview.rules:type_name -> weir.v1.PreviewRule
+	10, // 8: weir.v1.PreviewRule.examples:type_name -> weir.v1.PreviewExample
+	1,  // 9: weir.v1.ApplyRequest.files:type_name -> weir.v1.ManifestFile
+	4,  // 10: weir.v1.ApplyResponse.changes:type_name -> weir.v1.Change
+	3,  // 11: weir.v1.ApplyResponse.faults:type_name -> weir.v1.Fault
+	24, // 12: weir.v1.Definition.tags:type_name -> weir.v1.Definition.TagsEntry
+	14, // 13: weir.v1.GetResponse.definition:type_name -> weir.v1.Definition
+	14, // 14: weir.v1.DescribeResponse.definition:type_name -> weir.v1.Definition
+	18, // 15: weir.v1.DescribeResponse.properties:type_name -> weir.v1.Property
+	25, // 16: weir.v1.ListRequest.tags:type_name -> weir.v1.ListRequest.TagsEntry
+	14, // 17: weir.v1.ListResponse.definitions:type_name -> weir.v1.Definition
+	2,  // 18: weir.v1.RegistryService.Plan:input_type -> weir.v1.PlanRequest
+	11, // 19: weir.v1.RegistryService.Apply:input_type -> weir.v1.ApplyRequest
+	6,  // 20: weir.v1.RegistryService.Preview:input_type -> weir.v1.PreviewRequest
+	13, // 21: weir.v1.RegistryService.Get:input_type -> weir.v1.GetRequest
+	16, // 22: weir.v1.RegistryService.Describe:input_type -> weir.v1.DescribeRequest
+	19, // 23: weir.v1.RegistryService.List:input_type -> weir.v1.ListRequest
+	21, // 24: weir.v1.RegistryService.Delete:input_type -> weir.v1.DeleteRequest
+	5,  // 25: weir.v1.RegistryService.Plan:output_type -> weir.v1.PlanResponse
+	12, // 26: weir.v1.RegistryService.Apply:output_type -> weir.v1.ApplyResponse
+	7,  // 27: weir.v1.RegistryService.Preview:output_type -> weir.v1.PreviewResponse
+	15, // 28: weir.v1.RegistryService.Get:output_type -> weir.v1.GetResponse
+	17, // 29: weir.v1.RegistryService.Describe:output_type -> weir.v1.DescribeResponse
+	20, // 30: weir.v1.RegistryService.List:output_type -> weir.v1.ListResponse
+	22, // 31: weir.v1.RegistryService.Delete:output_type -> weir.v1.DeleteResponse
+	25, // [25:32] is the sub-list for method output_type
+	18, // [18:25] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_registry_proto_init() }
@@ -1381,7 +1833,7 @@ func file_weir_v1_registry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_registry_proto_rawDesc), len(file_weir_v1_registry_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	RegistryService_Plan_FullMethodName     = "/weir.v1.RegistryService/Plan"
 	RegistryService_Apply_FullMethodName    = "/weir.v1.RegistryService/Apply"
+	RegistryService_Preview_FullMethodName  = "/weir.v1.RegistryService/Preview"
 	RegistryService_Get_FullMethodName      = "/weir.v1.RegistryService/Get"
 	RegistryService_Describe_FullMethodName = "/weir.v1.RegistryService/Describe"
 	RegistryService_List_FullMethodName     = "/weir.v1.RegistryService/List"
@@ -38,6 +39,9 @@ type RegistryServiceClient interface {
 	// Apply puts the files in force, all or nothing. Files with faults change
 	// nothing; the faults are in the answer.
 	Apply(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyResponse, error)
+	// Preview says what suites that are new or changed by the files would have held
+	// back of the rows that tables have. It may take seconds, and is bounded.
+	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error)
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
 	// Describe adds to a definition what it needs and who uses it.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
@@ -67,6 +71,16 @@ func (c *registryServiceClient) Apply(ctx context.Context, in *ApplyRequest, opt
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ApplyResponse)
 	err := c.cc.Invoke(ctx, RegistryService_Apply_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *registryServiceClient) Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PreviewResponse)
+	err := c.cc.Invoke(ctx, RegistryService_Preview_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +138,9 @@ type RegistryServiceServer interface {
 	// Apply puts the files in force, all or nothing. Files with faults change
 	// nothing; the faults are in the answer.
 	Apply(context.Context, *ApplyRequest) (*ApplyResponse, error)
+	// Preview says what suites that are new or changed by the files would have held
+	// back of the rows that tables have. It may take seconds, and is bounded.
+	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
 	Get(context.Context, *GetRequest) (*GetResponse, error)
 	// Describe adds to a definition what it needs and who uses it.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
@@ -144,6 +161,9 @@ func (UnimplementedRegistryServiceServer) Plan(context.Context, *PlanRequest) (*
 }
 func (UnimplementedRegistryServiceServer) Apply(context.Context, *ApplyRequest) (*ApplyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Apply not implemented")
+}
+func (UnimplementedRegistryServiceServer) Preview(context.Context, *PreviewRequest) (*PreviewResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Preview not implemented")
 }
 func (UnimplementedRegistryServiceServer) Get(context.Context, *GetRequest) (*GetResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Get not implemented")
@@ -210,6 +230,24 @@ func _RegistryService_Apply_Handler(srv interface{}, ctx context.Context, dec fu
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(RegistryServiceServer).Apply(ctx, req.(*ApplyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RegistryService_Preview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PreviewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).Preview(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_Preview_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).Preview(ctx, req.(*PreviewRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -300,6 +338,10 @@ var RegistryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Apply",
 			Handler:    _RegistryService_Apply_Handler,
+		},
+		{
+			MethodName: "Preview",
+			Handler:    _RegistryService_Preview_Handler,
 		},
 		{
 			MethodName: "Get",
