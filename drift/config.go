@@ -2,10 +2,10 @@ package drift
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/weir-ml/weir/internal/outbox"
+	"github.com/weir-ml/weir/internal/tally"
 )
 
 // Config is how monitors are watched.
@@ -19,22 +19,15 @@ type Config struct {
 
 // DefaultConfig is right for a stream whose windows are minutes or longer.
 func DefaultConfig() Config {
-	const day = 24 * time.Hour
-	return Config{Poll: time.Second, KeepSettled: 7 * day, KeepProfiles: 90 * day, KeepDelivered: 30 * day, Outbox: outbox.DefaultConfig()}
+	d := tally.DefaultConfig()
+	return Config{Poll: d.Poll, KeepSettled: d.KeepSettled, KeepProfiles: d.KeepProfiles, KeepDelivered: d.KeepDelivered, Outbox: outbox.DefaultConfig()}
+}
+
+func (c Config) watch() tally.Config {
+	return tally.Config{Poll: c.Poll, KeepSettled: c.KeepSettled, KeepProfiles: c.KeepProfiles, KeepDelivered: c.KeepDelivered}
 }
 
 // Validate reports every setting that cannot work.
 func (c Config) Validate() error {
-	var errs []error
-	least := func(name string, got, want time.Duration) {
-		if got < want {
-			errs = append(errs, fmt.Errorf("drift.%s: must be at least %s (got %s)", name, want, got))
-		}
-	}
-	least("poll", c.Poll, time.Millisecond)
-	least("keep_settled", c.KeepSettled, time.Hour)
-	least("keep_profiles", c.KeepProfiles, time.Hour)
-	least("keep_delivered", c.KeepDelivered, time.Minute)
-	errs = append(errs, c.Outbox.Validate("drift.outbox"))
-	return errors.Join(errs...)
+	return errors.Join(c.watch().Validate("drift"), c.Outbox.Validate("drift.outbox"))
 }

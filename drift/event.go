@@ -9,7 +9,6 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/google/uuid"
 
-	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -73,7 +72,16 @@ var eventSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:io.weir:drift:event
 // EventID is the id of a monitor's change of state. The same change always has
 // the same id, so whoever receives it twice can tell.
 func EventID(m *feature.Monitor, windowStart int64, eventType string) string {
-	name := strings.Join([]string{m.Meta.Project, m.Meta.Name, strconv.Itoa(m.Version), strconv.FormatInt(windowStart, 10), eventType}, "\x00")
+	return eventID(m, windowStart, eventType, 0)
+}
+
+// eventID tells the verdicts of one window apart, which may change the state more than once.
+func eventID(m *feature.Monitor, windowStart int64, eventType string, amended int64) string {
+	parts := []string{m.Meta.Project, m.Meta.Name, strconv.Itoa(m.Version), strconv.FormatInt(windowStart, 10), eventType}
+	if amended > 0 {
+		parts = append(parts, strconv.FormatInt(amended, 10))
+	}
+	name := strings.Join(parts, "\x00")
 	return uuid.NewSHA1(eventSpace, []byte(name)).String()
 }
 
@@ -98,7 +106,7 @@ func newEvent(m *feature.Monitor, w *WindowRecord, v *Verdict, since int64, kind
 		}
 	}
 	e := &Event{
-		ID: EventID(m, w.Start, kind), Project: m.Meta.Project, Monitor: m.Meta.Name, View: m.View, Type: kind,
+		ID: eventID(m, w.Start, kind, w.Amended), Project: m.Meta.Project, Owner: m.Meta.Name, View: m.View, Type: kind,
 		Time: now.UnixMicro(), WindowStart: w.Start, WindowEnd: w.End,
 	}
 	if kind == DetectedType && m.Retrain != (feature.Retrain{}) {
@@ -119,16 +127,4 @@ func newEvent(m *feature.Monitor, w *WindowRecord, v *Verdict, since int64, kind
 		return nil, feature.Errorf(feature.Internal, "drift.event", "monitor "+m.ID(), "%w", err)
 	}
 	return e, nil
-}
-
-// entries are the outbox entries of an event, one for each destination.
-func (e *Event) entries(destinations []string) []outbox.Entry {
-	out := make([]outbox.Entry, 0, len(destinations))
-	for _, d := range destinations {
-		out = append(out, outbox.Entry{
-			ID: e.ID + "/" + d, Destination: d, Key: e.Project + "/" + e.Monitor, Scope: e.Project, Payload: e.Payload,
-			Headers: map[string]string{"content-type": EventContentType},
-		})
-	}
-	return out
 }

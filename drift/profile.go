@@ -79,6 +79,9 @@ func (p *Profile) renamed(names map[string]string) *Profile {
 	return out
 }
 
+// Count is Rows, as tally.Tally wants it.
+func (p *Profile) Count() int64 { return p.Rows }
+
 // Size is about how many bytes of memory the profile takes.
 func (p *Profile) Size() int64 {
 	n := int64(64)
@@ -129,6 +132,15 @@ func (p *Profile) UnmarshalBinary(b []byte) error {
 		return feature.Errorf(feature.Internal, "drift.decode", "profile", "%w", err)
 	}
 	return nil
+}
+
+// DecodeProfile makes a profile of what MarshalBinary gave.
+func DecodeProfile(b []byte) (*Profile, error) {
+	p := new(Profile)
+	if err := p.UnmarshalBinary(b); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // Profiler makes the profile of a table of rows: a snapshot while it is

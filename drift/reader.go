@@ -2,12 +2,9 @@ package drift
 
 import (
 	"context"
-	"encoding/hex"
 
 	"github.com/weir-ml/weir/registry/feature"
 )
-
-func importID(topic [16]byte) string { return hex.EncodeToString(topic[:]) }
 
 // Status is how a monitor stands, for lists.
 type Status struct {
@@ -30,8 +27,8 @@ func (r *Reader) Status(ctx context.Context, monitors []*feature.Monitor) ([]Sta
 	out := make([]Status, 0, len(monitors))
 	for _, m := range monitors {
 		s := SeriesOf(m)
-		st := Status{Project: s.Project, Monitor: s.Monitor, View: m.View, Size: s.Size}
-		states, err := r.store.States(ctx, s.Project, s.Monitor)
+		st := Status{Project: s.Project, Monitor: s.Owner, View: m.View, Size: s.Size}
+		states, err := r.store.States(ctx, s.Project, s.Owner)
 		if err != nil {
 			return nil, err
 		}
@@ -39,12 +36,12 @@ func (r *Reader) Status(ctx context.Context, monitors []*feature.Monitor) ([]Sta
 			if x.Series != s {
 				continue
 			}
-			st.Drifting, st.Event = x.Drifting, x.Event
-			if x.Drifting {
+			st.Drifting, st.Event = x.Firing, x.Event
+			if x.Firing {
 				st.Since = x.Since
 			}
 		}
-		all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Monitor: s.Monitor, Size: s.Size})
+		all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size})
 		if err != nil {
 			return nil, err
 		}
@@ -52,6 +49,9 @@ func (r *Reader) Status(ctx context.Context, monitors []*feature.Monitor) ([]Sta
 			switch all[i].State {
 			case Open:
 				st.Open++
+				if all[i].Early() {
+					st.Last = &all[i]
+				}
 			case Closed:
 				st.Waiting++
 			default:
@@ -75,7 +75,7 @@ type WindowReport struct {
 // first, open ones too.
 func (r *Reader) Windows(ctx context.Context, m *feature.Monitor, limit int) ([]WindowReport, error) {
 	s := SeriesOf(m)
-	all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Monitor: s.Monitor, Size: s.Size, Newest: true, Limit: limit, Profiles: true})
+	all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Newest: true, Limit: limit, Profiles: true})
 	if err != nil {
 		return nil, err
 	}

@@ -35,14 +35,14 @@ func referenceKey(m *feature.Monitor) string {
 }
 
 // inReference reports whether a window lies inside the monitor's range of time.
-func inReference(m *feature.Monitor, w *WindowRecord) bool {
+func inReference(m *feature.Monitor, start, end int64) bool {
 	r := m.Reference
-	return r.Snapshot == "" && w.Start >= r.From.UnixMicro() && w.End <= r.To.UnixMicro()
+	return r.Snapshot == "" && start >= r.From.UnixMicro() && end <= r.To.UnixMicro()
 }
 
 // reference returns the monitor's reference profile; nil when it cannot be
 // built yet. past tells whether the end of a range of time is over.
-func (w *Watch) reference(ctx context.Context, m *feature.Monitor, past func(int64) bool) (*Profile, error) {
+func (w *judging) reference(ctx context.Context, m *feature.Monitor, past func(int64) bool) (*Profile, error) {
 	key := referenceKey(m)
 	if p := w.refs[key]; p != nil {
 		return p, nil
@@ -60,15 +60,15 @@ func (w *Watch) reference(ctx context.Context, m *feature.Monitor, past func(int
 	case err != nil || b == nil:
 		return nil, err
 	}
-	p := new(Profile)
-	if err := p.UnmarshalBinary(b); err != nil {
+	p, err := DecodeProfile(b)
+	if err != nil {
 		return nil, err
 	}
 	w.refs[key] = p
 	return p, nil
 }
 
-func (w *Watch) build(ctx context.Context, m *feature.Monitor, past func(int64) bool) ([]byte, error) {
+func (w *judging) build(ctx context.Context, m *feature.Monitor, past func(int64) bool) ([]byte, error) {
 	r := m.Reference
 	if r.Snapshot != "" {
 		b, columns, err := w.references.SnapshotProfile(ctx, m.Meta.Project, r.Snapshot)
@@ -85,8 +85,8 @@ func (w *Watch) build(ctx context.Context, m *feature.Monitor, past func(int64) 
 		if len(names) == 0 {
 			return b, nil
 		}
-		p := new(Profile)
-		if err := p.UnmarshalBinary(b); err != nil {
+		p, err := DecodeProfile(b)
+		if err != nil {
 			return nil, err
 		}
 		return p.renamed(names).MarshalBinary()

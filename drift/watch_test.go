@@ -191,7 +191,7 @@ func (h *house) show() string {
 
 func (h *house) events() (types []string) {
 	h.t.Helper()
-	all, err := drift.NewReader(h.store).Events(bg, drift.EventQuery{Project: "p", Monitor: "m_1h"})
+	all, err := drift.NewReader(h.store).Events(bg, drift.EventQuery{Project: "p", Owner: "m_1h"})
 	require.NoError(h.t, err)
 	for i := len(all) - 1; i >= 0; i-- {
 		types = append(types, strings.TrimPrefix(all[i].Type, "io.weir.drift."))

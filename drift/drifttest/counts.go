@@ -15,7 +15,7 @@ import (
 // Counts prints how many rows, and how many nulls of each feature, every window of a monitor has.
 func Counts(t testing.TB, s drift.Store, project, monitor string) (out []string) {
 	t.Helper()
-	all, err := s.Windows(ctx, drift.WindowQuery{Project: project, Monitor: monitor, Profiles: true})
+	all, err := s.Windows(ctx, drift.WindowQuery{Project: project, Owner: monitor, Profiles: true})
 	require.NoError(t, err)
 	for _, w := range all {
 		require.Zero(t, w.Late)

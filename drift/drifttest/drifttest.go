@@ -41,7 +41,7 @@ func Store(t *testing.T, open func(t *testing.T) drift.Store) {
 var (
 	ctx    = context.Background()
 	topic  = [16]byte{1}
-	series = drift.Series{Project: "p", Monitor: "m", Size: "1h"}
+	series = drift.Series{Project: "p", Owner: "m", Size: "1h"}
 	t0     = time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
 )
 
@@ -248,7 +248,7 @@ func windowQueries(t *testing.T, s drift.Store) {
 		d = append(d, deltas(w, w)...)
 	}
 	x := deltas(9, 0)
-	x[0].Monitor = "n"
+	x[0].Owner = "n"
 	stage(t, s, "a", append(d, x...), mark(0, "", 0, 10))
 	settle(t, s, "a")
 	require.NoError(t, s.Close(ctx, series, []int64{3 * hour}, t0))
@@ -262,10 +262,10 @@ func windowQueries(t *testing.T, s drift.Store) {
 		return out
 	}
 	require.Equal(t, []int64{1, 3, 5, 0}, starts(drift.WindowQuery{}))
-	require.Equal(t, []int64{1, 3}, starts(drift.WindowQuery{Monitor: "m", Limit: 2}))
-	require.Equal(t, []int64{5, 3}, starts(drift.WindowQuery{Monitor: "m", Limit: 2, Newest: true}))
+	require.Equal(t, []int64{1, 3}, starts(drift.WindowQuery{Owner: "m", Limit: 2}))
+	require.Equal(t, []int64{5, 3}, starts(drift.WindowQuery{Owner: "m", Limit: 2, Newest: true}))
 	require.Equal(t, []int64{1, 5, 0}, starts(drift.WindowQuery{States: []drift.WindowState{drift.Open, drift.Judged}}))
-	require.Equal(t, []int64{3}, starts(drift.WindowQuery{Project: "p", Monitor: "m", Size: "1h", States: []drift.WindowState{drift.Closed}}))
+	require.Equal(t, []int64{3}, starts(drift.WindowQuery{Project: "p", Owner: "m", Size: "1h", States: []drift.WindowState{drift.Closed}}))
 	require.Empty(t, starts(drift.WindowQuery{Size: "2h"}))
 }
 
@@ -274,12 +274,13 @@ func record(t *testing.T, s drift.Store) {
 	settle(t, s, "a")
 	js, p := 0.25, 1e-9
 	j := &drift.Judgement{
-		Series: series, Start: hour, State: drift.Judged, At: t0,
+		Series: series, Start: hour, State: drift.Judged, Deltas: 1,
 		Verdict: &drift.Verdict{Outcome: drift.Drifted, Alpha: 0.01, Features: []drift.Result{{Name: "x", Outcome: drift.Drifted, PValue: &p, JS: &js}}},
-		Next:    &drift.MonitorState{Series: series, View: "v", Version: 3, Drifting: true, Since: hour, LastStart: hour, Seen: true, Event: "e1"},
-		Event:   &drift.Event{ID: "e1", Project: "p", Monitor: "m", View: "v", Type: drift.DetectedType, Time: 7, WindowStart: hour, WindowEnd: 2 * hour, Retrain: true, Payload: []byte("{}")},
-		Outbox:  []outbox.Entry{{ID: "e1/kafka", Destination: "kafka", Key: "p/m", Scope: "p", Payload: []byte("{}"), Headers: map[string]string{"a": "b"}}},
-	}
+		Change: drift.Change{At: t0,
+			Next:   &drift.MonitorState{Series: series, View: "v", Version: 3, Standing: drift.Standing{Firing: true, Since: hour, LastStart: hour, Seen: true, Event: "e1"}},
+			Event:  &drift.Event{ID: "e1", Project: "p", Owner: "m", View: "v", Type: drift.DetectedType, Time: 7, WindowStart: hour, WindowEnd: 2 * hour, Retrain: true, Payload: []byte("{}")},
+			Outbox: []outbox.Entry{{ID: "e1/kafka", Destination: "kafka", Key: "p/m", Scope: "p", Payload: []byte("{}"), Headers: map[string]string{"a": "b"}}},
+		}}
 	try := func(want bool) {
 		t.Helper()
 		ok, err := s.Record(ctx, j)
@@ -304,16 +305,16 @@ func record(t *testing.T, s drift.Store) {
 	// The state has moved on: neither window nor event changes.
 	again := *j
 	j = &again
-	j.Start, j.Event = 2*hour, &drift.Event{ID: "e2", Project: "p", Monitor: "m", Payload: []byte("{}")}
+	j.Start, j.Event = 2*hour, &drift.Event{ID: "e2", Project: "p", Owner: "m", Payload: []byte("{}")}
 	try(false)
 	j.Next = &want
 	j.Outbox = append(j.Outbox, outbox.Entry{ID: "e2/kafka", Destination: "kafka", Key: "p/m", Payload: []byte("2")})
 	try(true)
-	events, err := s.Events(ctx, drift.EventQuery{Project: "p", Monitor: "m"})
+	events, err := s.Events(ctx, drift.EventQuery{Project: "p", Owner: "m"})
 	require.NoError(t, err)
 	require.Len(t, events, 2)
 	require.Equal(t, "e2", events[0].ID)
-	require.Equal(t, drift.Event{ID: "e1", Project: "p", Monitor: "m", View: "v", Type: drift.DetectedType, Time: 7, WindowStart: hour, WindowEnd: 2 * hour, Retrain: true, Payload: []byte("{}")}, events[1])
+	require.Equal(t, drift.Event{ID: "e1", Project: "p", Owner: "m", View: "v", Type: drift.DetectedType, Time: 7, WindowStart: hour, WindowEnd: 2 * hour, Retrain: true, Payload: []byte("{}")}, events[1])
 	entries, err := s.Entries(ctx, outbox.Query{})
 	require.NoError(t, err)
 	require.Len(t, entries, 2, "an entry with the id of another changes nothing")
@@ -340,7 +341,7 @@ func prune(t *testing.T, s drift.Store) {
 	stage(t, s, "a", append(deltas(3, 1), deltas(4, 2)...), mark(0, "", 0, 10))
 	settle(t, s, "a")
 	require.NoError(t, s.Close(ctx, series, []int64{hour}, t0))
-	_, err := s.Record(ctx, &drift.Judgement{Series: series, Start: hour, State: drift.ReferenceOnly, At: t0})
+	_, err := s.Record(ctx, &drift.Judgement{Series: series, Start: hour, State: drift.ReferenceOnly, Deltas: 1, Change: drift.Change{At: t0}})
 	require.NoError(t, err)
 	put(t, s, "x", "kafka", "k")
 	require.NoError(t, s.Done(ctx, []string{"x"}, t0))
@@ -349,7 +350,7 @@ func prune(t *testing.T, s drift.Store) {
 	require.True(t, settle(t, s, "a"))
 	require.NoError(t, s.Prune(ctx, later, later, later))
 	require.False(t, settle(t, s, "a"))
-	all, err := s.Windows(ctx, drift.WindowQuery{Profiles: true, Monitor: "m"})
+	all, err := s.Windows(ctx, drift.WindowQuery{Profiles: true, Owner: "m"})
 	require.NoError(t, err)
 	require.Nil(t, all[0].Profile)
 	require.Equal(t, drift.ReferenceOnly, all[0].State)

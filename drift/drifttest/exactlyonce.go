@@ -309,7 +309,7 @@ func exactlyOnce(t *testing.T, seed uint64, store drift.Store, steps int) {
 		step(last, r.IntN(12))
 	}
 	for name, m := range want {
-		all, err := store.Windows(ctx, drift.WindowQuery{Monitor: name, Profiles: true})
+		all, err := store.Windows(ctx, drift.WindowQuery{Owner: name, Profiles: true})
 		require.NoError(t, err)
 		got := map[int64]int64{}
 		for _, w := range all {

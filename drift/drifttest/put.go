@@ -13,7 +13,7 @@ import (
 // Put stores outbox entries the only way there is: with a judgement, made up under the given name.
 func Put(t testing.TB, s drift.Store, name string, at time.Time, entries ...outbox.Entry) {
 	t.Helper()
-	m := drift.Series{Project: "outbox", Monitor: name, Size: "1h"}
+	m := drift.Series{Project: "outbox", Owner: name, Size: "1h"}
 	d := deltas(1, 0)
 	d[0].Series = m
 	commit := "outbox " + name
@@ -21,7 +21,7 @@ func Put(t testing.TB, s drift.Store, name string, at time.Time, entries ...outb
 	_, err := s.Settle(ctx, commit, at)
 	require.NoError(t, err)
 	require.NoError(t, s.Close(ctx, m, []int64{0}, at))
-	ok, err := s.Record(ctx, &drift.Judgement{Series: m, State: drift.Judged, Verdict: &drift.Verdict{}, At: at, Outbox: entries})
+	ok, err := s.Record(ctx, &drift.Judgement{Series: m, State: drift.Judged, Verdict: &drift.Verdict{}, Deltas: 1, Change: drift.Change{At: at, Outbox: entries}})
 	require.NoError(t, err)
 	require.True(t, ok)
 }

@@ -25,7 +25,7 @@ type Mark struct {
 }
 
 // Staged is what one commit will add once it has landed.
-type Staged[T any] struct {
+type Staged[T Tally[T]] struct {
 	Commit string
 	View   string // View.ID
 	Marks  []Mark

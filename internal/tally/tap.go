@@ -235,3 +235,6 @@ func (t *Tap[T]) forget(k part) {
 	p.mu.Unlock()
 	delete(t.parts, k)
 }
+
+// TakesHeld implements ingest.HeldTaker.
+func (t *Tap[T]) TakesHeld() bool { return t.opt.Held }

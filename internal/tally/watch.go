@@ -125,7 +125,7 @@ func (w *Watch[D, T, V]) fault(ctx context.Context, owner string, err error) {
 
 // Judge closes all windows of an owner now, judges those that wait for a verdict,
 // and returns the windows that got one for good. Rows that come later for them
-// are late. feature.NotFound when the owner is not watched.
+// are late. ErrNotWatched when the owner is not watched.
 func (w *Watch[D, T, V]) Judge(ctx context.Context, project, owner string) (judged []Record[T, V], err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -146,10 +146,13 @@ func (w *Watch[D, T, V]) Judge(ctx context.Context, project, owner string) (judg
 		}
 	}
 	if !found {
-		return nil, feature.Errorf(feature.NotFound, "tally.judge", w.opt.What+" "+project+"/"+owner, "there is none")
+		return nil, ErrNotWatched
 	}
 	return judged, nil
 }
+
+// ErrNotWatched is what Watch.Judge returns for an owner that nobody watches.
+var ErrNotWatched = feature.Errorf(feature.NotFound, "tally.judge", "owner", "there is none")
 
 // chunk is how many windows are judged before the next are read: their profiles take memory.
 const chunk = 32

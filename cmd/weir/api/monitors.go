@@ -171,7 +171,7 @@ type Events struct {
 // List lists events, newest first, with how their delivery stands.
 func (s *Events) List(ctx context.Context, req *weirv1.ListEventsRequest) (*weirv1.ListEventsResponse, error) {
 	most := limit(req.Limit, 100)
-	q := drift.EventQuery{Project: req.Project, Monitor: req.Monitor, Limit: most}
+	q := drift.EventQuery{Project: req.Project, Owner: req.Monitor, Limit: most}
 	if req.Type != "" {
 		q.Limit = max(most, 10_000) // of all types, to find enough of one
 	}
@@ -195,7 +195,7 @@ func (s *Events) List(ctx context.Context, req *weirv1.ListEventsRequest) (*weir
 		if err := json.Unmarshal(e.Payload, &ce); err != nil {
 			return nil, feature.Errorf(feature.Internal, "events.list", e.ID, "%w", err)
 		}
-		out := &weirv1.Event{Id: e.ID, Type: e.Type, Source: ce.Source, Subject: ce.Subject, Time: e.Time, Project: e.Project, Monitor: e.Monitor, Data: ce.Data}
+		out := &weirv1.Event{Id: e.ID, Type: e.Type, Source: ce.Source, Subject: ce.Subject, Time: e.Time, Project: e.Project, Monitor: e.Owner, Data: ce.Data}
 		if err := s.delivery(ctx, out); err != nil {
 			return nil, err
 		}

@@ -20,7 +20,7 @@ func scanEntry(scan func(...any) error) (e outbox.Entry, err error) {
 	return e, json.Unmarshal([]byte(headers), &e.Headers)
 }
 
-func (s *Store) Claim(ctx context.Context, destinations []string, now time.Time, lease time.Duration, limit int) (out []outbox.Entry, err error) {
+func (s *Store[T, V]) Claim(ctx context.Context, destinations []string, now time.Time, lease time.Duration, limit int) (out []outbox.Entry, err error) {
 	if len(destinations) == 0 {
 		return nil, nil
 	}
@@ -61,7 +61,7 @@ func (s *Store) Claim(ctx context.Context, destinations []string, now time.Time,
 	return out, nil
 }
 
-func (s *Store) each(ctx context.Context, ids []string, q string, args ...any) (n int64, err error) {
+func (s *Store[T, V]) each(ctx context.Context, ids []string, q string, args ...any) (n int64, err error) {
 	err = s.db.Tx(ctx, func(tx *sql.Tx) error {
 		n = 0
 		for _, id := range ids {
@@ -76,12 +76,12 @@ func (s *Store) each(ctx context.Context, ids []string, q string, args ...any) (
 	return n, err
 }
 
-func (s *Store) Done(ctx context.Context, ids []string, now time.Time) error {
+func (s *Store[T, V]) Done(ctx context.Context, ids []string, now time.Time) error {
 	_, err := s.each(ctx, ids, `UPDATE drift_outbox SET state = 'delivered', attempts = attempts + 1, last_error = '', updated_at = ? WHERE id = ?`, now.UnixMicro())
 	return err
 }
 
-func (s *Store) Fail(ctx context.Context, id, cause string, now, next time.Time, dead bool) error {
+func (s *Store[T, V]) Fail(ctx context.Context, id, cause string, now, next time.Time, dead bool) error {
 	state := outbox.Pending
 	if dead {
 		state = outbox.Dead
@@ -91,12 +91,12 @@ func (s *Store) Fail(ctx context.Context, id, cause string, now, next time.Time,
 	return err
 }
 
-func (s *Store) Release(ctx context.Context, ids []string, now time.Time) error {
+func (s *Store[T, V]) Release(ctx context.Context, ids []string, now time.Time) error {
 	_, err := s.each(ctx, ids, `UPDATE drift_outbox SET next_try = ? WHERE state = 'pending' AND id = ?`, now.UnixMicro())
 	return err
 }
 
-func (s *Store) Entries(ctx context.Context, q outbox.Query) (out []outbox.Entry, err error) {
+func (s *Store[T, V]) Entries(ctx context.Context, q outbox.Query) (out []outbox.Entry, err error) {
 	where, args := filter("state", string(q.State), "destination", q.Destination, "id", q.ID)
 	err = s.db.ReadTx(ctx, func(tx *sql.Tx) error {
 		out = nil
@@ -109,7 +109,7 @@ func (s *Store) Entries(ctx context.Context, q outbox.Query) (out []outbox.Entry
 	return out, err
 }
 
-func (s *Store) Resend(ctx context.Context, id string, now time.Time) error {
+func (s *Store[T, V]) Resend(ctx context.Context, id string, now time.Time) error {
 	n, err := s.each(ctx, []string{id}, `UPDATE drift_outbox SET state = 'pending', attempts = 0, last_error = '', next_try = ?, updated_at = ? WHERE id = ?`,
 		now.UnixMicro(), now.UnixMicro())
 	if err == nil && n == 0 {

@@ -1,0 +1,158 @@
+package memory
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weir-ml/weir/internal/outbox"
+	"github.com/weir-ml/weir/internal/tally"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Outbox is the events and the outbox, which several stores may share.
+type Outbox struct {
+	mu      sync.Mutex
+	events  []tally.Event
+	entries []*outbox.Entry // by Seq
+	seq     int64
+}
+
+// NewOutbox returns an empty one.
+func NewOutbox() *Outbox { return &Outbox{} }
+
+// tell adds an event and its entries; what is there already stays.
+func (s *Outbox) tell(c *tally.Change, now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := c.Event; e != nil && !slices.ContainsFunc(s.events, func(o tally.Event) bool { return o.ID == e.ID }) {
+		s.events = append(s.events, *e)
+	}
+	for _, e := range c.Outbox {
+		if !slices.ContainsFunc(s.entries, func(o *outbox.Entry) bool { return o.ID == e.ID }) {
+			s.seq++
+			e.Seq, e.State, e.Created, e.Updated = s.seq, outbox.Pending, now, now
+			s.entries = append(s.entries, &e)
+		}
+	}
+}
+
+// prune forgets what was delivered before.
+func (s *Outbox) prune(delivered int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entries = slices.DeleteFunc(s.entries, func(e *outbox.Entry) bool {
+		return e.State == outbox.Delivered && e.Updated < delivered
+	})
+}
+
+func (s *Outbox) Events(_ context.Context, q tally.EventQuery) ([]tally.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []tally.Event
+	for _, e := range slices.Backward(s.events) {
+		if (q.Project == "" || q.Project == e.Project) && (q.Owner == "" || q.Owner == e.Owner) && (q.ID == "" || q.ID == e.ID) {
+			out = append(out, e)
+		}
+	}
+	return out[:min(len(out), limit(q.Limit))], nil
+}
+
+func limit(n int) int {
+	if n <= 0 {
+		return 100
+	}
+	return n
+}
+
+func (s *Outbox) Claim(_ context.Context, destinations []string, now time.Time, lease time.Duration, limit int) ([]outbox.Entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	type lane struct{ destination, key string }
+	blocked := map[lane]bool{}
+	var out []outbox.Entry
+	for _, e := range s.entries { // by Seq
+		l := lane{e.Destination, e.Key}
+		if e.State != outbox.Pending || blocked[l] {
+			continue
+		}
+		if e.NextTry > now.UnixMicro() {
+			blocked[l] = true
+			continue
+		}
+		if slices.Contains(destinations, e.Destination) && len(out) < limit {
+			e.NextTry = now.Add(lease).UnixMicro()
+			c := *e
+			c.Headers = maps.Clone(e.Headers)
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+func (s *Outbox) each(ids []string, f func(*outbox.Entry)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	any := false
+	for _, e := range s.entries {
+		if slices.Contains(ids, e.ID) {
+			f(e)
+			any = true
+		}
+	}
+	return any
+}
+
+func (s *Outbox) Done(_ context.Context, ids []string, now time.Time) error {
+	s.each(ids, func(e *outbox.Entry) {
+		e.State, e.LastError, e.Updated = outbox.Delivered, "", now.UnixMicro()
+		e.Attempts++
+	})
+	return nil
+}
+
+func (s *Outbox) Fail(_ context.Context, id, cause string, now, next time.Time, dead bool) error {
+	s.each([]string{id}, func(e *outbox.Entry) {
+		if e.State != outbox.Pending { // delivered by another meanwhile
+			return
+		}
+		e.Attempts++
+		e.LastError, e.NextTry, e.Updated = cause, next.UnixMicro(), now.UnixMicro()
+		if dead {
+			e.State = outbox.Dead
+		}
+	})
+	return nil
+}
+
+func (s *Outbox) Release(_ context.Context, ids []string, now time.Time) error {
+	s.each(ids, func(e *outbox.Entry) {
+		if e.State == outbox.Pending {
+			e.NextTry = now.UnixMicro()
+		}
+	})
+	return nil
+}
+
+func (s *Outbox) Entries(_ context.Context, q outbox.Query) ([]outbox.Entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []outbox.Entry
+	for _, e := range slices.Backward(s.entries) {
+		if (q.State == "" || q.State == e.State) && (q.Destination == "" || q.Destination == e.Destination) && (q.ID == "" || q.ID == e.ID) && len(out) < limit(q.Limit) {
+			out = append(out, *e)
+		}
+	}
+	return out, nil
+}
+
+func (s *Outbox) Resend(_ context.Context, id string, now time.Time) error {
+	if !s.each([]string{id}, func(e *outbox.Entry) {
+		e.State, e.Attempts, e.LastError, e.NextTry, e.Updated = outbox.Pending, 0, "", now.UnixMicro(), now.UnixMicro()
+	}) {
+		return feature.Errorf(feature.NotFound, "outbox.resend", "entry "+id, "there is none")
+	}
+	return nil
+}
