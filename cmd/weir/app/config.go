@@ -46,6 +46,8 @@ type Config struct {
 	Flight         flight.Config         `koanf:"flight"`
 	Feast          feast.Config          `koanf:"feast"`
 	Drift          drift.Config          `koanf:"drift"`
+	// Alerts are where events go beside the projects' topics.
+	Alerts AlertList `koanf:"alerts"`
 }
 
 // LogConfig says what is logged and how; to standard error.
@@ -163,7 +165,7 @@ func (c *Config) Validate() error {
 		// Other engines write to Iceberg's catalog; they have no business with definitions, windows and events.
 		errs = append(errs, fmt.Errorf("offline.catalog: must be another database than registry.url (got %q for both)", redactURL(c.Offline.Catalog)))
 	}
-	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate())
+	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate(), c.Alerts.Validate())
 	return errors.Join(errs...)
 }
 

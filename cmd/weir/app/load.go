@@ -27,10 +27,14 @@ const EnvPrefix = "WEIR_"
 func Load(path string, set map[string]string) (Config, error) {
 	k := koanf.New(".")
 	def := DefaultConfig()
-	known, lists := map[string]bool{}, map[string]bool{}
+	known, lists, structs := map[string]bool{}, map[string]bool{}, map[string]reflect.Type{}
 	var faults []error
 	walk(reflect.ValueOf(def), "", func(key string, v reflect.Value) {
 		known[key], lists[key] = true, v.Kind() == reflect.Slice
+		if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct {
+			structs[key] = v.Type().Elem()
+			return // absent where the file does not have it
+		}
 		if err := k.Set(key, v.Interface()); err != nil {
 			faults = append(faults, err)
 		}
@@ -47,6 +51,8 @@ func Load(path string, set map[string]string) (Config, error) {
 		for _, key := range f.Keys() {
 			if !known[key] {
 				faults = append(faults, unknown(path, key, known))
+			} else if t := structs[key]; t != nil {
+				faults = append(faults, unknownIn(path, key, t, f.Get(key))...)
 			}
 		}
 		if err := k.Merge(f); err != nil {
@@ -62,6 +68,10 @@ func Load(path string, set map[string]string) (Config, error) {
 			faults = append(faults, unknown("environment", name, known))
 			return "", nil
 		}
+		if structs[key] != nil {
+			faults = append(faults, fmt.Errorf("environment: %s: %s is a list of maps: set it in the file", name, key))
+			return "", nil
+		}
 		if lists[key] {
 			return key, strings.Split(value, ",")
 		}
@@ -73,6 +83,10 @@ func Load(path string, set map[string]string) (Config, error) {
 	for key, value := range set {
 		if !known[key] {
 			faults = append(faults, unknown("--set", key, known))
+			continue
+		}
+		if structs[key] != nil {
+			faults = append(faults, fmt.Errorf("--set: %s is a list of maps: set it in the file", key))
 			continue
 		}
 		var v any = value
