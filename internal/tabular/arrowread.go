@@ -76,6 +76,14 @@ func (r *Reader) openParquet(o ReadOptions) error { return r.openTyped(o, Parque
 func (r *Reader) openArrow(o ReadOptions) error   { return r.openTyped(o, Arrow) }
 
 func (r *Reader) openTyped(o ReadOptions, format Format) error {
+	if format == Parquet && o.Lend {
+		if p, err := openPages(r.src, o); p != nil || err != nil {
+			if err == nil {
+				r.schema, r.rows, r.impl = p.schema, p.file.NumRows(), p
+			}
+			return err
+		}
+	}
 	schema, rows, t, err := openTyped(r.ctx, r.src, format, o.BatchRows, o.Only)
 	if err != nil {
 		return err
@@ -102,13 +110,39 @@ func (r *Reader) openTyped(o ReadOptions, format Format) error {
 	return nil
 }
 
-func openParquet(ctx context.Context, src *source, batchRows int, only map[string]bool) (*arrow.Schema, int64, *typedReader, error) {
+// parquetFile reads what a Parquet file says of itself.
+func parquetFile(src *source) (*file.Reader, error) {
 	if _, ext := compression(src.path); ext != "" {
-		return nil, 0, nil, feature.Errorf(feature.Unsupported, "tabular.read", src.path, "a compressed Parquet file").WithHint("Parquet compresses within; decompress the file first")
+		return nil, feature.Errorf(feature.Unsupported, "tabular.read", src.path, "a compressed Parquet file").WithHint("Parquet compresses within; decompress the file first")
 	}
 	pf, err := file.NewParquetReader(countingReaderAt{src}, file.WithReadProps(&parquet.ReaderProperties{BufferSize: 64 << 10, BufferedStreamEnabled: true}))
 	if err != nil {
-		return nil, 0, nil, fileError(src.path, err).WithHint("is it a Parquet file, and whole?")
+		return nil, fileError(src.path, err).WithHint("is it a Parquet file, and whole?")
+	}
+	return pf, nil
+}
+
+// openPages is nil where the file has columns that have to be read the general way.
+func openPages(src *source, o ReadOptions) (*pagesReader, error) {
+	pf, err := parquetFile(src)
+	if err != nil {
+		return nil, err
+	}
+	fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{}, memory.DefaultAllocator)
+	if err != nil {
+		return nil, fileError(src.path, err)
+	}
+	schema, err := fr.Schema()
+	if err != nil {
+		return nil, fileError(src.path, err)
+	}
+	return newPagesReader(src.path, pf, schema, o, boundedBatch(pf, o.BatchRows)), nil
+}
+
+func openParquet(ctx context.Context, src *source, batchRows int, only map[string]bool) (*arrow.Schema, int64, *typedReader, error) {
+	pf, err := parquetFile(src)
+	if err != nil {
+		return nil, 0, nil, err
 	}
 	batchRows = boundedBatch(pf, batchRows)
 	props := pqarrow.ArrowReadProperties{BatchSize: int64(batchRows)}

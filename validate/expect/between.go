@@ -133,6 +133,10 @@ func textRange(lo, hi *scalar, strictMin, strictMax bool) func(*column, validate
 // textLoop fails the strings that ok refuses.
 func textLoop(ok func(string) bool) func(*column, validate.Bitmap) {
 	return func(c *column, fail validate.Bitmap) {
+		if c.codes != nil {
+			c.codedLoop(ok, fail)
+			return
+		}
 		for w := range fail {
 			var bad uint64
 			off := c.off[w*64 : min(w*64+65, len(c.off))]

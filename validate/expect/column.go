@@ -40,6 +40,8 @@ type column struct {
 	f64     []float64
 	off     []int32 // rows+1 positions in data
 	data    string  // the bytes of all strings; aliases the record's memory
+	codes   []int32 // where the strings are a dictionary: by row, the place in it
+	refused []uint8 // scratch of codedLoop
 }
 
 // typeOf is the feature type that has this Arrow type, InvalidType when none has.
@@ -87,7 +89,7 @@ func (b *batch) reset(rows int, skip []bool) {
 func (b *batch) release() {
 	for i := range b.cols {
 		c := &b.cols[i]
-		c.i32, c.i64, c.f32, c.f64, c.off, c.data = nil, nil, nil, nil, nil, ""
+		c.i32, c.i64, c.f32, c.f64, c.off, c.data, c.codes = nil, nil, nil, nil, nil, "", nil
 	}
 	for i := range b.views {
 		b.views[i].batch.release()
@@ -178,7 +180,12 @@ func (c *column) setText(d arrow.ArrayData) {
 	}
 }
 
-func (c *column) str(i int) string { return c.data[c.off[i]:c.off[i+1]] }
+func (c *column) str(i int) string {
+	if c.codes != nil {
+		i = int(c.codes[i])
+	}
+	return c.data[c.off[i]:c.off[i+1]]
+}
 
 // dropNaN clears the rows that hold NaN: a missing number, as in pandas.
 func dropNaN[T float32 | float64](present validate.Bitmap, vals []T) {

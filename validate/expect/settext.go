@@ -50,7 +50,12 @@ func (s shortSet) has(word uint64) bool {
 
 // loop fails the texts that are in the set, or with in those that are not.
 func (s shortSet) loop(in bool) func(*column, validate.Bitmap) {
+	one := func(t string) bool { return (len(t) <= shortText && s.has(wordOf(t))) == in }
 	return func(c *column, fail validate.Bitmap) {
+		if c.codes != nil {
+			c.codedLoop(one, fail)
+			return
+		}
 		data := unsafe.Slice(unsafe.StringData(c.data), len(c.data))
 		for w := range fail {
 			var bad uint64

@@ -26,7 +26,8 @@ type Run struct {
 }
 
 // Add judges the next rows of the table. The record must have the schema that the
-// suite was compiled for; nothing of it is kept. After an error, other than
+// suite was compiled for, but that columns of texts may be places (int32) in a
+// dictionary of them, none outside of it; nothing of it is kept. After an error, other than
 // ErrDecided, only Close is left to call.
 func (r *Run) Add(rec arrow.RecordBatch) error {
 	if r.decided {
@@ -37,7 +38,7 @@ func (r *Run) Add(rec arrow.RecordBatch) error {
 		if c.index >= int(rec.NumCols()) {
 			return s.misfit("it has %d columns, and the rules look at column %d (%s)", rec.NumCols(), c.index, c.name)
 		}
-		if err := s.fits(c, rec.Column(c.index).DataType()); err != nil {
+		if err := s.fits(c, plainOf(rec.Column(c.index).DataType())); err != nil {
 			return err
 		}
 	}
@@ -60,6 +61,9 @@ func (r *Run) add(rec arrow.RecordBatch, from, to int64) error {
 	for i, c := range r.suite.suite.columns {
 		arr := array.NewSlice(rec.Column(c.index), from, to)
 		b.load(i, c.typ, arr)
+		if d, ok := arr.(*array.Dictionary); ok {
+			b.cols[i].setCodes(d)
+		}
 		arr.Release()
 	}
 	r.fail = resize(r.fail, b.rows)
