@@ -25,6 +25,9 @@ type args struct {
 	named []int    // the same, as often as they are named
 
 	arrays bool // the expectation is one for arrays as well
+
+	limits bounds  // what span has read, of numbers
+	share  float64 // mostly, of an expectation about a whole table
 }
 
 // Kwargs that say how Great Expectations should report or run. They do not
@@ -48,7 +51,7 @@ func (a *args) fault(name, format string, v ...any) {
 // unfits reports a kwarg that the columns at hand do not suit. A stream's suite is
 // written for its view, so that it is a fault there; a file is judged by it.
 func (a *args) unfits(name, format string, v ...any) {
-	if a.c.table == nil {
+	if a.c.table == nil || a.c.window != nil {
 		a.fault(name, format, v...)
 		return
 	}

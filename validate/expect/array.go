@@ -10,15 +10,24 @@ import (
 
 // CompileView is Compile for the batches of a view, where a column of bytes may be an
 // array in its packed form: of one, a suite may ask whether it is null and of what type
-// it is. Anything else is a fault, for the bytes are none of the array's values.
+// it is. Anything else is a fault, for the bytes are none of the array's values. Where the view has
+// windows (quality.window), what is not about single rows is left to those: see CompileWindow.
 func CompileView(suite *feature.Suite, v *feature.View, opts ...Option) (*Suite, []feature.Fault) {
+	if v.Quality.Windowed() {
+		opts = append([]Option{WithWindows(), WithParameters(v.Quality.Parameters)}, opts...)
+	}
+	return Compile(suite, v.Schema(), append(opts, WithRenamed(v.NowCalled), WithArrays(arraysOf(v)))...)
+}
+
+// arraysOf are the columns of a view that are arrays.
+func arraysOf(v *feature.View) map[string]feature.Type {
 	arrays := map[string]feature.Type{}
 	for _, f := range v.Columns() {
 		if f.Type.IsArray() {
 			arrays[f.Name] = f.Type
 		}
 	}
-	return Compile(suite, v.Schema(), append(opts, WithRenamed(v.NowCalled), WithArrays(arrays))...)
+	return arrays
 }
 
 // WithArrays says which columns of bytes are arrays in their packed form, by name.

@@ -128,7 +128,11 @@ func (b *batch) under(k int, conds []condition) *batch {
 	return d
 }
 
-func (b *batch) load(i int, typ feature.Type, arr arrow.Array) {
+func (b *batch) load(i int, typ feature.Type, arr arrow.Array) { b.loadFrom(i, typ, arr, 0) }
+
+// loadFrom opens as many rows of a column as the batch has, beginning with row from.
+func (b *batch) loadFrom(i int, typ feature.Type, arr arrow.Array, from int) {
+	to := from + b.rows
 	c := &b.cols[i]
 	c.typ = typ
 	c.present = resize(c.present, b.rows)
@@ -140,39 +144,39 @@ func (b *batch) load(i int, typ feature.Type, arr arrow.Array) {
 	if arr.NullN() == 0 || len(arr.NullBitmapBytes()) == 0 {
 		copy(c.present, b.live)
 	} else {
-		loadBits(c.present, arr.NullBitmapBytes(), arr.Data().Offset(), b.rows)
+		loadBits(c.present, arr.NullBitmapBytes(), arr.Data().Offset()+from, b.rows)
 		and(c.present, b.live)
 	}
 	switch arr := arr.(type) {
 	case *array.Boolean:
 		c.bools = resize(c.bools, b.rows)
-		loadBits(c.bools, arr.Data().Buffers()[1].Bytes(), arr.Data().Offset(), b.rows)
+		loadBits(c.bools, arr.Data().Buffers()[1].Bytes(), arr.Data().Offset()+from, b.rows)
 	case *array.Int32:
-		c.i32 = arr.Int32Values()
+		c.i32 = arr.Int32Values()[from:to]
 	case *array.Int64:
-		c.i64 = arr.Int64Values()
+		c.i64 = arr.Int64Values()[from:to]
 	case *array.Timestamp:
-		ts := arr.TimestampValues()
+		ts := arr.TimestampValues()[from:to]
 		c.i64 = unsafe.Slice((*int64)(unsafe.Pointer(unsafe.SliceData(ts))), len(ts))
 	case *array.Float32:
-		c.f32 = arr.Float32Values()
+		c.f32 = arr.Float32Values()[from:to]
 		dropNaN(c.present, c.f32)
 	case *array.Float64:
-		c.f64 = arr.Float64Values()
+		c.f64 = arr.Float64Values()[from:to]
 		dropNaN(c.present, c.f64)
 	case *array.String:
-		c.setText(arr.Data())
+		c.setText(arr.Data(), from, to)
 	case *array.Binary:
-		c.setText(arr.Data())
+		c.setText(arr.Data(), from, to)
 	}
 	c.count = c.present.Count()
 }
 
 // setText aliases the offsets and bytes of a string or binary array.
-func (c *column) setText(d arrow.ArrayData) {
+func (c *column) setText(d arrow.ArrayData, from, to int) {
 	bufs := d.Buffers()
 	off := arrow.Int32Traits.CastFromBytes(bufs[1].Bytes())
-	c.off = off[d.Offset() : d.Offset()+d.Len()+1]
+	c.off = off[d.Offset()+from : d.Offset()+to+1]
 	c.data = ""
 	if bufs[2] != nil {
 		raw := bufs[2].Bytes()

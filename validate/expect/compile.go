@@ -22,7 +22,9 @@ type compiler struct {
 	renamed    func(name string) string // nil: nothing is known
 	arrays     map[string]feature.Type  // the columns that are arrays in their packed form
 	parameters map[string]json.RawMessage
-	table      *TableSuite // what a whole table is judged by; nil for a stream
+	table      *TableSuite  // what a whole table is judged by; nil for a stream
+	window     *WindowSuite // what windows are judged by, with table
+	windows    bool         // a stream whose windows are judged too: what is not about single rows is left to them
 }
 
 // built is what the maker of a rule returns: the loop and what the rule wants.
@@ -34,11 +36,11 @@ type built struct {
 func (c *compiler) compile(i int, e *feature.Expectation) {
 	a := &args{c: c, at: fmt.Sprintf("spec.expectations[%d]", i), raw: e.Kwargs, arrays: arrayRules[e.Type]}
 	build, ok := rules[e.Type]
-	if !ok && c.table != nil {
-		if build, ok := tableRules[e.Type]; ok {
+	if build, whole := tableRules[e.Type]; whole && (c.table != nil || c.windows) {
+		if c.table != nil {
 			c.compileWhole(a, e, build)
-			return
 		}
+		return
 	}
 	if !ok {
 		c.faults = append(c.faults, feature.Fault{Field: a.at + ".type", Msg: c.unknown(e.Type)})
@@ -118,7 +120,11 @@ func (c *compiler) unknown(typ string) string {
 	if r, ok := refused[typ]; ok && c.table != nil {
 		return fmt.Sprintf("unsupported: %s is a %s expectation, %s", typ, r.kind, r.why)
 	} else if ok {
-		return fmt.Sprintf("unsupported on a stream: %s is a %s expectation, %s", typ, r.kind, r.why)
+		hint := ""
+		if _, windowed := tableRules[typ]; windowed {
+			hint = "; give the view a quality.window, and it is judged per window"
+		}
+		return fmt.Sprintf("unsupported on a stream: %s is a %s expectation, %s%s", typ, r.kind, r.why, hint)
 	}
 	if typ == "" {
 		return "the expectation's type is required, like expect_column_values_to_not_be_null"

@@ -23,16 +23,18 @@ type TableSuite struct {
 type entry struct {
 	written   feature.Expectation
 	mostly    float64
-	under     int          // the condition of its rows: index in Suite.conds plus one, 0 for all rows
-	rows      func() loop  // a rule that is judged row by row makes its loop, once a run; nil for others
-	metrics   []int        // index in TableSuite.metrics: what whole is given
-	whole     answer       // how the metrics become the result
-	exception string       // why this table cannot be asked
-	columns   []int        // index in Suite.columns, as the kwargs name them
-	names     []string     // of columns
-	shape     exampleShape // how an unexpected row is shown
-	observed  any          // of a rule about a column's type: that type
-	nulls     bool         // it is about null itself: no row is missing
+	under     int                                 // the condition of its rows: index in Suite.conds plus one, 0 for all rows
+	rows      func() loop                         // a rule that is judged row by row makes its loop, once a run; nil for others
+	metrics   []int                               // index in TableSuite.metrics: what whole is given
+	whole     answer                              // how the metrics become the result
+	exception string                              // why this table cannot be asked
+	columns   []int                               // index in Suite.columns, as the kwargs name them
+	names     []string                            // of columns
+	shape     exampleShape                        // how an unexpected row is shown
+	observed  any                                 // of a rule about a column's type: that type
+	nulls     bool                                // it is about null itself: no row is missing
+	kwargs    string                              // with the values of parameters
+	near      func(ms []state, res *Result) error // in a window, in place of whole
 }
 
 // loop sets the rows of a batch that break a rule, and returns how many it had

@@ -106,7 +106,7 @@ func medianRule(a *args) whole {
 	if a.bad {
 		return whole{}
 	}
-	return a.ofNumbers(col, "median", []metricSpec{a.bagOf(col)}, func(_ *Run, ms []metric, res *Result) error {
+	w := a.ofNumbers(col, "median", []metricSpec{a.bagOf(col)}, func(_ *Run, ms []metric, res *Result) error {
 		g := ms[0].(*bag)
 		if g.n == 0 {
 			return nil
@@ -124,6 +124,10 @@ func medianRule(a *args) whole {
 		res.Success = within(res.Observed)
 		return nil
 	})
+	if typ != feature.String {
+		w.window = a.nearMedian(col, w.answer)
+	}
+	return w
 }
 
 // quantileRule: every quantile within its range, or as good as at its limit.
@@ -169,7 +173,7 @@ func quantileRule(a *args) whole {
 	if a.typ(col) == feature.Bool {
 		a.unfits("column", "column %s is bool, which has no quantiles", a.name(col))
 	}
-	return a.ofNumbers(col, "quantiles", []metricSpec{a.bagOf(col)}, func(_ *Run, ms []metric, res *Result) error {
+	w := a.ofNumbers(col, "quantiles", []metricSpec{a.bagOf(col)}, func(_ *Run, ms []metric, res *Result) error {
 		g := ms[0].(*bag)
 		values, err := g.quantiles(q.Quantiles, interpolation)
 		if err != nil {
@@ -197,6 +201,10 @@ func quantileRule(a *args) whole {
 		res.Details = map[string]any{"success_details": good}
 		return nil
 	})
+	if a.typ(col) != feature.String {
+		w.window = a.nearQuantiles(col, w.answer, q.Quantiles, q.Ranges)
+	}
+	return w
 }
 
 // near reports whether two numbers are the same to four digits.
@@ -258,12 +266,12 @@ func (g *bag) quantiles(shares []float64, interpolation string) ([]any, error) {
 
 // uniqueCountRule asks how many different values there are.
 func uniqueCountRule(a *args) whole {
-	return a.shares(func(g *groups, distinct int64) any { return distinct }, nil)
+	return a.shares(false, func(g *groups, distinct int64) any { return distinct }, nil)
 }
 
 // uniqueShareRule asks how large a share of the values are different; 0 of none.
 func uniqueShareRule(a *args) whole {
-	return a.shares(func(g *groups, distinct int64) any {
+	return a.shares(true, func(g *groups, distinct int64) any {
 		if g.rows == 0 {
 			return int64(0)
 		}
@@ -273,7 +281,7 @@ func uniqueShareRule(a *args) whole {
 
 // presentShareRule asks how large a share of the rows have a value; 0 of none.
 func presentShareRule(a *args) whole {
-	return a.shares(nil, func(c *counter) any {
+	return a.shares(true, nil, func(c *counter) any {
 		if c.rows == 0 {
 			return int64(0)
 		}
@@ -281,7 +289,7 @@ func presentShareRule(a *args) whole {
 	})
 }
 
-func (a *args) shares(ofGroups func(*groups, int64) any, ofRows func(*counter) any) whole {
+func (a *args) shares(share bool, ofGroups func(*groups, int64) any, ofRows func(*counter) any) whole {
 	col, ok := a.column("column")
 	within := a.span(col, feature.Float64)
 	if !ok || a.bad {
@@ -294,7 +302,7 @@ func (a *args) shares(ofGroups func(*groups, int64) any, ofRows func(*counter) a
 			return nil
 		}}
 	}
-	return whole{metrics: []metricSpec{a.groupsOf(col, false)}, answer: func(_ *Run, ms []metric, res *Result) error {
+	w := whole{metrics: []metricSpec{a.groupsOf(col, false)}, answer: func(_ *Run, ms []metric, res *Result) error {
 		g := ms[0].(*groups)
 		var distinct int64
 		if err := g.each(false, func(*groups, *group) error { distinct++; return nil }); err != nil {
@@ -304,6 +312,8 @@ func (a *args) shares(ofGroups func(*groups, int64) any, ofRows func(*counter) a
 		res.Success = within(res.Observed)
 		return nil
 	}}
+	w.window = a.nearDistinct(col, w.answer, share)
+	return w
 }
 
 // rowCountRule asks how many rows there are.

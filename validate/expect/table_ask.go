@@ -12,21 +12,25 @@ import (
 // with one key are one metric.
 
 func (a *args) rowsAnd(col int) metricSpec {
-	return metricSpec{key: fmt.Sprint("count ", col), begin: func(*TableOptions, bool) metric { return &counter{col: col} }}
+	name := "count"
+	if col >= 0 {
+		name = a.called("count", col)
+	}
+	return metricSpec{key: fmt.Sprint("count ", col), name: name, kept: keepCounter(col), begin: func(*TableOptions, bool) metric { return &counter{col: col} }}
 }
 
 func (a *args) momentsOf(col int, spread bool) metricSpec {
 	typ := a.typ(col)
-	return metricSpec{key: fmt.Sprint("moments ", col), more: spread, begin: func(_ *TableOptions, spread bool) metric { return newMoments(col, typ, spread) }}
+	return metricSpec{key: fmt.Sprint("moments ", col), name: a.called("moments", col), kept: keepMoments(col, typ), more: spread, begin: func(_ *TableOptions, spread bool) metric { return newMoments(col, typ, spread) }}
 }
 
 func (a *args) extremesOf(col int) metricSpec {
-	return metricSpec{key: fmt.Sprint("extremes ", col), begin: func(*TableOptions, bool) metric { return &extremes{counter: counter{col: col}} }}
+	return metricSpec{key: fmt.Sprint("extremes ", col), name: a.called("extremes", col), kept: keepExtremes(col), begin: func(*TableOptions, bool) metric { return &extremes{counter: counter{col: col}} }}
 }
 
 func (a *args) bagOf(col int) metricSpec {
 	typ := a.typ(col)
-	return metricSpec{key: fmt.Sprint("bag ", col), begin: func(o *TableOptions, _ bool) metric { return &bag{o: o, col: col, typ: typ} }}
+	return metricSpec{key: fmt.Sprint("bag ", col), name: a.called("ranks", col), kept: keepRanks(col, typ), begin: func(o *TableOptions, _ bool) metric { return &bag{o: o, col: col, typ: typ} }}
 }
 
 func (a *args) seriesOf(col int) metricSpec {
@@ -44,7 +48,7 @@ func (a *args) compoundsOf(key string, cols []int, judged func(*batch, int) uint
 	for i, c := range cols {
 		types[i] = a.typ(c)
 	}
-	return metricSpec{key: key, more: keep, begin: func(o *TableOptions, keep bool) metric {
+	return metricSpec{key: key, name: a.called("values", cols...) + string(a.raw["ignore_row_if"]), kept: keepValues(cols, types, judged), more: keep, begin: func(o *TableOptions, keep bool) metric {
 		return newGroups(o, cols, types, judged, keep)
 	}}
 }
@@ -123,6 +127,7 @@ func (a *args) span(col int, typ feature.Type) func(v any) bool {
 	if b.empty() {
 		a.fault("min_value", "must not be above max_value")
 	}
+	a.limits = b
 	return b.hold
 }
 

@@ -50,6 +50,7 @@ type whole struct {
 	metrics []metricSpec
 	answer  answer
 	rows    func() loop // a rule that is judged row by row, in order
+	window  *windowed   // how windows answer it, nil where they do as tables do
 }
 
 // entry begins the entry of an expectation; its kwargs have been read.
@@ -62,6 +63,7 @@ func (c *compiler) entry(a *args, e *feature.Expectation, under int, mostly floa
 	for _, col := range a.named {
 		out.names = append(out.names, a.name(col))
 	}
+	out.kwargs = a.text()
 	return out, a.unfit == ""
 }
 
@@ -112,15 +114,21 @@ func (c *compiler) compileWhole(a *args, e *feature.Expectation, build func(*arg
 	if rowsWanted[e.Type] {
 		mostly = a.mostly()
 	}
+	a.share = mostly
 	w := build(a)
 	a.finish()
 	out, ok := c.entry(a, e, under, mostly)
 	if !ok {
 		return
 	}
-	out.whole, out.rows = w.answer, w.rows
 	out.setShape(a)
-	for _, m := range w.metrics {
+	metrics := w.metrics
+	if c.window != nil && w.window != nil {
+		metrics, out.near = w.window.metrics, w.window.answer
+	} else {
+		out.whole, out.rows = w.answer, w.rows
+	}
+	for _, m := range metrics {
 		m.under = under
 		out.metrics = append(out.metrics, c.metric(m))
 	}

@@ -63,7 +63,7 @@ func divergenceRule(a *args) whole {
 		if d.internal > 0 {
 			a.fault("internal_weight_holdout", "cannot be used with values: it is about bins")
 		}
-		return whole{metrics: []metricSpec{a.groupsOf(col, false)}, answer: d.ofValues}
+		return whole{metrics: []metricSpec{a.groupsOf(col, false)}, answer: d.ofValues, window: a.nearShares(col, &d)}
 	case given && !bucketize:
 		a.fault("bucketize_data", "must be true for a partition_object with bins")
 	case given && d.tail > 0 && d.partition.tails != nil:
@@ -76,7 +76,11 @@ func divergenceRule(a *args) whole {
 	if _, ok := a.numeric("histogram"); !ok || a.bad {
 		return whole{}
 	}
-	return a.ofNumbers(col, "histogram", []metricSpec{a.bagOf(col)}, d.ofBins)
+	w := a.ofNumbers(col, "histogram", []metricSpec{a.bagOf(col)}, d.ofBins)
+	if d.typ != feature.String {
+		w.window = a.nearBins(col, &d)
+	}
+	return w
 }
 
 // partition reads partition_object.
@@ -282,7 +286,12 @@ func (d *divergence) ofBins(_ *Run, ms []metric, res *Result) error {
 	if err != nil {
 		return err
 	}
-	n := float64(g.n)
+	d.compare(res, p, below, hist, above, float64(g.n))
+	return nil
+}
+
+// compare compares the n values as bins have them with a partition.
+func (d *divergence) compare(res *Result, p *partition, below int64, hist []int64, above int64, n float64) {
 	observed := make([]float64, len(hist))
 	for i, h := range hist {
 		observed[i] = float64(h) / n
@@ -334,7 +343,6 @@ func (d *divergence) ofBins(_ *Run, ms []metric, res *Result) error {
 		"observed_partition": map[string]any{"bins": floatList(bins), "weights": floatList(observed), "tail_weights": floatList(seen)},
 		"expected_partition": map[string]any{"bins": floatList(bins), "weights": floatList(expected), "tail_weights": floatList(tails)},
 	}
-	return nil
 }
 
 // maxBins keeps a column with a far outlier from asking for bins without end.
@@ -352,21 +360,10 @@ func (d *divergence) ownPartition(g *bag) (*partition, error) {
 		n, _ := numberValue(v)
 		f[i], _ = n.float64()
 	}
-	if math.IsInf(f[0], 0) || math.IsInf(f[3], 0) {
+	p := ownBins(f, g.n)
+	if p == nil {
 		return nil, nil
 	}
-	bins := math.Ceil(math.Log2(float64(g.n) + 1))
-	if iqr := f[2] - f[1]; iqr >= 1e-10 {
-		width := 2 * iqr / math.Cbrt(float64(g.n))
-		bins = max(bins, math.Ceil((f[3]-f[0])/width))
-	}
-	bins = min(bins, maxBins)
-	p := &partition{tails: make([]float64, 2)}
-	step := (f[3] - f[0]) / bins
-	for i := range int(bins) {
-		p.bins = append(p.bins, f[0]+float64(i)*step)
-	}
-	p.bins = append(p.bins, f[3])
 	_, hist, _, err := g.histogram(p.bins)
 	if err != nil {
 		return nil, err
@@ -377,28 +374,52 @@ func (d *divergence) ownPartition(g *bag) (*partition, error) {
 	return p, nil
 }
 
+// ownBins are the bins for n values with these least, quarters and greatest, nil where they reach to infinity.
+func ownBins(f [4]float64, count int64) *partition {
+	if math.IsInf(f[0], 0) || math.IsInf(f[3], 0) {
+		return nil
+	}
+	bins := math.Ceil(math.Log2(float64(count) + 1))
+	if iqr := f[2] - f[1]; iqr >= 1e-10 {
+		width := 2 * iqr / math.Cbrt(float64(count))
+		bins = max(bins, math.Ceil((f[3]-f[0])/width))
+	}
+	bins = min(bins, maxBins)
+	p := &partition{tails: make([]float64, 2)}
+	step := (f[3] - f[0]) / bins
+	for i := range int(bins) {
+		p.bins = append(p.bins, f[0]+float64(i)*step)
+	}
+	p.bins = append(p.bins, f[3])
+	return p
+}
+
 // histogram counts the values from each limit to below the next, the last one included.
 func (g *bag) histogram(bins []float64) (below int64, counts []int64, above int64, err error) {
 	counts = make([]int64, len(bins)-1)
-	first, last := bins[0], bins[len(bins)-1]
 	err = g.scan(func(words []uint64) {
 		for _, u := range words {
-			v := g.float(u)
-			switch {
-			case v < first:
-				below++
-			case v > last:
-				above++
-			case v == last:
-				counts[len(counts)-1]++
-			default:
-				i, found := slices.BinarySearch(bins, v)
-				if !found {
-					i--
-				}
-				counts[i]++
-			}
+			binOf(g.float(u), bins, &below, counts, &above)
 		}
 	})
 	return below, counts, above, err
+}
+
+// binOf counts a value in its bin.
+func binOf(v float64, bins []float64, below *int64, counts []int64, above *int64) {
+	first, last := bins[0], bins[len(bins)-1]
+	switch {
+	case v < first:
+		*below++
+	case v > last:
+		*above++
+	case v == last:
+		counts[len(counts)-1]++
+	default:
+		i, found := slices.BinarySearch(bins, v)
+		if !found {
+			i--
+		}
+		counts[i]++
+	}
 }

@@ -250,7 +250,7 @@ func (g *groups) again(e *group, n, row int64) {
 	later := max(row, e.first)
 	e.first = min(row, e.first)
 	if g.repeats.wants(later) {
-		g.repeats.add(Example{later, g.value(e)})
+		g.repeats.add(Example{Row: later, Value: g.value(e)})
 	}
 }
 

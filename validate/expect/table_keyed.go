@@ -16,7 +16,9 @@ func uniqueRule(a *args) whole {
 	if !ok {
 		return whole{}
 	}
-	return whole{metrics: []metricSpec{a.groupsOf(col, true)}, answer: a.repeated(nil)}
+	w := whole{metrics: []metricSpec{a.groupsOf(col, true)}, answer: a.repeated(nil)}
+	w.window = a.nearRepeated(w.metrics[0], []int{col}, nil)
+	return w
 }
 
 // compoundRule is uniqueRule for several columns together; two missing values are the same.
@@ -30,7 +32,9 @@ func compoundRule(a *args) whole {
 		names[i] = a.name(c)
 	}
 	key := fmt.Sprint("compounds ", cols, string(a.raw["ignore_row_if"]))
-	return whole{metrics: []metricSpec{a.compoundsOf(key, cols, judged, true)}, answer: a.repeated(names)}
+	w := whole{metrics: []metricSpec{a.compoundsOf(key, cols, judged, true)}, answer: a.repeated(names)}
+	w.window = a.nearRepeated(w.metrics[0], cols, names)
+	return w
 }
 
 // repeated makes the answer that all rows of values that are there twice are unexpected.
@@ -46,7 +50,7 @@ func (a *args) repeated(names []string) answer {
 			}
 			unexpected += e.count
 			if firsts.wants(e.first) {
-				firsts.add(Example{e.first, t.value(e)})
+				firsts.add(Example{Row: e.first, Value: t.value(e)})
 			}
 			if top.wants(e.count, e.first) {
 				top.add(t.value(e), e.count, e.first)
@@ -140,7 +144,7 @@ func orderRule(up int) func(*args) whole {
 		if strictly {
 			least = 1
 		}
-		return whole{rows: func() loop {
+		return whole{window: a.nearOrder(col, up, least), rows: func() loop {
 			var last cell
 			return func(b *batch, fail validate.Bitmap) int {
 				c := &b.cols[col]
@@ -178,7 +182,7 @@ func zScoreRule(a *args) whole {
 		return whole{}
 	}
 	limit, _ := threshold.float64()
-	return a.ofRows(col, "z-scores", []metricSpec{a.momentsOf(col, true)}, func(ms []metric) (func(v float64) bool, error) {
+	return a.ofRows(col, "z-scores", []metricSpec{a.momentsOf(col, true)}, nil, func(ms []metric) (func(v float64) bool, error) {
 		mean, dev := ms[0].(*moments).average(), ms[0].(*moments).deviation()
 		if dev == 0 || dev != dev || mean != mean {
 			return nil, nil
@@ -205,7 +209,7 @@ func outlierRule(a *args) whole {
 		return whole{}
 	}
 	if method == "std" {
-		return a.ofRows(col, "outliers", []metricSpec{a.momentsOf(col, true)}, func(ms []metric) (func(v float64) bool, error) {
+		return a.ofRows(col, "outliers", []metricSpec{a.momentsOf(col, true)}, nil, func(ms []metric) (func(v float64) bool, error) {
 			mean, dev := ms[0].(*moments).average(), ms[0].(*moments).deviation()
 			switch reach := multiplier * dev; {
 			case dev != dev || mean != mean:
@@ -217,25 +221,33 @@ func outlierRule(a *args) whole {
 			}
 		})
 	}
-	return a.ofRows(col, "outliers", []metricSpec{a.bagOf(col)}, func(ms []metric) (func(v float64) bool, error) {
+	fences := func(lo, hi float64) func(v float64) bool {
+		if hi-lo != hi-lo {
+			return nil
+		}
+		reach := multiplier * (hi - lo)
+		return func(v float64) bool { return v >= lo-reach && v <= hi+reach }
+	}
+	return a.ofRows(col, "outliers", []metricSpec{a.bagOf(col)}, fences, func(ms []metric) (func(v float64) bool, error) {
 		q, err := ms[0].(*bag).quantiles([]float64{0.25, 0.75}, "linear")
 		if err != nil {
 			return nil, err
 		}
 		lo, ok := q[0].(float64)
 		hi, there := q[1].(float64)
-		if !ok || !there || hi-lo != hi-lo {
+		if !ok || !there {
 			return nil, nil
 		}
-		reach := multiplier * (hi - lo)
-		return func(v float64) bool { return v >= lo-reach && v <= hi+reach }, nil
+		return fences(lo, hi), nil
 	})
 }
 
 // ofRows makes the answer of a rule that judges each number by what is known of all
-// of them. right returns the test, nil where every row passes.
-func (a *args) ofRows(col int, what string, metrics []metricSpec, right func([]metric) (func(v float64) bool, error)) whole {
+// of them. right returns the test, nil where every row passes; fences, where the test is one
+// of quarters, makes it of those.
+func (a *args) ofRows(col int, what string, metrics []metricSpec, fences func(lo, hi float64) func(v float64) bool, right func([]metric) (func(v float64) bool, error)) whole {
 	typ := a.typ(col)
+	window := a.nearRows(col, metrics, fences, right)
 	metrics = append(metrics, a.seriesOf(col))
 	if typ == feature.String {
 		metrics = nil
@@ -268,7 +280,7 @@ func (a *args) ofRows(col int, what string, metrics []metricSpec, right func([]m
 				}
 				unexpected++
 				if kept.wants(row) {
-					kept.add(Example{row, show(v)})
+					kept.add(Example{Row: row, Value: show(v)})
 				}
 				if c := counts[v]; c != nil {
 					c.Count++
@@ -289,5 +301,8 @@ func (a *args) ofRows(col int, what string, metrics []metricSpec, right func([]m
 		res.Examples, res.Counts = kept.sorted(), top.list()
 		return nil
 	})
+	if typ != feature.String {
+		w.window = window
+	}
 	return w
 }

@@ -13,6 +13,8 @@ type metric interface {
 // metricSpec is a metric of a compiled suite. Expectations with the same key share it.
 type metricSpec struct {
 	key   string
+	name  string // the same in every version of a suite
+	kept  *keptAs
 	under int  // as entry.under
 	more  bool // some expectation wants what not all do: of groups the rows, of moments the variance
 	begin func(o *TableOptions, more bool) metric

@@ -32,14 +32,14 @@ type Result struct {
 	Missing    int64
 	Unexpected int64 // unexpected_count
 	// Examples are the first unexpected rows, in row order; all of them with
-	// TableOptions.Complete.
+	// TableOptions.Complete. A window has different values; see WindowSuite.Judge.
 	Examples []Example
 	// Counts are the most frequent unexpected values, most frequent first
 	// (partial_unexpected_counts). Values first met after maxCounted others are not among them.
 	Counts []ValueCount
 
 	// Error is the declared error of an answer that is not exact, like "rank error
-	// <= 0.6 %". A run's answers are exact: it is empty. Windows, which merge, have sketches.
+	// <= 0.6 %", or what the answer is not about. Of tables it is empty.
 	Error string
 	// Exception is why the expectation could not be evaluated, which fails it.
 	Exception string
@@ -47,7 +47,10 @@ type Result struct {
 
 // Example is an unexpected row.
 type Example struct {
-	Row int64 // from 0, in the order of Add
+	// Row is from 0, in the order of Add. Of a window it is the offset in the Partition, -1
+	// where that is not known.
+	Row       int64
+	Partition int32
 	// Value is the row's value in the column; for a pair a []any of two; for rules
 	// of several columns a map[string]any by their names.
 	Value any

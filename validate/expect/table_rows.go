@@ -56,7 +56,7 @@ func (st *ruleState) add(b *batch, fail validate.Bitmap, evaluated int, row int6
 // show keeps an unexpected row as an example and counts its value.
 func (st *ruleState) show(b *batch, i int, row int64) {
 	if st.most < 0 || len(st.examples) < st.most {
-		st.examples = append(st.examples, Example{row, st.value(b, i)})
+		st.examples = append(st.examples, Example{Row: row, Value: st.value(b, i)})
 	}
 	st.counts.add(b, st.e.columns, i)
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/weir-ml/weir/internal/sketch"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -58,6 +59,7 @@ func (a *args) valueSet(col int) *wanted {
 		case typ == feature.String:
 			if _, dup := w.texts[c.s]; !dup {
 				w.texts[c.s] = len(w.values)
+				w.texts[sketch.Label(c.s)] = len(w.values) // as windows keep it
 				w.values = append(w.values, c.s)
 			}
 		default:
@@ -123,7 +125,7 @@ func distinctRuleOf(in, all bool) func(*args) whole {
 		if a.bad {
 			return whole{}
 		}
-		return whole{metrics: []metricSpec{a.groupsOf(col, false)}, answer: func(_ *Run, ms []metric, res *Result) error {
+		w := whole{metrics: []metricSpec{a.groupsOf(col, false)}, answer: func(_ *Run, ms []metric, res *Result) error {
 			found := make([]bool, len(set.values))
 			var observed, outside smallest
 			observed.most, outside.most = maxObserved, maxDifferences
@@ -157,6 +159,8 @@ func distinctRuleOf(in, all bool) func(*args) whole {
 			res.Success = (!in || outside.n == 0) && (!all || len(absent) == 0)
 			return nil
 		}}
+		w.window = a.nearSet(col, set, in, all, w.answer)
+		return w
 	}
 }
 
@@ -197,7 +201,7 @@ func mostCommonRule(a *args) whole {
 	if a.bad {
 		return whole{}
 	}
-	return whole{metrics: []metricSpec{a.groupsOf(col, false)}, answer: func(_ *Run, ms []metric, res *Result) error {
+	w := whole{metrics: []metricSpec{a.groupsOf(col, false)}, answer: func(_ *Run, ms []metric, res *Result) error {
 		g := ms[0].(*groups)
 		var most int64
 		if err := g.each(false, func(t *groups, e *group) error {
@@ -225,6 +229,8 @@ func mostCommonRule(a *args) whole {
 		res.Success = inSet > 0 && (ties || common.n == 1)
 		return nil
 	}}
+	w.window = a.nearCommon(col, set, ties, w.answer)
+	return w
 }
 
 // withKwarg is a copy of kwargs with one of another value.

@@ -1,0 +1,307 @@
+package expect
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// WindowTally is what is known of a window, or of a part of one. It is bounded:
+//
+//	a rule that is judged row by row      at most 16 KiB, and 100 bytes while no row breaks it
+//	counts, least and greatest, mean, sum, standard deviation, histograms    at most 3 KiB (histograms: 8 bytes a bin)
+//	median, quantiles, z-scores, outliers at most 8 KiB
+//	distinct, unique, most common values  at most 64 KiB
+//	increasing, decreasing                at most 24 KiB
+//
+// each per column and condition, shared by all expectations that ask the same. It belongs to one
+// goroutine at a time.
+type WindowTally struct {
+	rows  int64 // rows counted, held back ones too
+	held  int64
+	parts []part // in the order of the suite that made it, or as they were read
+}
+
+// part is one state of a tally.
+type part struct {
+	key   uint64
+	rows  int64 // how many of the tally's rows it has seen: fewer where the suite was changed within the window
+	state state
+}
+
+// state is what a tally keeps of one metric or rule. States of one key are of one type.
+type state interface {
+	kind() byte
+	merge(o state)
+	size() int64
+	append(b []byte) []byte
+}
+
+// The kinds of states, as they are stored.
+const (
+	rowsKind byte = iota + 1
+	counterKind
+	momentsKind
+	extremesKind
+	ranksKind
+	valuesKind
+	frequentKind
+	histogramKind
+	orderKind
+)
+
+// Count is how many rows were counted, those included that the suite holds back.
+func (t *WindowTally) Count() int64 { return t.rows }
+
+// Held is how many of them the suite holds back.
+func (t *WindowTally) Held() int64 { return t.held }
+
+// Merge adds what o has counted; o stays as it is and shares nothing with t. What only one of them has, because
+// their suites differ, stays as it is.
+func (t *WindowTally) Merge(o *WindowTally) {
+	t.rows += o.rows
+	t.held += o.held
+	for i := range o.parts {
+		p := &o.parts[i]
+		k := i
+		if k >= len(t.parts) || t.parts[k].key != p.key {
+			k = t.find(p.key)
+		}
+		if k < 0 {
+			t.parts = append(t.parts, part{key: p.key, state: beginKind(p.state)})
+			k = len(t.parts) - 1
+		}
+		if t.parts[k].state.kind() != p.state.kind() {
+			continue // two that are not what their key says
+		}
+		t.parts[k].rows += p.rows
+		t.parts[k].state.merge(p.state)
+	}
+}
+
+func (t *WindowTally) find(key uint64) int {
+	return slices.IndexFunc(t.parts, func(p part) bool { return p.key == key })
+}
+
+// Size is about how many bytes of memory the tally takes.
+func (t *WindowTally) Size() int64 {
+	n := int64(64 + 40*cap(t.parts))
+	for i := range t.parts {
+		n += t.parts[i].state.size()
+	}
+	return n
+}
+
+// tallyFormat is the first byte of an encoded tally.
+const tallyFormat = 1
+
+// MarshalBinary returns the encoding: the same for the same rows, however they were
+// cut into parts and in whatever order those were merged, except where a summary above its bound depends on that
+// (quantiles and most common values), in the last digits of sums of floats, and in the ends of the
+// parts that increasing and decreasing values keep.
+func (t *WindowTally) MarshalBinary() ([]byte, error) {
+	b := append([]byte(nil), tallyFormat)
+	b = binary.AppendUvarint(b, uint64(t.rows))
+	b = binary.AppendUvarint(b, uint64(t.held))
+	b = binary.AppendUvarint(b, uint64(len(t.parts)))
+	order := make([]int, len(t.parts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(t.parts[i].key, t.parts[j].key) })
+	var buf []byte
+	for _, i := range order {
+		p := &t.parts[i]
+		b = binary.LittleEndian.AppendUint64(b, p.key)
+		b = binary.AppendUvarint(b, uint64(p.rows))
+		b = append(b, p.state.kind())
+		buf = p.state.append(buf[:0])
+		b = append(binary.AppendUvarint(b, uint64(len(buf))), buf...)
+	}
+	return b, nil
+}
+
+// DecodeWindow reads what MarshalBinary has written. It keeps nothing of b.
+func DecodeWindow(b []byte) (*WindowTally, error) {
+	r := &stateReader{b: b}
+	t := &WindowTally{}
+	if r.byte() != tallyFormat {
+		r.fail()
+	}
+	t.rows, t.held = r.count(), r.count()
+	n := r.length(11)
+	if t.held > t.rows {
+		r.fail()
+	}
+	for i := 0; i < n && r.err == nil; i++ {
+		p := part{key: r.word(), rows: r.count()}
+		kind := r.byte()
+		in := &stateReader{b: r.bytes()}
+		if p.state = readKind(kind, in); p.state == nil || in.done() != nil || p.rows > t.rows || i > 0 && t.parts[i-1].key >= p.key {
+			r.fail()
+			break
+		}
+		t.parts = append(t.parts, p)
+	}
+	if err := r.done(); err != nil {
+		return nil, feature.Errorf(feature.Internal, "expect.decode", "the counts of a window", "%w", err)
+	}
+	return t, nil
+}
+
+// readKind reads a state, nil where there is no such kind.
+func readKind(kind byte, r *stateReader) state {
+	switch kind {
+	case rowsKind:
+		return readRows(r)
+	case counterKind:
+		return readCounter(r)
+	case momentsKind:
+		return readMoments(r)
+	case extremesKind:
+		return readExtremes(r)
+	case ranksKind:
+		return readRanks(r)
+	case valuesKind:
+		return readValues(r)
+	case frequentKind:
+		return readFrequent(r)
+	case histogramKind:
+		return readHistogram(r)
+	case orderKind:
+		return readOrder(r)
+	}
+	return nil
+}
+
+// beginKind is an empty state of the kind of another.
+func beginKind(s state) state {
+	switch s := s.(type) {
+	case *rowsState:
+		return &rowsState{}
+	case *counterState:
+		return &counterState{}
+	case *momentsState:
+		return newMomentsState(s.m.whole, s.m.spread)
+	case *extremesState:
+		return &extremesState{}
+	case *ranksState:
+		return &ranksState{floating: s.floating}
+	case *valuesState:
+		return newValuesState(s.texted)
+	case *frequentState:
+		return newFrequentState(s.texted)
+	case *histogramState:
+		return &histogramState{counts: make([]int64, len(s.counts))}
+	default:
+		return &orderState{up: s.(*orderState).up, least: s.(*orderState).least}
+	}
+}
+
+var errTally = errors.New("the encoding is cut short or not one of ours")
+
+// stateReader takes an encoding apart. The first fault sticks; the values after it are zero.
+type stateReader struct {
+	b   []byte
+	err error
+}
+
+func (r *stateReader) fail() { r.err, r.b = errTally, nil }
+
+func (r *stateReader) uint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// count reads a number of rows.
+func (r *stateReader) count() int64 {
+	v := r.uint()
+	if v > 1<<62 {
+		r.fail()
+		return 0
+	}
+	return int64(v)
+}
+
+func (r *stateReader) int() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *stateReader) word() uint64 {
+	if len(r.b) < 8 {
+		r.fail()
+		return 0
+	}
+	v := binary.LittleEndian.Uint64(r.b)
+	r.b = r.b[8:]
+	return v
+}
+
+func (r *stateReader) byte() byte {
+	if len(r.b) == 0 {
+		r.fail()
+		return 0
+	}
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
+}
+
+func (r *stateReader) bool() bool {
+	v := r.byte()
+	if v > 1 {
+		r.fail()
+	}
+	return v == 1
+}
+
+// bytes returns a part of the input, not a copy.
+func (r *stateReader) bytes() []byte {
+	n := r.uint()
+	if n > uint64(len(r.b)) {
+		r.fail()
+		return nil
+	}
+	v := r.b[:n:n]
+	r.b = r.b[n:]
+	return v
+}
+
+// length reads how many items follow, each of at least size bytes.
+func (r *stateReader) length(size int) int {
+	n := r.uint()
+	if n > uint64(len(r.b)/size) {
+		r.fail()
+		return 0
+	}
+	return int(n)
+}
+
+// done tells whether all was read and fitted.
+func (r *stateReader) done() error {
+	if r.err == nil && len(r.b) > 0 {
+		return errTally
+	}
+	return r.err
+}
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
