@@ -39,11 +39,15 @@ func (s *WindowSuite) Fold(t *WindowTally, rows arrow.RecordBatch, from, to int,
 	s.fold(t, rows, from, to, nil, 0, nil, held)
 }
 
-// FoldBatch is Fold for rows [from, to) of a batch of the view. Tombstones are left out;
+// FoldBatch is Fold for rows [from, to) of a batch of the view, or with held of its Held. Tombstones are left out;
 // increasing and decreasing values are compared within each partition, in the
 // order of the offsets.
 func (s *WindowSuite) FoldBatch(t *WindowTally, b *feature.Batch, from, to int, held bool) {
-	s.fold(t, b.Rows, from, to, b.Tombstone, b.Origin.Partition, b.Offsets, held)
+	if held {
+		s.fold(t, b.Held.Rows, from, to, nil, b.Origin.Partition, b.Held.Offsets, true)
+		return
+	}
+	s.fold(t, b.Rows, from, to, b.Tombstone, b.Origin.Partition, b.Offsets, false)
 }
 
 func (s *WindowSuite) fold(t *WindowTally, rows arrow.RecordBatch, from, to int, tombstones []bool, partition int32, offsets []int64, held bool) {

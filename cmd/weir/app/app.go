@@ -261,8 +261,7 @@ func checks() registry.Checks {
 		},
 		Source: checkFormat,
 		Suite: func(s *feature.Suite, v *feature.View) []feature.Fault {
-			_, faults := expect.CompileView(s, v)
-			return faults
+			return expect.CheckView(s, v)
 		},
 	}
 }
