@@ -22,7 +22,7 @@ type Alerts struct {
 	store        States
 	destinations []string
 	told         func()
-	log          *slog.Logger
+	logger       *slog.Logger
 	met          *Metrics
 	now          func() time.Time
 }
@@ -38,12 +38,12 @@ type AlertOptions struct {
 
 // NewAlerts makes one on a store.
 func NewAlerts(s States, o AlertOptions) *Alerts {
-	a := &Alerts{store: s, destinations: o.Destinations, told: o.Told, log: o.Log, met: o.Metrics, now: o.Now}
+	a := &Alerts{store: s, destinations: o.Destinations, told: o.Told, logger: o.Log, met: o.Metrics, now: o.Now}
 	if a.told == nil {
 		a.told = func() {}
 	}
-	if a.log == nil {
-		a.log = slog.New(slog.DiscardHandler)
+	if a.logger == nil {
+		a.logger = slog.New(slog.DiscardHandler)
 	}
 	if a.met == nil {
 		a.met = NewMetrics(nil)
@@ -118,7 +118,8 @@ func (a *Alerts) tell(ctx context.Context, s tally.Series, of func(tally.State) 
 			return false, err
 		}
 		if ok {
-			a.said(e, &x)
+			a.log(e, &x)
+			a.told()
 			return true, nil
 		}
 	}
@@ -146,15 +147,14 @@ func (a *Alerts) ended(ctx context.Context, x *Alert) error {
 	return nil
 }
 
-// said logs and counts what was stored.
-func (a *Alerts) said(e *tally.Event, x *Alert) {
+// log logs and counts what was stored.
+func (a *Alerts) log(e *tally.Event, x *Alert) {
 	level := slog.LevelInfo
 	if x.Firing {
 		level = slog.LevelWarn
 	}
-	a.log.Log(context.Background(), level, "alert", "type", e.Type, "project", x.Project, "view", x.View, "about", e.Owner, "severity", x.Severity, "reason", x.Reason, "event", e.ID)
+	a.logger.Log(context.Background(), level, "alert", "type", e.Type, "project", x.Project, "view", x.View, "about", e.Owner, "severity", x.Severity, "reason", x.Reason, "event", e.ID)
 	a.met.told(x, e)
-	a.told()
 }
 
 // Forget ends what fires for a series that is no longer watched.

@@ -122,7 +122,11 @@ func (c *Clock) stale(q *feature.Quality, now, last int64) (stale bool, since in
 // less than a period was seen without a pause.
 func (c *Clock) counted(q *feature.Quality, now, rows int64) (n int64, known bool) {
 	per := q.Volume.Per.Micros()
-	if len(c.Samples) == 0 || c.Samples[0].At > now-per || now-c.Resumed < per {
+	from := c.Resumed
+	if c.Resumed != c.Born { // what lands now had been waiting: it says nothing of this period
+		from += min(per, patience) + per/slicesOfPeriod
+	}
+	if len(c.Samples) == 0 || c.Samples[0].At > now-per || now-from < per {
 		return 0, false
 	}
 	return rows - c.Samples[0].Rows, true

@@ -96,6 +96,8 @@ type RejectState struct {
 	Rate   float64 `json:"rate"` // share of the events that was held back
 	Max    float64 `json:"max"`
 	Events int64   `json:"events"` // of how many
+	// Rules are the rules that events failed, with how many failed each.
+	Rules map[string]int64 `json:"rules,omitempty"`
 }
 
 // ownerOf names the series of a rule: "orders:freshness". ownerOfSuite that of a suite: "orders/orders_sane".

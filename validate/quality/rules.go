@@ -120,10 +120,8 @@ func SeriesOf(v *feature.View) []tally.Series {
 	if q == nil {
 		return nil
 	}
-	if q.Windowed() {
-		for _, s := range suitesOf(v) {
-			out = append(out, tally.Series{Project: v.Meta.Project, Owner: ownerOfSuite(v.Meta.Name, s.suite.Meta.Name), Size: q.Window.Size})
-		}
+	for _, l := range linesOf(v) {
+		out = append(out, l.Series())
 	}
 	rule := func(on bool, r Rule) {
 		if on {

@@ -1,6 +1,17 @@
 package quality
 
-import "github.com/weir-ml/weir/registry/feature"
+import (
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/validate/expect"
+)
 
 // Outcome is what came of an expectation in a window, or of a suite.
 type Outcome string
@@ -65,4 +76,185 @@ func worse(a, b feature.Severity) feature.Severity {
 		return b
 	}
 	return a
+}
+
+// failed are copies of the results that alert.
+func (v *Verdict) failed() []Result {
+	var out []Result
+	for _, r := range v.Results {
+		if r.Outcome == Failed && alerts(r.Severity) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// verdict makes a verdict of a report.
+func verdict(l Line, rep *expect.Report, t *expect.WindowTally) *Verdict {
+	v := &Verdict{Suite: l.Suite.Meta.Name, Version: l.Suite.Version, Shadow: l.Shadow, Rows: rep.Rows, Outcome: OK, Results: make([]Result, len(rep.Results))}
+	known, asked := false, false
+	for i := range rep.Results {
+		r := &v.Results[i]
+		*r = result(l.View, &rep.Results[i], t)
+		if !alerts(r.Severity) {
+			continue
+		}
+		asked = true
+		switch r.Outcome {
+		case Failed:
+			v.Outcome, v.Severity = Failed, worse(v.Severity, r.Severity)
+		case OK:
+			known = true
+		}
+	}
+	if v.Outcome == OK && asked && !known {
+		v.Outcome = Insufficient
+	}
+	return v
+}
+
+// most examples that a verdict keeps of an expectation, and most elements of a list.
+const (
+	mostExamples = 5
+	mostElements = 20
+)
+
+func result(view *feature.View, x *expect.Result, t *expect.WindowTally) Result {
+	e := &x.Expectation
+	r := Result{Type: e.Type, ID: e.ID, Severity: e.Level(), Outcome: OK, Error: x.Error, Reason: x.Exception}
+	columns, expected := columnsOf(e)
+	r.Column = strings.Join(columns, ", ")
+	r.Expected = expected
+	masked := slices.ContainsFunc(columns, func(c string) bool { return maskedColumn(view, c) })
+	if x.Map {
+		r.Elements, r.Missing, r.Unexpected = x.Elements, max(0, x.Missing), x.Unexpected
+		for _, ex := range x.Examples[:min(mostExamples, len(x.Examples))] {
+			if !masked {
+				r.Examples = append(r.Examples, shown(ex.Value))
+			}
+		}
+	} else if !masked {
+		r.Observed = plain(x.Observed, 0)
+	}
+	switch {
+	case x.Success:
+	case !x.Map && x.Observed == nil && t.Count() == t.Held():
+		r.Outcome = Insufficient // all rows were held back: there is nothing to observe
+	case !x.Map && x.Observed == nil && x.Exception == "":
+		r.Outcome = Insufficient // no row has a value
+	default:
+		r.Outcome = Failed
+	}
+	return r
+}
+
+// columnsOf are the columns of an expectation, and its other arguments as JSON.
+func columnsOf(e *feature.Expectation) (columns []string, expected string) {
+	rest := map[string]json.RawMessage{}
+	for k, raw := range e.Kwargs {
+		var one string
+		var list []string
+		switch {
+		case k != "column" && k != "column_A" && k != "column_B" && k != "column_list" && k != "column_set":
+			rest[k] = raw
+		case json.Unmarshal(raw, &one) == nil:
+			columns = append(columns, one)
+		case json.Unmarshal(raw, &list) == nil:
+			columns = append(columns, list...)
+		}
+	}
+	slices.Sort(columns)
+	if len(rest) == 0 {
+		return columns, ""
+	}
+	b, err := json.Marshal(rest)
+	if err != nil {
+		return columns, ""
+	}
+	return columns, cut(string(b), 400)
+}
+
+// maskedColumn reports whether a column's values are not to be shown: by its name or its path in the event.
+func maskedColumn(v *feature.View, column string) bool {
+	if v.Quality.Masked(column) {
+		return true
+	}
+	for _, f := range v.Columns() {
+		if f.Name == column && v.Quality.Masked(f.EventPath()) {
+			return true
+		}
+	}
+	return false
+}
+
+// shown is a value as text, shortened.
+func shown(v any) string {
+	if s, ok := v.(string); ok {
+		return cut(s, 100)
+	}
+	b, err := json.Marshal(plain(v, 0))
+	if err != nil {
+		return ""
+	}
+	return cut(string(b), 100)
+}
+
+// plain is a value that JSON has, bounded.
+func plain(v any, depth int) any {
+	switch v := v.(type) {
+	case float64:
+		switch {
+		case math.IsNaN(v):
+			return "NaN"
+		case math.IsInf(v, 0):
+			return map[bool]string{true: "Infinity", false: "-Infinity"}[v > 0]
+		}
+		return v
+	case string:
+		return cut(v, 100)
+	case time.Time:
+		return v.UTC().Format(time.RFC3339Nano)
+	case []byte:
+		return cut(base64.StdEncoding.EncodeToString(v), 100)
+	case []any:
+		if depth > 3 {
+			return "…"
+		}
+		out := make([]any, 0, min(len(v), mostElements))
+		for i := range min(len(v), mostElements) {
+			out = append(out, plain(v[i], depth+1))
+		}
+		if len(v) > mostElements {
+			out = append(out, "…")
+		}
+		return out
+	case map[string]any:
+		if depth > 3 {
+			return "…"
+		}
+		out := map[string]any{}
+		for k, x := range v {
+			out[k] = plain(x, depth+1)
+		}
+		return out
+	case nil, bool, int64, int:
+		return v
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	return json.RawMessage(b)
+}
+
+// cut shortens a text to about n bytes.
+func cut(s string, n int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
 }
