@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 
@@ -15,22 +16,43 @@ func (p *planner) findSchemaBreaks(ctx context.Context) error {
 	for i := range p.plan.Changes {
 		c := &p.plan.Changes[i]
 		now, ok := c.Definition.(*feature.Source)
-		if !ok || c.Action != Update || p.faulty[c.Ref()] || len(now.EventSchema) == 0 || len(p.base.catalog.users[c.Ref()]) == 0 {
+		if !ok || c.Action != Update || p.faulty[c.Ref()] || len(p.base.catalog.users[c.Ref()]) == 0 {
 			continue
 		}
 		old, ok := p.base.catalog.defs[c.Ref()].(*feature.Source)
-		if !ok || old.EventFormat() != now.EventFormat() || bytes.Equal(old.EventSchema, now.EventSchema) && old.Message == now.Message {
+		if !ok || old.EventFormat() != now.EventFormat() {
 			continue
+		}
+		was, is := schemaOf(old), schemaOf(now)
+		if bytes.Equal(was.Text, is.Text) && was.Message == is.Message {
+			continue
+		}
+		if len(is.Text) == 0 {
+			if is.Format != feature.FormatJSON {
+				continue
+			}
+			is.Text = []byte("true") // no schema passes every event
 		}
 		past, err := p.schemasBefore(ctx, c.Ref())
 		if err != nil {
 			return err
 		}
-		why, err := compat.Check(now.Compatibility, schemaOf(now), past)
+		policy := now.Compatibility
+		if is.Format == feature.FormatJSON {
+			policy = cmp.Or(policy, feature.CompatibilityNone)
+		}
+		why, err := compat.Check(policy, is, past)
 		if err != nil {
 			return feature.Errorf(feature.Internal, "registry.plan", c.Ref().String(), "%w", err)
 		}
 		c.Breaking = append(c.Breaking, why...)
+		if is.Format == feature.FormatJSON && now.Compatibility == "" && len(was.Text) > 0 {
+			// A stricter schema is what such a change is for: it is said, and in the way of nothing.
+			if why, err = compat.Check(feature.CompatibilityBackward, is, past); err != nil {
+				return feature.Errorf(feature.Internal, "registry.plan", c.Ref().String(), "%w", err)
+			}
+			c.Notes = append(c.Notes, why...)
+		}
 		if now.EventFormat() == feature.FormatAvro && now.SchemaRegistry == nil && len(old.EventSchema) > 0 && now.Compatibility != feature.CompatibilityNone {
 			c.Breaking = append(c.Breaking, "payloads do not say by which schema they were written, for the source has no schema_registry: from now on all are taken to be of the new one")
 		}
@@ -61,5 +83,8 @@ func (p *planner) schemasBefore(ctx context.Context, ref feature.Ref) ([]compat.
 }
 
 func schemaOf(s *feature.Source) compat.Schema {
+	if s.EventFormat() == feature.FormatJSON {
+		return compat.Schema{Format: feature.FormatJSON, Text: s.Schema}
+	}
 	return compat.Schema{Format: s.EventFormat(), Text: s.EventSchema, Message: s.Message}
 }

@@ -11,14 +11,14 @@ import (
 // Schema is a version of a source's event schema.
 type Schema struct {
 	Format  string // one of feature.Formats
-	Text    []byte // as a source has it
+	Text    []byte // as a source has it; of JSON its JSON Schema
 	Message string // protobuf: the event's message
 }
 
 // Check says, a sentence each, what a schema breaks of a policy (one of
 // feature.Compatibilities, backward when empty), with the versions before it, newest first.
-// A policy that is not transitive looks at the newest alone. What the formats have no rules
-// for breaks nothing.
+// A policy that is not transitive looks at the newest alone. A schema of another format is
+// not compared.
 func Check(policy string, now Schema, before []Schema) ([]string, error) {
 	if policy == "" {
 		policy = feature.CompatibilityBackward
@@ -32,7 +32,7 @@ func Check(policy string, now Schema, before []Schema) ([]string, error) {
 	}
 	var out []string
 	for i, old := range before {
-		if old.Format != now.Format || now.Format == feature.FormatJSON {
+		if old.Format != now.Format {
 			continue
 		}
 		read, err := reads(old, now)
@@ -43,14 +43,18 @@ func Check(policy string, now Schema, before []Schema) ([]string, error) {
 		if i > 0 {
 			which = fmt.Sprintf("by the schema of %d changes ago", i+1)
 		}
+		backward, forward := "events written %s cannot be read: %s", "events written by the new schema cannot be read %s: %s"
+		if now.Format == feature.FormatJSON {
+			backward, forward = "events that are passed %s may be held back: %s", "events that the new schema passes may be held back %s: %s"
+		}
 		if kind == feature.CompatibilityBackward || kind == feature.CompatibilityFull {
 			for _, why := range read.backward {
-				out = append(out, fmt.Sprintf("events written %s cannot be read: %s", which, why))
+				out = append(out, fmt.Sprintf(backward, which, why))
 			}
 		}
 		if kind == feature.CompatibilityForward || kind == feature.CompatibilityFull {
 			for _, why := range read.forward {
-				out = append(out, fmt.Sprintf("events written by the new schema cannot be read %s: %s", which, why))
+				out = append(out, fmt.Sprintf(forward, which, why))
 			}
 		}
 	}
@@ -71,6 +75,9 @@ func reads(old, now Schema) (out both, err error) {
 			return out, err
 		}
 		return both{Protobuf(a, b), Protobuf(b, a)}, nil
+	}
+	if now.Format == feature.FormatJSON {
+		return both{JSON(old.Text, now.Text), JSON(now.Text, old.Text)}, nil
 	}
 	a, err := avroschema.Parse(old.Text)
 	if err != nil {

@@ -24,7 +24,8 @@ type SchemaRegistry struct {
 
 // What a changed schema has to keep. Backward: it reads what was written by the one
 // before. Forward: the one before reads what is written by it. The transitive ones ask
-// that of all that the source ever had.
+// that of all that the source ever had. Of events in JSON it is their JSON Schema, and to
+// read an event is to pass it.
 const (
 	CompatibilityNone     = "none"
 	CompatibilityBackward = "backward"
@@ -75,8 +76,6 @@ func (s *Source) checkFormat() []Fault {
 	}
 	if s.Compatibility != "" && !slices.Contains(Compatibilities, s.Compatibility) {
 		f = append(f, Fault{"spec.compatibility", fmt.Sprintf("%q is not supported: use one of %v", s.Compatibility, Compatibilities)})
-	} else if format == FormatJSON && s.Compatibility != "" && s.Compatibility != CompatibilityNone {
-		f = append(f, Fault{"spec.compatibility", "not supported for events in JSON yet: their schemas are not compared; leave it out"})
 	}
 	return f
 }

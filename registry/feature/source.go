@@ -35,7 +35,8 @@ type Source struct {
 	Message     string          `json:"message,omitempty"` // protobuf: full name of the event's message; the first of EventSchema when empty
 	// SchemaRegistry tells that events begin with the id of the schema that they were written by.
 	SchemaRegistry *SchemaRegistry `json:"schema_registry,omitempty"`
-	// Compatibility is what a new schema has to keep, one of Compatibilities; backward when empty.
+	// Compatibility is what a new schema has to keep, one of Compatibilities. When empty: backward,
+	// and none with events in JSON, whose schema is there to hold events back.
 	Compatibility string     `json:"compatibility,omitempty"`
 	EventTime     TimeField  `json:"event_time"`
 	Created       *TimeField `json:"created,omitempty"`    // known time; the record's timestamp when nil
