@@ -149,6 +149,9 @@ func (p *Pipeline) adoptView(ctx context.Context, i int, o *Outlets, fresh map[i
 			pv.replay = ends[id]
 		}
 	}
+	if err := p.recall(ctx, i, o, fresh); err != nil {
+		return err
+	}
 	if len(first.Advances) > 0 {
 		if err := p.register(ctx, o, first); err != nil {
 			return err
@@ -192,6 +195,9 @@ func (p *Pipeline) fence(ctx context.Context, i int, o *Outlets, fresh map[int32
 		}
 		to := pv.at
 		to.Commit = c.ID
+		if x := pv.recalled.Load(); x != nil && x.Clean && pv.at.Revision < p.Revision {
+			to.Revision, pv.judge = p.Revision, nil // nothing has been judged that would have to be judged alike
+		}
 		c.Advances = append(c.Advances, feature.Advance{From: pv.at, To: to, Drained: to.Next >= ends[id]})
 		pv.at, pv.drained = to, to.Next >= ends[id]
 	}

@@ -39,6 +39,9 @@ func (p *Pipeline) flushLoop(ctx, flushing context.Context) {
 		}
 		p.flushMu.lock()
 		err := p.flush(flushing, nil, 0)
+		if err == nil {
+			p.notePauses(flushing)
+		}
 		if err == nil && gone == nil && look {
 			gone = p.wentBack(flushing)
 		}
@@ -69,6 +72,8 @@ func (p *Pipeline) finish(ctx context.Context, clean bool, next func() int64) {
 		}
 		if err := p.flush(ctx, parts, revision); err != nil {
 			p.Log.Warn("stopped before the last rows were committed; they are read again at the next start", "err", err)
+		} else {
+			p.notePauses(ctx)
 		}
 	}
 	p.over = true
@@ -214,12 +219,12 @@ func (part *partition) changesJudge(revision int64) bool {
 	return false
 }
 
-// mayHandOver reports whether events from part.next on may be judged by a
+// mayHandOver reports whether events from where pv stands may be judged by a
 // revision other than the one that pv's position names: not by an older one, of
 // a worker that has not heard of the change yet; and not before everything has come
 // again that an earlier owner may have judged, and held back, without a commit.
 func (part *partition) mayHandOver(pv *partView, revision int64) bool {
-	return pv.at.Revision < revision && part.next >= pv.replay
+	return pv.at.Revision < revision && part.at(pv) >= pv.replay
 }
 
 func unlockAll(parts []*partition) {
@@ -236,10 +241,11 @@ func (part *partition) advance(i int, end, revision int64, id string) (feature.A
 		return feature.Advance{}, false
 	}
 	to := pv.at
-	to.Next, to.Commit = max(part.next, pv.at.Next), id
-	drained := part.next >= end
+	next := part.at(pv)
+	to.Next, to.Commit = max(next, pv.at.Next), id
+	drained := next >= end
 	handsOver := pv.judge != nil && part.mayHandOver(pv, revision)
-	if handsOver || pv.judge == nil && part.next >= pv.replay {
+	if handsOver || pv.judge == nil && next >= pv.replay {
 		to.Revision = revision
 	}
 	if to.Next == pv.at.Next && drained == pv.drained && !handsOver && (to.Revision == pv.at.Revision || revision == part.p.Revision) {
@@ -247,6 +253,9 @@ func (part *partition) advance(i int, end, revision int64, id string) (feature.A
 	}
 	if handsOver { // what follows this cut is judged by the current revision
 		pv.judge, part.lanes = nil, nil
+		if pv.paused.Load() != nil {
+			part.p.rejudge.Store(true)
+		}
 	}
 	return feature.Advance{From: pv.at, To: to, Drained: drained}, true
 }

@@ -1,12 +1,14 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -27,6 +29,10 @@ type lane struct {
 	views   []*feature.View
 	judges  []*judge // nil where the view itself judges
 	outlets []*Outlets
+	part    *partition // nil in a replay and an import
+	places  []int      // of the outlets among those of the pipeline; only with part
+	shadows []*shadow  // nil where a view has none
+	counted validate.Verdict
 	suites  []checker // nil where a view has none
 	options decode.Options
 	format  *format.Format // nil where payloads are the JSON of their events
@@ -51,6 +57,7 @@ func (l *lane) add(j *judge, o *Outlets) error {
 	l.views = append(l.views, v)
 	l.judges = append(l.judges, j)
 	l.outlets = append(l.outlets, o)
+	l.shadows = append(l.shadows, l.p.Metrics.shadows.of(o.View))
 	suite, err := l.p.suiteOf(o, j)
 	if suite == nil {
 		l.suites = append(l.suites, nil)
@@ -279,51 +286,99 @@ func tryDecode(dec *decode.Decoder, recs []*kgo.Record, without map[int64]string
 	return 0, ""
 }
 
-// deliver takes one view's part of a chunk through its suite to quarantine and sinks.
+// deliver takes one view's part of a chunk through its suite to quarantine and
+// sinks; nowhere where that would bring it above its limit of bad events.
 func (l *lane) deliver(ctx context.Context, i int, origin feature.Origin, event func(offset int64) *kgo.Record, res decode.Result) error {
-	p, o, v := l.p, l.outlets[i], l.views[i]
-	project, name, revision := v.Meta.Project, v.Meta.Name, p.Revision
-	if j := l.judges[i]; j != nil {
-		revision = j.revision
-	}
-	hold := func(offset int64, reasons []feature.Reason) error {
-		r := event(offset)
-		l.held++
-		l.count(reasons)
-		e := &quarantine.Entry{
-			Project: project, View: name, Topic: origin.Topic, TopicID: origin.TopicID, Partition: origin.Partition,
-			Offset: offset, Timestamp: r.Timestamp.UnixMicro(), Revision: revision, Key: r.Key, Payload: r.Value, Reasons: reasons,
-		}
-		if l.hold != nil {
-			l.hold(e)
-			return nil
-		}
-		if p.Witness != nil && witnessed(r) {
-			p.Witness.Held(o.View, r, reasons)
-		}
-		return holdBack(ctx, p.held, p.Metrics, e)
-	}
+	p, o, b := l.p, l.outlets[i], res.Batch
+	var bad []heldEvent
 	for _, rej := range res.Rejected {
-		if err := hold(rej.Offset, rej.Reasons); err != nil {
+		bad = append(bad, heldEvent{rej.Offset, rej.Reasons})
+	}
+	var good *feature.Batch
+	if b != nil && b.Len() > 0 {
+		var err error
+		good, err = check(l.suites[i], b, &l.verdict, p, l.hold == nil && o.takesHeld(), func(offset int64, reasons []feature.Reason) error {
+			bad = append(bad, heldEvent{offset, reasons})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if good != b {
+			defer releaseBatch(good)
+		}
+	}
+	slices.SortStableFunc(bad, func(x, y heldEvent) int { return cmp.Compare(x.offset, y.offset) })
+	if pass, err := l.mayPass(ctx, i, res, bad); err != nil || !pass {
+		return err
+	}
+	for _, h := range bad {
+		if err := l.holdBack(ctx, i, origin, event(h.offset), h); err != nil {
 			return err
 		}
 	}
-	b := res.Batch
-	if b == nil || b.Len() == 0 {
+	if good == nil {
 		return nil
 	}
-	good, err := check(l.suites[i], b, &l.verdict, p, l.hold == nil && o.takesHeld(), hold)
-	if err != nil {
-		return err
+	j := l.judges[i]
+	projected := j != nil && j.pick != nil
+	if l.shadows[i] != nil && l.hold == nil && l.keep == nil {
+		all := b
+		if projected {
+			all = j.project(b, o.View)
+			defer releaseBatch(all)
+		}
+		l.shadows[i].judge(all, &l.counted)
 	}
-	if good != b {
-		defer releaseBatch(good)
-	}
-	if j := l.judges[i]; j != nil && j.pick != nil {
+	if projected {
 		good = j.project(good, o.View)
 		defer releaseBatch(good)
 	}
 	return l.write(ctx, o, good)
+}
+
+// mayPass reports whether what was judged of a view may go on its way; else the view pauses.
+func (l *lane) mayPass(ctx context.Context, i int, res decode.Result, bad []heldEvent) (bool, error) {
+	if l.part == nil {
+		return true, nil
+	}
+	at := l.places[i]
+	pv := &l.part.views[at]
+	if g := l.p.guards[at]; g != nil {
+		pass, rearmed := g.pass(ordered(res.Rejected, res.Batch, bad), func() map[string]int64 { return rulesOf(bad) }, time.Now().UnixMicro())
+		if !pass {
+			if g.crossed() {
+				l.p.tellPaused(at, l.part.id, l.part.next)
+			}
+			return false, nil
+		}
+		if rearmed {
+			l.p.Log.Info("bad events have become few enough; max_reject_rate holds again", "view", l.outlets[i].View.ID())
+		}
+	}
+	return true, l.p.goesBeyond(ctx, at, pv)
+}
+
+// holdBack sends an event to quarantine.
+func (l *lane) holdBack(ctx context.Context, i int, origin feature.Origin, r *kgo.Record, h heldEvent) error {
+	p, v, revision := l.p, l.views[i], l.p.Revision
+	if j := l.judges[i]; j != nil {
+		revision = j.revision
+	}
+	l.held++
+	l.count(h.reasons)
+	e := &quarantine.Entry{
+		Project: v.Meta.Project, View: v.Meta.Name, Topic: origin.Topic, TopicID: origin.TopicID, Partition: origin.Partition,
+		Offset: h.offset, Timestamp: r.Timestamp.UnixMicro(), Revision: revision, Key: r.Key, Payload: r.Value, Reasons: h.reasons,
+	}
+	if l.hold != nil {
+		l.hold(e)
+		return nil
+	}
+	if p.Witness != nil && witnessed(r) {
+		p.Witness.Held(l.outlets[i].View, r, h.reasons)
+	}
+	return holdBack(ctx, p.held, p.Metrics, e)
 }
 
 // count notes the rules that an event failed, each once.

@@ -24,6 +24,9 @@ type Metrics struct {
 	newest      *prometheus.GaugeVec
 	committed   *prometheus.GaugeVec
 	buffered    *prometheus.GaugeVec
+	shadows     *shadowMetrics
+
+	rejectPaused, rejectRate *prometheus.GaugeVec
 
 	mu  sync.Mutex
 	top map[string]int64 // guarded by mu; newest effective time seen of each view
@@ -72,7 +75,7 @@ func (m *Metrics) seen(v *feature.View, effective int64) {
 // NewMetrics registers the room's metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
-		top: map[string]int64{}, out: map[string]int64{},
+		top: map[string]int64{}, out: map[string]int64{}, shadows: newShadowMetrics(),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_ingest_events_total", Help: "Events read, by source; an event read again after a restart counts again."},
 			[]string{"project", "source"}),
@@ -117,6 +120,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "weir_ingest_buffered_bytes", Help: "Memory held between Kafka and the files, by source; ingest.memory_limit bounds it."},
 			[]string{"project", "source"}),
 	}
-	r.MustRegister(m.events, m.rows, m.quarantined, m.held, m.failed, m.retries, m.flush, m.lag, m.stopped, m.paused, m.restarts, m.newest, m.committed, m.buffered)
+	m.rejectPaused = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "weir_view_paused", Help: "1 where a view waits for a person because more than max_reject_rate of its last events would be held back."},
+		[]string{"project", "view"})
+	m.rejectRate = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "weir_view_reject_rate", Help: "Share of a view's last reject_events events on this worker that were held back; only with max_reject_rate."},
+		[]string{"project", "view"})
+	r.MustRegister(m.rejectPaused, m.rejectRate, m.events, m.rows, m.quarantined, m.held, m.failed, m.retries, m.flush, m.lag, m.stopped, m.paused, m.restarts, m.newest, m.committed, m.buffered,
+		m.shadows.rows, m.shadows.rejected, m.shadows.failed)
 	return m
 }

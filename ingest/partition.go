@@ -37,6 +37,7 @@ type partition struct {
 	lanes    []*lane      // guarded by mu; how the records from next on are judged; nil: to be built
 	lanesEnd int64        // guarded by mu; lanes hold for offsets below this
 	seen     atomic.Int64 // next, for those who only look
+	idle     bool         // guarded by mu; no view goes on here, and nothing is fetched
 	torn     error        // guarded by mu; a chunk failed half way, or the partition was given up: the sinks hold other rows than those below next, and none may be committed
 }
 
@@ -46,9 +47,13 @@ type partView struct {
 	drained   bool             // guarded by Pipeline.flushMu; as told to the sinks by the last commit
 	from      int64            // where the table stood at assignment; records below are not the view's. Never changes.
 	committed atomic.Int64     // at.Next, for those who only look
-	replay    int64            // below it an earlier owner may have judged events without a commit: the log's end at assignment. Never changes.
+	replay    int64            // below it an earlier owner may have judged events without a commit: the log's end at assignment, or where it paused. Never changes.
 	stopped   error            // the view cannot go on here and needs a person. Never changes.
 	judge     *judge           // guarded by partition.mu; judges until the next cut; nil: the current view does
+
+	paused   atomic.Pointer[Pause] // why and where the view waits here; nil while it goes on
+	noted    atomic.Bool           // the pause is remembered
+	recalled atomic.Pointer[Pause] // what was remembered when the partition came, until the view is beyond it
 }
 
 func newPartition(p *Pipeline, id int32) *partition {
@@ -118,7 +123,9 @@ func (part *partition) run() {
 			if recs == nil {
 				break
 			}
-			part.resumeBelow(p.share() / 2)
+			if !part.idle { // of this goroutine alone
+				part.resumeBelow(p.share() / 2)
+			}
 			if p.buffered() >= p.FlushBytes {
 				p.flushSoon()
 			}
@@ -188,6 +195,9 @@ func (part *partition) process(recs []*kgo.Record) error {
 	if recs = recs[skip:]; len(recs) == 0 {
 		return nil
 	}
+	if !part.pausedHere() {
+		return nil
+	}
 	if part.lanes == nil || part.lanesEnd <= part.next {
 		if err := part.buildLanes(); err != nil {
 			return err
@@ -200,14 +210,19 @@ func (part *partition) process(recs []*kgo.Record) error {
 		}
 	}
 	origin := feature.Origin{Topic: p.Source.Topic, TopicID: p.topicID, Partition: part.id, First: part.next, Next: recs[len(recs)-1].Offset + 1}
+	lanes := part.lanes
 	if events > 0 {
-		for _, l := range part.lanes {
+		for _, l := range lanes {
 			if err := l.process(part.ctx, origin, recs); err != nil {
 				return err
 			}
 		}
 	}
-	part.tellPassed(recs)
+	goesOn := part.pausedHere()
+	part.tellPassed(lanes, recs)
+	if !goesOn {
+		return nil
+	}
 	part.next = origin.Next
 	part.seen.Store(origin.Next)
 	p.Metrics.events.WithLabelValues(p.Source.Meta.Project, p.Source.Meta.Name).Add(float64(events))
@@ -226,7 +241,7 @@ func (part *partition) buildLanes() error {
 	groups := map[group]*lane{}
 	for i := range part.views {
 		pv := &part.views[i]
-		if pv.stopped != nil || pv.from > part.next {
+		if pv.stopped != nil || pv.paused.Load() != nil || pv.from > part.next {
 			continue
 		}
 		v := p.Outlets[i].View
@@ -237,10 +252,11 @@ func (part *partition) buildLanes() error {
 		}
 		l := groups[k]
 		if l == nil {
-			l = &lane{p: p, source: v.SourceOf, stuck: &part.stuck, hand: &part.hand, options: decode.Options{MaxEventBytes: p.MaxEventBytes}}
+			l = &lane{p: p, part: part, source: v.SourceOf, stuck: &part.stuck, hand: &part.hand, options: decode.Options{MaxEventBytes: p.MaxEventBytes}}
 			groups[k] = l
 			part.lanes = append(part.lanes, l)
 		}
+		l.places = append(l.places, i)
 		if err := l.add(pv.judge, p.Outlets[i]); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -73,6 +74,8 @@ type Pipeline struct {
 	brokers int                        // guarded by mu; that lead partitions of the topic
 	pools   map[string]*decoders       // guarded by mu; by who judges for whom
 	suites  map[*Outlets]*expect.Suite // guarded by mu
+	guards  []*guard                   // of each outlet; nil where a view has no limit
+	rejudge atomic.Bool                // a view that waits has got another judge
 
 	flushMu turn // one flush at a time; held from cut to settle, however long the stores take
 	kick    chan struct{}
@@ -101,6 +104,8 @@ type PipelineConfig struct {
 	Metrics    *Metrics
 	Witness    Witness         // of records that ask for one; may be nil
 	Formats    *format.Formats // of events that are not plain JSON; without a schema registry when nil
+	Pauses     Pauses          // of views with too many bad events; in memory when nil
+	Alert      Alert           // is told of them; may be nil
 	// Ready, when set, is called once the group has assigned partitions for the first time.
 	Ready func()
 }
@@ -109,6 +114,13 @@ type PipelineConfig struct {
 func NewPipeline(c PipelineConfig) *Pipeline {
 	if c.Formats == nil {
 		c.Formats = format.New(nil, c.MaxEventBytes)
+	}
+	if c.Pauses == nil {
+		c.Pauses = NewPauses()
+	}
+	guards := make([]*guard, len(c.Outlets))
+	for i, o := range c.Outlets {
+		guards[i] = newGuard(o.View)
 	}
 	c.Log = c.Log.With("project", c.Source.Meta.Project, "source", c.Source.Meta.Name)
 	return &Pipeline{
@@ -123,6 +135,7 @@ func NewPipeline(c PipelineConfig) *Pipeline {
 		decoding:       make(chan struct{}, runtime.GOMAXPROCS(0)),
 		pools:          map[string]*decoders{},
 		suites:         map[*Outlets]*expect.Suite{},
+		guards:         guards,
 	}
 }
 

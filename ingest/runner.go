@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -178,6 +179,9 @@ func (r *runner) wait(ctx context.Context, t *task, ended chan error, ps []*Pipe
 		case err := <-ended:
 			return []error{err}
 		case <-look.C:
+			if slices.ContainsFunc(ps, func(p *Pipeline) bool { return p.mayGoOn(ctx) }) {
+				return nil
+			}
 			if apart && caughtUp(ps, r.s.CatchUp/10) && r.together(ctx, t, outlets) {
 				return nil
 			}
@@ -193,7 +197,7 @@ func (r *runner) pipeline(t *task, outlets []*Outlets, catchUp string) *Pipeline
 		Kafka: s.Kafka, Group: GroupOf(t.source.Meta.Project, t.source.Meta.Name, catchUp),
 		Protocol:   s.Protocol,
 		Quarantine: s.Quarantine, Replicas: s.Replicas, Log: s.Log, Metrics: s.Metrics,
-		Witness: s.Witness, Formats: s.Formats,
+		Witness: s.Witness, Formats: s.Formats, Pauses: s.Pauses, Alert: s.Alert,
 		Ready: func() { r.note(StateRunning, nil) },
 	})
 }

@@ -46,6 +46,9 @@ func (p *Pipeline) views() []ViewStatus {
 		for _, part := range parts {
 			pv := &part.views[i]
 			st := PartitionStatus{Partition: part.id, Seen: part.seen.Load(), Table: pv.committed.Load(), End: p.ends[part.id]}
+			if x := pv.paused.Load(); x != nil {
+				st.Seen, st.Stopped = x.Next, x.Text()
+			}
 			if pv.stopped != nil {
 				st.Stopped = pv.stopped.Error()
 			}

@@ -38,6 +38,8 @@ type SupervisorConfig struct {
 	CreateTopic func(ctx context.Context, topic string) error
 	Witness     Witness         // of records that ask for one; may be nil
 	Formats     *format.Formats // as PipelineConfig has it
+	Pauses      Pauses          // in memory when nil
+	Alert       Alert           // may be nil
 	Log         *slog.Logger
 	Metrics     *Metrics
 }
@@ -55,6 +57,9 @@ type Supervisor struct {
 
 // NewSupervisor makes a supervisor; Run starts it.
 func NewSupervisor(c SupervisorConfig) *Supervisor {
+	if c.Pauses == nil {
+		c.Pauses = NewPauses()
+	}
 	return &Supervisor{SupervisorConfig: c, runners: map[string]*runner{}}
 }
 
@@ -120,7 +125,7 @@ func (s *Supervisor) follow(ctx context.Context, wg *sync.WaitGroup, cat *regist
 func fingerprint(cat *registry.Catalog, t *task) string {
 	parts := []any{t.source}
 	for _, v := range t.views {
-		parts = append(parts, v, v.Keys, v.SuiteOf)
+		parts = append(parts, v, v.Keys, v.SuiteOf, v.ShadowOf)
 		for _, m := range cat.Monitors() {
 			if m.ViewOf != nil && m.ViewOf.ID() == v.ID() {
 				parts = append(parts, m)

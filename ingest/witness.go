@@ -40,7 +40,7 @@ func asked(all []kgo.RecordHeader) []kgo.RecordHeader {
 }
 
 // tellPassed tells the witness of the records of a chunk that all lanes have taken.
-func (part *partition) tellPassed(recs []*kgo.Record) {
+func (part *partition) tellPassed(lanes []*lane, recs []*kgo.Record) {
 	w := part.p.Witness
 	if w == nil {
 		return
@@ -49,9 +49,11 @@ func (part *partition) tellPassed(recs []*kgo.Record) {
 		if !witnessed(r) {
 			continue
 		}
-		for _, l := range part.lanes {
-			for _, o := range l.outlets {
-				w.Passed(o.View, r)
+		for _, l := range lanes {
+			for i, o := range l.outlets {
+				if part.views[l.places[i]].paused.Load() == nil {
+					w.Passed(o.View, r)
+				}
 			}
 		}
 	}
