@@ -58,7 +58,7 @@ func newStream(t *testing.T, q feature.Quality, expectations ...string) *stream 
 	s.view = &feature.View{Meta: feature.Meta{Project: "p", Name: "orders"}, Keys: []feature.Field{{Name: "id", Type: feature.String}},
 		Features: []feature.Field{{Name: "amount", Type: feature.Float64}, {Name: "card", Type: feature.String, Path: "card.number"}},
 		Quality:  &q, Suite: "sane", SuiteOf: suite}
-	require.Empty(t, quality.Check(suite, s.view))
+	require.Empty(t, expect.CheckView(suite, s.view))
 	s.store = tallymemory.New[*expect.WindowTally, *quality.Verdict](expect.DecodeWindow, nil)
 	s.reg = prometheus.NewRegistry()
 	met, now := quality.NewMetrics(s.reg), func() time.Time { return s.now }

@@ -1,6 +1,8 @@
 package quality
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-ml/weir/internal/tally"
@@ -78,3 +80,6 @@ func (m *Metrics) passed(err error) {
 	}
 	m.passes.WithLabelValues(result).Inc()
 }
+
+// Merged notes how long it took to merge a commit: tally.TapOptions.Merged.
+func (m *Metrics) Merged(d time.Duration) { m.settle.Observe(d.Seconds()) }

@@ -39,15 +39,6 @@ func (l Line) compile(v *feature.View) (*expect.WindowSuite, []feature.Fault) {
 	return expect.CompileWindow(l.Suite, v, expect.WithParameters(l.View.Quality.Parameters))
 }
 
-// Check reports what is wrong with a suite as the windows of a view use it; nothing where the view has none.
-func Check(suite *feature.Suite, v *feature.View) []feature.Fault {
-	if !v.Quality.Windowed() {
-		return nil
-	}
-	_, faults := Line{View: v, Suite: suite}.compile(v)
-	return faults
-}
-
 // Targets are what a tap counts of a view's rows: one line of windows for each suite. A suite
 // that cannot be compiled is left out; the catalog does not let one in.
 func Targets(v *feature.View) (out []tally.Target[*expect.WindowTally]) {
@@ -77,13 +68,7 @@ func (t *target) Bind(v *feature.View) func(*expect.WindowTally, *feature.Batch,
 			return nil // a column that the version does not have yet
 		}
 	}
-	return func(x *expect.WindowTally, b *feature.Batch, from, to int, held bool) {
-		if held {
-			s.Fold(x, b.Held.Rows, from, to, true)
-			return
-		}
-		s.FoldBatch(x, b, from, to, false)
-	}
+	return s.FoldBatch
 }
 
 // splitOwner takes a series' owner apart: "orders/sane" and "orders:freshness".

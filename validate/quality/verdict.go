@@ -3,6 +3,7 @@ package quality
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -257,4 +258,22 @@ func cut(s string, n int) string {
 		n--
 	}
 	return s[:n] + "…"
+}
+
+// Text says in one line what came of the expectation.
+func (r *Result) Text() string {
+	s := r.Name() + " " + string(r.Outcome)
+	switch {
+	case r.Elements > 0:
+		s += fmt.Sprintf(": %d of %d rows", r.Unexpected, r.Elements-r.Missing)
+	case r.Observed != nil:
+		s += ": observed " + shown(r.Observed)
+	}
+	if r.Expected != "" && r.Outcome == Failed {
+		s += ", expected " + r.Expected
+	}
+	if r.Reason != "" {
+		s += " (" + r.Reason + ")"
+	}
+	return s
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-ml/weir/drift"
-	driftsql "github.com/weir-ml/weir/drift/sqlstore"
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/decode"
 	"github.com/weir-ml/weir/ingest/format"
@@ -33,6 +32,7 @@ import (
 	"github.com/weir-ml/weir/registry/sqlstore"
 	"github.com/weir-ml/weir/serving"
 	"github.com/weir-ml/weir/validate/expect"
+	"github.com/weir-ml/weir/validate/quality"
 )
 
 // App is one Weir process. New makes it, Run runs it once.
@@ -43,11 +43,12 @@ type App struct {
 	log   *slog.Logger
 	roles map[string]bool
 
-	metrics       *prometheus.Registry
-	ingestMetrics *ingest.Metrics
-	onlineMetrics *online.Metrics
-	driftMetrics  *drift.Metrics
-	formats       *format.Formats
+	metrics        *prometheus.Registry
+	ingestMetrics  *ingest.Metrics
+	onlineMetrics  *online.Metrics
+	driftMetrics   *drift.Metrics
+	qualityMetrics *quality.Metrics
+	formats        *format.Formats
 
 	// Set by Run, in this order, before ready is closed; read-only afterwards.
 	http       *httpServer
@@ -64,6 +65,10 @@ type App struct {
 	joins      *offline.Joins
 	drift      drift.Store
 	watch      *drift.Watch
+	quality    quality.Store
+	clocks     quality.Clocks
+	alerts     *quality.Alerts
+	windows    *quality.Watch
 	dispatch   *outbox.Dispatcher
 	supervisor *ingest.Supervisor
 	importer   *ingest.Importer
@@ -110,6 +115,7 @@ func New(c Config, log *slog.Logger, names ...string) (*App, error) {
 	a.ingestMetrics = ingest.NewMetrics(a.metrics)
 	a.onlineMetrics = online.NewMetrics(a.metrics)
 	a.driftMetrics = drift.NewMetrics(a.metrics)
+	a.qualityMetrics = quality.NewMetrics(a.metrics)
 	if a.formats, err = formatsOf(c); err != nil {
 		return nil, err
 	}
@@ -195,7 +201,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.onClose("catalog", a.registry.Close)
-	if a.drift, err = driftsql.New(ctx, db); err != nil {
+	if err = a.openWatching(ctx, db); err != nil {
 		return err
 	}
 	if err := a.openKafka(ctx); err != nil {

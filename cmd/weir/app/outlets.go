@@ -99,7 +99,11 @@ func (a *App) openOutlets(ctx context.Context, cat *registry.Catalog, v *feature
 			monitors = append(monitors, m)
 		}
 	}
-	o.Sinks = append(o.Sinks, drift.NewTap(v, monitors, a.drift, drift.TapOptions{Log: a.log, Metrics: a.driftMetrics, Settled: a.kickWatch}), w)
+	o.Sinks = append(o.Sinks, drift.NewTap(v, monitors, a.drift, drift.TapOptions{Log: a.log, Metrics: a.driftMetrics, Settled: a.kickWatch}))
+	if tap := a.qualityTap(v); tap != nil {
+		o.Sinks = append(o.Sinks, tap)
+	}
+	o.Sinks = append(o.Sinks, w)
 	return o, nil
 }
 

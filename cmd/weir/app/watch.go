@@ -5,16 +5,23 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/weir-ml/weir/cmd/weir/api"
 	"github.com/weir-ml/weir/drift"
-	driftkafka "github.com/weir-ml/weir/drift/kafka"
+	driftsql "github.com/weir-ml/weir/drift/sqlstore"
+	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/internal/outbox"
+	"github.com/weir-ml/weir/internal/sqldb"
+	"github.com/weir-ml/weir/internal/tally"
+	tallysql "github.com/weir-ml/weir/internal/tally/sqlstore"
 	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/validate/expect"
+	"github.com/weir-ml/weir/validate/quality"
+	qualitysql "github.com/weir-ml/weir/validate/quality/sqlstore"
 )
 
-// startDrift runs what judges windows and what delivers events.
+// startDrift runs what judges windows, what looks at the clock and what delivers events.
 func (a *App) startDrift() (service, error) {
-	a.dispatch = outbox.New(a.drift, map[string]outbox.Deliverer{api.EventDestination: driftkafka.New(a.producer)}, a.cfg.Drift.Outbox, a.log, a.metrics, nil)
+	to, repeat := a.deliverers()
+	a.dispatch = outbox.New(a.drift, to, a.cfg.Drift.Outbox, a.log, a.metrics, nil)
 	a.watch = drift.NewWatch(drift.WatchOptions{
 		Store: a.drift,
 		Monitors: func(ctx context.Context) ([]*feature.Monitor, error) {
@@ -25,14 +32,66 @@ func (a *App) startDrift() (service, error) {
 			return cat.Monitors(), nil
 		},
 		References: profiles{a}, History: history{a.tables}, Config: a.cfg.Drift,
-		Destinations: []string{api.EventDestination}, Told: a.dispatch.Kick, Log: a.log, Metrics: a.driftMetrics,
+		Destinations: a.cfg.destinations(), Told: a.dispatch.Kick, Log: a.log, Metrics: a.driftMetrics,
 	})
+	views := func(ctx context.Context) ([]*feature.View, error) {
+		cat, err := a.registry.Current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return cat.Views(), nil
+	}
+	d := a.cfg.Drift
+	a.windows = quality.NewWatch(a.quality, quality.WatchOptions{Views: views, Alerts: a.alerts, Log: a.log, Metrics: a.qualityMetrics,
+		Config: tally.Config{Poll: d.Poll, KeepSettled: d.KeepSettled, KeepProfiles: d.KeepProfiles, KeepDelivered: d.KeepDelivered}})
+	rules := quality.NewRules(a.quality, a.clocks, a.alerts, views, quality.RuleOptions{Poll: d.Poll, Log: a.log, Metrics: a.qualityMetrics})
 	return service{"drift", func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
-		g.Go(func() error { return a.watch.Run(ctx) })
-		g.Go(func() error { return a.dispatch.Run(ctx) })
+		for _, run := range []func(context.Context) error{a.watch.Run, a.windows.Run, rules.Run, a.dispatch.Run} {
+			g.Go(func() error { return run(ctx) })
+		}
+		for _, r := range repeat {
+			g.Go(func() error { return r.Run(ctx) })
+		}
 		return g.Wait()
 	}}, nil
+}
+
+// openWatching opens what windows, states and events are kept in. Every process has it: workers count
+// rows there and tell of views that pause.
+func (a *App) openWatching(ctx context.Context, db *sqldb.DB) (err error) {
+	if a.drift, err = driftsql.New(ctx, db); err != nil {
+		return err
+	}
+	if a.quality, err = tallysql.New[*expect.WindowTally, *quality.Verdict](ctx, db, tallysql.Quality, expect.DecodeWindow); err != nil {
+		return err
+	}
+	if a.clocks, err = qualitysql.New(ctx, db); err != nil {
+		return err
+	}
+	a.alerts = quality.NewAlerts(a.quality, quality.AlertOptions{Destinations: a.cfg.destinations(), Log: a.log, Metrics: a.qualityMetrics,
+		Told: func() {
+			if a.dispatch != nil { // elsewhere it looks by itself
+				a.dispatch.Kick()
+			}
+		}})
+	return nil
+}
+
+// qualityTap counts a view's rows for its windows and for the rules by the clock; nil where nothing is watched.
+func (a *App) qualityTap(v *feature.View) ingest.Sink {
+	if !v.Quality.Watched() {
+		return nil
+	}
+	return tally.NewTap(v, quality.Targets(v), a.quality, tally.TapOptions{Name: "quality", Held: v.Quality.Windowed(), Progress: true, Log: a.log,
+		Merged: a.qualityMetrics.Merged, Settled: a.kickWindows})
+}
+
+// kickWindows tells the watch of views, where it runs in this process, that windows may have moved.
+func (a *App) kickWindows() {
+	if a.windows != nil {
+		a.windows.Kick()
+	}
 }
 
 // profiles gives the monitors the profiles of snapshots.

@@ -1,0 +1,144 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/weir-ml/weir/cmd/weir/api"
+	"github.com/weir-ml/weir/drift"
+	driftkafka "github.com/weir-ml/weir/drift/kafka"
+	"github.com/weir-ml/weir/internal/outbox"
+	"github.com/weir-ml/weir/internal/outbox/alertmanager"
+	"github.com/weir-ml/weir/internal/outbox/webhook"
+	"github.com/weir-ml/weir/internal/tally"
+	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/validate/quality"
+)
+
+// destinations are the names that events are stored for, by the settings that
+// every process of an installation has: Kafka, and what alerts lists.
+func (c *Config) destinations() []string {
+	out := []string{api.EventDestination}
+	for i := range c.Alerts {
+		out = append(out, c.Alerts[i].name())
+	}
+	return out
+}
+
+// deliverers makes what takes events to their destinations, and what repeats to Alertmanager what fires.
+func (a *App) deliverers() (to map[string]outbox.Deliverer, repeat []*alertmanager.Deliverer) {
+	to = map[string]outbox.Deliverer{api.EventDestination: driftkafka.New(a.producer)}
+	for _, c := range a.cfg.Alerts {
+		switch c.Type {
+		case toLog:
+			to[c.name()] = chosen{c, outbox.Log{Logger: a.log}}
+		case toWebhook:
+			to[c.name()] = chosen{c, webhook.New(webhook.Options{URL: c.URL, Secret: c.Secret, Token: c.Token, Timeout: c.Timeout})}
+		case toAlertmanager:
+			d := alertmanager.New(alertmanager.Options{URL: c.URL, Token: c.Token, Timeout: c.Timeout, Resend: c.Resend, Firing: a.firing, Log: a.log,
+				Alerts: func(payload []byte) ([]alertmanager.Alert, error) { return alertsOf(&c, payload) }})
+			to[c.name()] = d
+			repeat = append(repeat, d)
+		}
+	}
+	return to, repeat
+}
+
+// chosen passes on only the events that a destination asks for.
+type chosen struct {
+	cfg AlertConfig
+	to  outbox.Deliverer
+}
+
+func (d chosen) Deliver(ctx context.Context, e *outbox.Entry) error {
+	x, err := readEvent(e.Payload)
+	if err != nil {
+		return err
+	}
+	if !d.cfg.wants(x) {
+		return nil
+	}
+	return d.to.Deliver(ctx, e)
+}
+
+// told is what destinations need of an event, of drift or quality.
+type told struct {
+	Type string    `json:"type"`
+	Time time.Time `json:"time"`
+	Data struct {
+		quality.Alert
+		Monitor string `json:"monitor"`
+	} `json:"data"`
+}
+
+func readEvent(payload []byte) (*told, error) {
+	x := new(told)
+	if err := json.Unmarshal(payload, x); err != nil {
+		return nil, feature.Errorf(feature.Invalid, "alerts", "event", "%w", err)
+	}
+	if x.Data.Monitor != "" {
+		x.Data.Severity, x.Data.Firing = feature.Warning, x.Type == drift.DetectedType
+	}
+	return x, nil
+}
+
+func (c *AlertConfig) wants(x *told) bool {
+	return (len(c.Projects) == 0 || slices.Contains(c.Projects, x.Data.Project)) &&
+		(len(c.Severities) == 0 || slices.Contains(c.Severities, string(x.Data.Severity)))
+}
+
+// alertsOf makes alerts for Alertmanager of an event: of a suite one for each expectation that failed.
+func alertsOf(c *AlertConfig, payload []byte) ([]alertmanager.Alert, error) {
+	x, err := readEvent(payload)
+	if err != nil || !c.wants(x) {
+		return nil, err
+	}
+	d := &x.Data
+	name := map[quality.Rule]string{quality.SuiteRule: "WeirQualityFailed", quality.Freshness: "WeirFreshnessStale",
+		quality.Volume: "WeirVolumeOff", quality.RejectRate: "WeirViewPaused", "": "WeirDrift"}[d.Rule]
+	one := func(severity feature.Severity, expectation, summary string) alertmanager.Alert {
+		al := alertmanager.Alert{Starts: d.Since, Annotations: map[string]string{"summary": summary}, Labels: map[string]string{
+			"alertname": name, "severity": string(severity), "project": d.Project, "view": d.View, "suite": d.Suite, "monitor": d.Monitor, "expectation": expectation}}
+		if !d.Firing {
+			al.Ends = x.Time
+		}
+		return al
+	}
+	if d.Monitor != "" {
+		return []alertmanager.Alert{one(d.Severity, "", "monitor "+d.Monitor+" of view "+d.View+" has drifted")}, nil
+	}
+	var out []alertmanager.Alert
+	for i := range d.Expectations {
+		r := &d.Expectations[i]
+		out = append(out, one(r.Severity, r.Name(), "view "+d.View+": "+r.Text()))
+	}
+	if len(out) == 0 {
+		out = append(out, one(d.Severity, "", "view "+d.View+": "+d.Reason))
+	}
+	return out, nil
+}
+
+// firing gives the events of all that fires, of monitors and of views.
+func (a *App) firing(ctx context.Context) (out [][]byte, err error) {
+	for _, s := range []quality.States{a.drift, a.quality} {
+		states, err := s.States(ctx, "", "")
+		if err != nil {
+			return nil, err
+		}
+		for _, st := range states {
+			if !st.Firing || st.Event == "" {
+				continue
+			}
+			evs, err := s.Events(ctx, tally.EventQuery{ID: st.Event, Limit: 1})
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range evs {
+				out = append(out, e.Payload)
+			}
+		}
+	}
+	return out, nil
+}
