@@ -12,9 +12,9 @@ func TestStore(t *testing.T) {
 }
 
 func TestExactlyOnce(t *testing.T) {
-	runs := 150
+	runs := 50
 	if testing.Short() {
-		runs = 30
+		runs = 10
 	}
 	drifttest.ExactlyOnce(t, runs, 400, func() drift.Store { return New() })
 }

@@ -1,4 +1,4 @@
-package drifttest
+package tallytest
 
 import (
 	"fmt"
@@ -7,17 +7,33 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/weir-ml/weir/drift"
 	"github.com/weir-ml/weir/internal/outbox"
+	"github.com/weir-ml/weir/internal/tally"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-func put(t *testing.T, s drift.Store, id, destination, key string) {
+func (k *Kit[T, V]) put(t *testing.T, s tally.Store[T, V], id, destination, key string) {
 	t.Helper()
-	Put(t, s, id, t0, outbox.Entry{ID: id, Destination: destination, Key: key, Payload: []byte(id)})
+	k.Put(t, s, id, t0, outbox.Entry{ID: id, Destination: destination, Key: key, Payload: []byte(id)})
 }
 
-func claim(t *testing.T, s drift.Store, now time.Time, limit int, destinations ...string) (ids []string) {
+// Put stores outbox entries the only way there is: with a judgement, made up under the given name.
+func (k *Kit[T, V]) Put(t testing.TB, s tally.Store[T, V], name string, at time.Time, entries ...outbox.Entry) {
+	t.Helper()
+	m := tally.Series{Project: "outbox", Owner: name, Size: "1h"}
+	d := k.deltas(1, 0)
+	d[0].Series = m
+	commit := "outbox " + name
+	require.NoError(t, s.Stage(ctx, &tally.Staged[T]{Commit: commit, View: "outbox/v", Deltas: d}))
+	_, err := s.Settle(ctx, commit, at)
+	require.NoError(t, err)
+	require.NoError(t, s.Close(ctx, m, []int64{0}, at))
+	ok, err := s.Record(ctx, &tally.Judgement[V]{Series: m, State: tally.Judged, Verdict: k.Verdict(), Deltas: 1, Change: tally.Change{At: at, Outbox: entries}})
+	require.NoError(t, err)
+	require.True(t, ok)
+}
+
+func claim(t *testing.T, s outbox.Store, now time.Time, limit int, destinations ...string) (ids []string) {
 	t.Helper()
 	all, err := s.Claim(ctx, destinations, now, time.Minute, limit)
 	require.NoError(t, err)
@@ -28,9 +44,9 @@ func claim(t *testing.T, s drift.Store, now time.Time, limit int, destinations .
 	return ids
 }
 
-func outboxOrder(t *testing.T, s drift.Store) {
+func (k *Kit[T, V]) outboxOrder(t *testing.T, s tally.Store[T, V]) {
 	for _, e := range [][3]string{{"a1", "x", "a"}, {"b1", "x", "b"}, {"a2", "x", "a"}, {"c1", "y", "a"}, {"a3", "x", "a"}, {"b2", "x", "b"}} {
-		put(t, s, e[0], e[1], e[2])
+		k.put(t, s, e[0], e[1], e[2])
 	}
 	require.Empty(t, claim(t, s, t0, 10))
 	require.Empty(t, claim(t, s, t0, 10, "z"))
@@ -55,9 +71,9 @@ func sorted(v []string) []string {
 	return v
 }
 
-func outboxEnds(t *testing.T, s drift.Store) {
-	put(t, s, "a1", "x", "a")
-	put(t, s, "a2", "x", "a")
+func (k *Kit[T, V]) outboxEnds(t *testing.T, s tally.Store[T, V]) {
+	k.put(t, s, "a1", "x", "a")
+	k.put(t, s, "a2", "x", "a")
 	claim(t, s, t0, 1, "x")
 	require.NoError(t, s.Fail(ctx, "a1", "never", t0, t0.Add(time.Hour), true))
 	require.Equal(t, []string{"a2"}, claim(t, s, t0, 10, "x"), "the dead hold nothing back")
@@ -75,11 +91,11 @@ func outboxEnds(t *testing.T, s drift.Store) {
 	require.Equal(t, feature.NotFound, feature.KindOf(s.Resend(ctx, "zz", t0)))
 }
 
-func outboxStarvesNobody(t *testing.T, s drift.Store) {
+func (k *Kit[T, V]) outboxStarvesNobody(t *testing.T, s tally.Store[T, V]) {
 	for i := range 30 {
-		put(t, s, fmt.Sprintf("a%02d", i), "x", "a")
+		k.put(t, s, fmt.Sprintf("a%02d", i), "x", "a")
 	}
-	put(t, s, "b", "x", "b")
+	k.put(t, s, "b", "x", "b")
 	require.Len(t, claim(t, s, t0, 1, "x"), 1)
 	require.NoError(t, s.Fail(ctx, "a00", "down", t0, t0.Add(time.Hour), false))
 	require.Equal(t, []string{"b"}, claim(t, s, t0, 5, "x"))
