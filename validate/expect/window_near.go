@@ -105,13 +105,15 @@ func (a *args) nearMedian(col int, exact answer) *windowed {
 func (a *args) nearQuantiles(col int, exact answer, shares []float64, limits [][]*float64) *windowed {
 	typ := a.typ(col)
 	return a.nearRanks(col, exact, func(r ranks, e float64, res *Result) {
-		res.Success, res.Error = true, rankErrorText(e)+" "+confidence
+		res.Success = true
 		var asked, good, values, ranges []any
 		doubt := false
 		for i, p := range shares {
 			v, least, most := r.at(p), r.at(p-e), r.at(p+e)
 			if p == 0 || p == 1 { // known exactly
 				least, most = v, v
+			} else {
+				res.Error = rankErrorText(e) + " " + confidence
 			}
 			lo, hi := math.Inf(-1), math.Inf(1)
 			if l := limits[i][0]; l != nil {
