@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/weir-ml/weir/internal/tally"
+	"github.com/weir-ml/weir/internal/window"
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/validate/expect"
 )
@@ -70,6 +71,8 @@ func (t *target) Bind(v *feature.View) func(*expect.WindowTally, *feature.Batch,
 	}
 	return s.FoldBatch
 }
+
+func sizeOf(v *feature.View) (window.Size, error) { return window.Parse(v.Quality.Window.Size) }
 
 // splitOwner takes a series' owner apart: "orders/sane" and "orders:freshness".
 func splitOwner(owner string) (view, rule string, ok bool) {

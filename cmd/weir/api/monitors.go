@@ -164,16 +164,17 @@ func window(m *feature.Monitor, w *drift.WindowReport) *weirv1.WindowResult {
 // Events is weir.v1.EventService.
 type Events struct {
 	weirv1.UnimplementedEventServiceServer
-	Reader *drift.Reader
-	Outbox outbox.Store
+	Reader       *drift.Reader
+	Outbox       outbox.Store
+	Destinations []string // that events are stored for
 }
 
 // List lists events, newest first, with how their delivery stands.
 func (s *Events) List(ctx context.Context, req *weirv1.ListEventsRequest) (*weirv1.ListEventsResponse, error) {
 	most := limit(req.Limit, 100)
 	q := drift.EventQuery{Project: req.Project, Owner: req.Monitor, Limit: most}
-	if req.Type != "" {
-		q.Limit = max(most, 10_000) // of all types, to find enough of one
+	if req.Type != "" || req.View != "" {
+		q.Limit = max(most, 10_000) // of all, to find enough of one
 	}
 	evs, err := s.Reader.Events(ctx, q)
 	if err != nil {
@@ -181,7 +182,7 @@ func (s *Events) List(ctx context.Context, req *weirv1.ListEventsRequest) (*weir
 	}
 	resp := &weirv1.ListEventsResponse{}
 	for _, e := range evs {
-		if req.Type != "" && req.Type != e.Type {
+		if req.Type != "" && req.Type != e.Type || req.View != "" && req.View != e.View {
 			continue
 		}
 		if len(resp.Events) == most {
@@ -195,7 +196,7 @@ func (s *Events) List(ctx context.Context, req *weirv1.ListEventsRequest) (*weir
 		if err := json.Unmarshal(e.Payload, &ce); err != nil {
 			return nil, feature.Errorf(feature.Internal, "events.list", e.ID, "%w", err)
 		}
-		out := &weirv1.Event{Id: e.ID, Type: e.Type, Source: ce.Source, Subject: ce.Subject, Time: e.Time, Project: e.Project, Monitor: e.Owner, Data: ce.Data}
+		out := &weirv1.Event{Id: e.ID, Type: e.Type, Source: ce.Source, Subject: ce.Subject, Time: e.Time, Project: e.Project, Monitor: e.Owner, View: e.View, Data: ce.Data}
 		if err := s.delivery(ctx, out); err != nil {
 			return nil, err
 		}
@@ -206,19 +207,28 @@ func (s *Events) List(ctx context.Context, req *weirv1.ListEventsRequest) (*weir
 
 // delivery fills in how an event's delivery stands: the least good of its destinations.
 func (s *Events) delivery(ctx context.Context, e *weirv1.Event) error {
-	all, err := s.Outbox.Entries(ctx, outbox.Query{ID: e.Id + "/" + EventDestination})
-	if err != nil {
-		return err
-	}
-	for _, x := range all {
-		e.State, e.Attempts, e.LastError = string(x.State), int32(x.Attempts), x.LastError
-		if x.State == outbox.Delivered {
-			e.DeliveredAt = x.Updated
+	worst := -1
+	for _, to := range s.Destinations {
+		all, err := s.Outbox.Entries(ctx, outbox.Query{ID: e.Id + "/" + to})
+		if err != nil {
+			return err
+		}
+		for _, x := range all {
+			at := slices.Index([]outbox.State{outbox.Delivered, outbox.Pending, outbox.Dead}, x.State)
+			if at <= worst {
+				continue
+			}
+			worst = at
+			e.State, e.Attempts, e.LastError, e.DeliveredAt = string(x.State), int32(x.Attempts), x.LastError, 0
+			if x.State == outbox.Delivered {
+				e.DeliveredAt = x.Updated
+			} else if len(s.Destinations) > 1 && x.LastError != "" {
+				e.LastError = to + ": " + x.LastError
+			}
 		}
 	}
 	return nil
 }
 
-// EventDestination is where drift events are delivered: the project's Kafka
-// topic. The alert in the log is the watch's own.
+// EventDestination is where all events are delivered: the project's Kafka topic.
 const EventDestination = "kafka"

@@ -16,6 +16,7 @@ import (
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/serving"
+	"github.com/weir-ml/weir/validate/quality"
 )
 
 // startServers runs the gRPC server with every service of weir.v1. What needs a
@@ -47,7 +48,8 @@ func (a *App) startServers() (service, error) {
 	}
 	weirv1.RegisterUpkeepServiceServer(g, a.upkeep())
 	weirv1.RegisterTableServiceServer(g, &api.Tables{Registry: a.registry, Tables: a.tables, Topic: a.topicLog})
-	weirv1.RegisterEventServiceServer(g, &api.Events{Reader: drift.NewReader(a.drift), Outbox: a.drift})
+	weirv1.RegisterEventServiceServer(g, &api.Events{Reader: drift.NewReader(a.drift), Outbox: a.drift, Destinations: a.cfg.destinations()})
+	weirv1.RegisterQualityServiceServer(g, &api.Quality{Registry: a.registry, Reader: quality.NewReader(a.quality, a.clocks)})
 	return service{"grpc", func(ctx context.Context) error {
 		a.registerLate(g)
 		return s.Serve(ctx)
@@ -71,7 +73,7 @@ func (a *App) registerLate(g grpc.ServiceRegistrar) {
 	spool := filepath.Join(a.cfg.DataDir, "incoming")
 	api.SweepSpool(spool)
 	weirv1.RegisterIngestServiceServer(g, &api.Ingest{Registry: a.registry, Tables: a.tables, Supervisor: a.supervisor, Importer: a.importer,
-		Held: a.ingestMetrics.Held, Newest: a.ingestMetrics.Newest, Spool: spool, Place: a.importPlace})
+		Held: a.ingestMetrics.Held, Newest: a.ingestMetrics.Newest, Shadow: a.ingestMetrics.Shadow, Pauses: a.pauses, Spool: spool, Place: a.importPlace})
 	weirv1.RegisterQuarantineServiceServer(g, &api.Quarantine{Registry: a.registry, Reader: quarantine.NewReader(a.kafka...), Rows: a.rowsWithin, Replayer: a.replayer})
 	weirv1.RegisterMonitorServiceServer(g, &api.Monitors{Registry: a.registry, Reader: drift.NewReader(a.drift), Watch: a.watch})
 }

@@ -34,6 +34,7 @@ type client struct {
 	upkeep     weirv1.UpkeepServiceClient
 	tables     weirv1.TableServiceClient
 	exports    weirv1.ExportServiceClient
+	quality    weirv1.QualityServiceClient
 }
 
 func (e *env) dial() (*client, error) {
@@ -57,6 +58,7 @@ func connect(addr, project string) (*client, error) {
 		quarantine: weirv1.NewQuarantineServiceClient(conn), monitors: weirv1.NewMonitorServiceClient(conn),
 		events: weirv1.NewEventServiceClient(conn), upkeep: weirv1.NewUpkeepServiceClient(conn),
 		tables: weirv1.NewTableServiceClient(conn), exports: weirv1.NewExportServiceClient(conn),
+		quality: weirv1.NewQualityServiceClient(conn),
 	}, nil
 }
 

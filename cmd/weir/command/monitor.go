@@ -144,14 +144,14 @@ func (e *env) showMonitor(m *weirv1.MonitorSummary, windows []*weirv1.WindowResu
 }
 
 func (e *env) events() *cobra.Command {
-	c := &cobra.Command{Use: "events", Short: "The events that were sent because of drift"}
-	var monitor string
+	c := &cobra.Command{Use: "events", Short: "The events that were sent: drift, quality, views that paused"}
+	var monitor, view, kind string
 	var limit int32
 	list := &cobra.Command{
 		Use: "list", Short: "List events, newest first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
-				r, err := c.events.List(ctx, &weirv1.ListEventsRequest{Project: c.project, Monitor: monitor, Limit: limit})
+				r, err := c.events.List(ctx, &weirv1.ListEventsRequest{Project: c.project, Monitor: monitor, View: view, Type: kind, Limit: limit})
 				if err != nil {
 					return err
 				}
@@ -159,11 +159,11 @@ func (e *env) events() *cobra.Command {
 					out := []any{}
 					for _, v := range r.Events {
 						out = append(out, map[string]any{"id": v.Id, "type": v.Type, "subject": v.Subject, "time": when(v.Time), "project": v.Project,
-							"monitor": v.Monitor, "state": v.State, "attempts": v.Attempts, "data": json.RawMessage(v.Data)})
+							"monitor": v.Monitor, "view": v.View, "state": v.State, "attempts": v.Attempts, "last_error": v.LastError, "data": json.RawMessage(v.Data)})
 					}
 					return printJSON(e.out, out)
 				}
-				t := newTable(e.out, "time", "type", "monitor", "state", "id")
+				t := newTable(e.out, "time", "type", "about", "state", "id")
 				for _, v := range r.Events {
 					t.AppendRow([]any{when(v.Time), v.Type, v.Project + "/" + v.Monitor, v.State, v.Id})
 				}
@@ -172,7 +172,9 @@ func (e *env) events() *cobra.Command {
 			})
 		},
 	}
-	list.Flags().StringVar(&monitor, "monitor", "", "only of this monitor")
+	list.Flags().StringVar(&monitor, "monitor", "", "only about this: a monitor, VIEW/SUITE or VIEW:RULE")
+	list.Flags().StringVar(&view, "view", "", "only of this view")
+	list.Flags().StringVar(&kind, "type", "", "only of this type, like io.weir.quality.failed.v1")
 	list.Flags().Int32Var(&limit, "limit", 50, "newest this many")
 	c.AddCommand(list)
 	return c

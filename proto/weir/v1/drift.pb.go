@@ -760,6 +760,7 @@ type ListEventsRequest struct {
 	Monitor       string                 `protobuf:"bytes,2,opt,name=monitor,proto3" json:"monitor,omitempty"` // all when empty
 	Type          string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`       // all when empty
 	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`    // newest first; 100 when 0
+	View          string                 `protobuf:"bytes,5,opt,name=view,proto3" json:"view,omitempty"`       // all when empty
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -822,6 +823,13 @@ func (x *ListEventsRequest) GetLimit() int32 {
 	return 0
 }
 
+func (x *ListEventsRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
 type Event struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -830,12 +838,13 @@ type Event struct {
 	Subject       string                 `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
 	Time          int64                  `protobuf:"fixed64,5,opt,name=time,proto3" json:"time,omitempty"` // microseconds since 1970 UTC
 	Project       string                 `protobuf:"bytes,6,opt,name=project,proto3" json:"project,omitempty"`
-	Monitor       string                 `protobuf:"bytes,7,opt,name=monitor,proto3" json:"monitor,omitempty"`
-	Data          []byte                 `protobuf:"bytes,8,opt,name=data,proto3" json:"data,omitempty"`   // JSON
-	State         string                 `protobuf:"bytes,9,opt,name=state,proto3" json:"state,omitempty"` // pending, delivered, dead
+	Monitor       string                 `protobuf:"bytes,7,opt,name=monitor,proto3" json:"monitor,omitempty"` // or what else it is about: view/suite, view:rule
+	Data          []byte                 `protobuf:"bytes,8,opt,name=data,proto3" json:"data,omitempty"`       // JSON
+	State         string                 `protobuf:"bytes,9,opt,name=state,proto3" json:"state,omitempty"`     // pending, delivered, dead
 	Attempts      int32                  `protobuf:"varint,10,opt,name=attempts,proto3" json:"attempts,omitempty"`
 	DeliveredAt   int64                  `protobuf:"fixed64,11,opt,name=delivered_at,json=deliveredAt,proto3" json:"delivered_at,omitempty"` // microseconds since 1970 UTC; 0 while pending
 	LastError     string                 `protobuf:"bytes,12,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	View          string                 `protobuf:"bytes,13,opt,name=view,proto3" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -954,6 +963,13 @@ func (x *Event) GetLastError() string {
 	return ""
 }
 
+func (x *Event) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
 type ListEventsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Events        []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
@@ -1055,12 +1071,13 @@ const file_weir_v1_drift_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"x\n" +
 	"\x12RunMonitorResponse\x121\n" +
 	"\amonitor\x18\x01 \x01(\v2\x17.weir.v1.MonitorSummaryR\amonitor\x12/\n" +
-	"\awindows\x18\x02 \x03(\v2\x15.weir.v1.WindowResultR\awindows\"q\n" +
+	"\awindows\x18\x02 \x03(\v2\x15.weir.v1.WindowResultR\awindows\"\x85\x01\n" +
 	"\x11ListEventsRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
 	"\amonitor\x18\x02 \x01(\tR\amonitor\x12\x12\n" +
 	"\x04type\x18\x03 \x01(\tR\x04type\x12\x14\n" +
-	"\x05limit\x18\x04 \x01(\x05R\x05limit\"\xad\x02\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\x12\x12\n" +
+	"\x04view\x18\x05 \x01(\tR\x04view\"\xc1\x02\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x16\n" +
@@ -1075,7 +1092,8 @@ const file_weir_v1_drift_proto_rawDesc = "" +
 	" \x01(\x05R\battempts\x12!\n" +
 	"\fdelivered_at\x18\v \x01(\x10R\vdeliveredAt\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\f \x01(\tR\tlastError\"<\n" +
+	"last_error\x18\f \x01(\tR\tlastError\x12\x12\n" +
+	"\x04view\x18\r \x01(\tR\x04view\"<\n" +
 	"\x12ListEventsResponse\x12&\n" +
 	"\x06events\x18\x01 \x03(\v2\x0e.weir.v1.EventR\x06events*y\n" +
 	"\fMonitorState\x12\x1d\n" +

@@ -212,7 +212,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// EventService shows the events that were sent because of drift.
+// EventService shows the events that were sent: of monitors and of views.
 type EventServiceClient interface {
 	List(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
 }
@@ -239,7 +239,7 @@ func (c *eventServiceClient) List(ctx context.Context, in *ListEventsRequest, op
 // All implementations must embed UnimplementedEventServiceServer
 // for forward compatibility.
 //
-// EventService shows the events that were sent because of drift.
+// EventService shows the events that were sent: of monitors and of views.
 type EventServiceServer interface {
 	List(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
 	mustEmbedUnimplementedEventServiceServer()
