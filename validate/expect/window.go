@@ -134,7 +134,7 @@ func (s *WindowSuite) Expectations() int { return len(s.suite.entries) }
 
 // New returns an empty tally of a window.
 func (s *WindowSuite) New() *WindowTally {
-	t := &WindowTally{parts: make([]part, len(s.specs))}
+	t := &WindowTally{parts: make([]part, len(s.specs)), suite: s}
 	for i := range s.specs {
 		t.parts[i] = part{key: s.specs[i].key, state: s.specs[i].begin()}
 	}

@@ -61,6 +61,9 @@ func (s *WindowSuite) fold(t *WindowTally, rows arrow.RecordBatch, from, to int,
 		s.pool.Put(f)
 	}()
 	f.partition = partition
+	if t.suite != s {
+		s.adopt(t)
+	}
 	for ; from < to; from += runRows {
 		end := min(from+runRows, to)
 		var skip []bool
@@ -73,6 +76,20 @@ func (s *WindowSuite) fold(t *WindowTally, rows arrow.RecordBatch, from, to int,
 		}
 		s.foldRows(t, f, rows, from, end, skip, held)
 	}
+}
+
+// adopt makes a tally that was read, or counted by another suite, one that this suite folds into.
+func (s *WindowSuite) adopt(t *WindowTally) {
+	for i := range s.specs {
+		empty := s.specs[i].begin()
+		switch k := t.find(s.specs[i].key); {
+		case k < 0:
+			t.parts = append(t.parts, part{key: s.specs[i].key, state: empty})
+		case t.parts[k].state.kind() != empty.kind() || !fits(t.parts[k].state, empty): // not what its key says
+			t.parts[k] = part{key: s.specs[i].key, state: empty}
+		}
+	}
+	t.suite = s
 }
 
 func (s *WindowSuite) foldRows(t *WindowTally, f *folder, rows arrow.RecordBatch, from, to int, skip []bool, held bool) {
@@ -89,11 +106,8 @@ func (s *WindowSuite) foldRows(t *WindowTally, f *folder, rows arrow.RecordBatch
 	for i := range s.specs {
 		spec := &s.specs[i]
 		k := i
-		if k >= len(t.parts) || t.parts[k].key != spec.key { // a tally that was read
-			if k = t.find(spec.key); k < 0 {
-				t.parts = append(t.parts, part{key: spec.key, state: spec.begin()})
-				k = len(t.parts) - 1
-			}
+		if k >= len(t.parts) || t.parts[k].key != spec.key {
+			k = t.find(spec.key)
 		}
 		t.parts[k].rows += int64(b.liveCount)
 		if held && !spec.judged {

@@ -22,7 +22,8 @@ import (
 type WindowTally struct {
 	rows  int64 // rows counted, held back ones too
 	held  int64
-	parts []part // in the order of the suite that made it, or as they were read
+	parts []part       // in the order of the suite that made it, or as they were read
+	suite *WindowSuite // has made or adopted it: it has a state of the right shape for each of its specs
 }
 
 // part is one state of a tally.
@@ -74,7 +75,7 @@ func (t *WindowTally) Merge(o *WindowTally) {
 			t.parts = append(t.parts, part{key: p.key, state: beginKind(p.state)})
 			k = len(t.parts) - 1
 		}
-		if t.parts[k].state.kind() != p.state.kind() {
+		if t.parts[k].state.kind() != p.state.kind() || !fits(t.parts[k].state, p.state) {
 			continue // two that are not what their key says
 		}
 		t.parts[k].rows += p.rows
