@@ -328,14 +328,17 @@ func (d *divergence) compare(res *Result, p *partition, below int64, hist []int6
 		allExpected = slices.Concat(expected, tails[1:])
 		allObserved = slices.Concat(observed, seen[1:])
 	}
-	// An open end is shown as a tail.
+	// An open end is shown as a tail; one bin that is open at both ends is both tails.
+	last := len(expected) - 1
+	if right {
+		tails[1], seen[1] = expected[last], observed[last]
+	}
 	if left {
 		tails[0], seen[0] = expected[0], observed[0]
 		bins, expected, observed = bins[1:], expected[1:], observed[1:]
 	}
 	if right {
-		last := len(expected) - 1
-		tails[1], seen[1] = expected[last], observed[last]
+		last = max(0, len(expected)-1)
 		bins, expected, observed = bins[:len(bins)-1], expected[:last], observed[:last]
 	}
 	d.judge(res, allObserved, allExpected)
