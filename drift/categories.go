@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/weir-ml/weir/internal/wire"
 )
 
 const (
@@ -85,33 +87,33 @@ func (c *categories) sorted() []Category {
 func (c *categories) size() int64 { return c.bytes + int64(len(c.counts))*64 }
 
 func (c *categories) append(b []byte) []byte {
-	b = putUint(b, uint64(c.other))
+	b = wire.Uint(b, uint64(c.other))
 	all := c.sorted()
-	b = putUint(b, uint64(len(all)))
+	b = wire.Uint(b, uint64(len(all)))
 	for _, x := range all {
-		b = putUint(putText(b, x.Value), uint64(x.Count))
+		b = wire.Uint(wire.Text(b, x.Value), uint64(x.Count))
 	}
 	return b
 }
 
-func (c *categories) read(r *reader, count int64) {
-	*c = categories{other: r.count()}
+func (c *categories) read(r *wire.Reader, count int64) {
+	*c = categories{other: r.Count()}
 	total := uint64(c.other)
-	n := r.length(2)
+	n := r.Length(2)
 	if n > MaxCategories {
-		r.fail()
+		r.Fail()
 		return
 	}
 	for range n {
-		v, k := r.text(), r.count()
+		v, k := r.Text(), r.Count()
 		if _, twice := c.counts[v]; twice || len(v) > maxLabel || k == 0 {
-			r.fail()
+			r.Fail()
 			return
 		}
 		c.add(v, k)
 		total += uint64(k)
 	}
-	if r.err == nil && total != uint64(count) {
-		r.fail()
+	if total != uint64(count) {
+		r.Fail()
 	}
 }

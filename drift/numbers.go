@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/weir-ml/weir/internal/sketch"
+	"github.com/weir-ml/weir/internal/wire"
 )
 
 // exactValues are kept as they are before a sketch is begun: small windows are exact
@@ -135,42 +136,42 @@ func (x *numbers) append(b []byte) ([]byte, error) {
 	if x.kll != nil {
 		x.fold()
 	}
-	b = putFloat(putFloat(putFloat(putFloat(b, x.m.Min), x.m.Max), x.m.Mean), x.m.M2)
-	b = putUint(b, uint64(len(x.raw)))
+	b = wire.Float(wire.Float(wire.Float(wire.Float(b, x.m.Min), x.m.Max), x.m.Mean), x.m.M2)
+	b = wire.Uint(b, uint64(len(x.raw)))
 	for _, v := range x.raw {
-		b = putFloat(b, v)
+		b = wire.Float(b, v)
 	}
 	if x.kll == nil || x.kll.N() == 0 {
-		return putUint(b, 0), nil
+		return wire.Uint(b, 0), nil
 	}
-	return putText(b, x.kll.Bytes(x.m.Min, x.m.Max)), nil
+	return wire.Text(b, x.kll.Bytes(x.m.Min, x.m.Max)), nil
 }
 
-func (x *numbers) read(r *reader, count int64) {
-	*x = numbers{m: sketch.Moments{N: count, Min: r.float(), Max: r.float(), Mean: r.float(), M2: r.float()}}
-	n := r.length(8)
+func (x *numbers) read(r *wire.Reader, count int64) {
+	*x = numbers{m: sketch.Moments{N: count, Min: r.Float(), Max: r.Float(), Mean: r.Float(), M2: r.Float()}}
+	n := r.Length(8)
 	if n > exactValues {
-		r.fail()
+		r.Fail()
 		return
 	}
 	have := int64(n)
 	for range n {
-		v := r.float()
+		v := r.Float()
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			r.fail()
+			r.Fail()
 			return
 		}
 		x.raw = append(x.raw, v)
 	}
-	if b := r.bytes(); len(b) > 0 {
+	if b := r.Bytes(); len(b) > 0 {
 		if err := sketch.CheckKLL(b); err != nil {
-			r.b, r.err = nil, err
+			r.Refuse(err)
 			return
 		}
 		x.kll = sketch.ReadKLL(b)
 		have += x.kll.N()
 	}
-	if r.err == nil && have != count {
-		r.fail()
+	if have != count {
+		r.Fail()
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/weir-ml/weir/internal/wire"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -96,39 +97,39 @@ const profileFormat = 1
 
 // MarshalBinary encodes the profile: a format byte, rows, then name and sketch of each feature.
 func (p *Profile) MarshalBinary() ([]byte, error) {
-	b := putUint([]byte{profileFormat}, uint64(p.Rows))
-	b = putUint(b, uint64(len(p.Features)))
+	b := wire.Uint([]byte{profileFormat}, uint64(p.Rows))
+	b = wire.Uint(b, uint64(len(p.Features)))
 	var s []byte
 	for _, f := range p.Features {
 		var err error
 		if s, err = f.Sketch.AppendBinary(s[:0]); err != nil {
 			return nil, feature.Errorf(feature.Internal, "drift.encode", "feature "+f.Name, "%w", err)
 		}
-		b = putText(putText(b, f.Name), s)
+		b = wire.Text(wire.Text(b, f.Name), s)
 	}
 	return b, nil
 }
 
 // UnmarshalBinary makes p the profile that was encoded. It keeps nothing of b.
 func (p *Profile) UnmarshalBinary(b []byte) error {
-	r := reader{b: b}
-	if r.byte() != profileFormat {
-		r.fail()
+	r := wire.Read(b)
+	if r.Byte() != profileFormat {
+		r.Fail()
 	}
-	*p = Profile{Rows: r.count()}
-	for range r.length(2) {
-		name := r.text()
+	*p = Profile{Rows: r.Count()}
+	for range r.Length(2) {
+		name := r.Text()
 		if n := len(p.Features); n > 0 && p.Features[n-1].Name >= name {
-			r.fail()
+			r.Fail()
 			break
 		}
 		s := new(Sketch)
-		if err := s.UnmarshalBinary(r.bytes()); err != nil {
+		if err := s.UnmarshalBinary(r.Bytes()); err != nil {
 			return err
 		}
 		p.Features = append(p.Features, Named{name, s})
 	}
-	if err := r.done(); err != nil {
+	if err := r.Done(); err != nil {
 		return feature.Errorf(feature.Internal, "drift.decode", "profile", "%w", err)
 	}
 	return nil

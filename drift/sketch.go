@@ -3,6 +3,7 @@ package drift
 import (
 	"fmt"
 
+	"github.com/weir-ml/weir/internal/wire"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -131,9 +132,9 @@ func (s *Sketch) KLL() ([]byte, error) { return s.num.datasketch() }
 // AppendBinary appends the sketch's encoding: shape, counts, then what the shape keeps.
 func (s *Sketch) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, byte(s.Shape))
-	b = putUint(b, uint64(s.Count))
-	b = putUint(b, uint64(s.Nulls))
-	b = putUint(b, uint64(s.Odd))
+	b = wire.Uint(b, uint64(s.Count))
+	b = wire.Uint(b, uint64(s.Nulls))
+	b = wire.Uint(b, uint64(s.Odd))
 	switch s.Shape {
 	case Numbers:
 		return s.num.append(b)
@@ -147,8 +148,8 @@ func (s *Sketch) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
 // UnmarshalBinary makes the sketch the one that was encoded. It keeps nothing of b.
 func (s *Sketch) UnmarshalBinary(b []byte) error {
-	r := reader{b: b}
-	*s = Sketch{Shape: Shape(r.byte()), Count: r.count(), Nulls: r.count(), Odd: r.count()}
+	r := wire.Read(b)
+	*s = Sketch{Shape: Shape(r.Byte()), Count: r.Count(), Nulls: r.Count(), Odd: r.Count()}
 	switch s.Shape {
 	case Numbers:
 		s.num.read(&r, s.Count)
@@ -156,9 +157,9 @@ func (s *Sketch) UnmarshalBinary(b []byte) error {
 		s.cat.read(&r, s.Count)
 	case NullsOnly:
 	default:
-		r.fail()
+		r.Fail()
 	}
-	if err := r.done(); err != nil {
+	if err := r.Done(); err != nil {
 		return feature.Errorf(feature.Internal, "drift.decode", "sketch", "%w", err)
 	}
 	return nil

@@ -36,11 +36,16 @@ type Reader struct {
 // Read begins to read; b stays the caller's.
 func Read(b []byte) Reader { return Reader{b: b} }
 
-// Fail makes all that follows zero, and Done an error.
-func (r *Reader) Fail() { r.err, r.b = ErrShort, nil }
+// Fail makes all that follows zero, and Done an error: ErrShort.
+func (r *Reader) Fail() { r.Refuse(ErrShort) }
 
-// Left is how many bytes are left.
-func (r *Reader) Left() int { return len(r.b) }
+// Refuse is Fail with a better reason.
+func (r *Reader) Refuse(why error) {
+	if r.err == nil {
+		r.err = why
+	}
+	r.b = nil
+}
 
 func (r *Reader) Uint() uint64 {
 	v, n := binary.Uvarint(r.b)
