@@ -22,6 +22,7 @@ type measurement struct {
 
 var measurements = []measurement{
 	{"checks", measureChecks},
+	{"formats", measureFormats},
 	{"quality", measureQuality},
 	{"demo", measureDemo},
 	{"start", measureStart},

@@ -67,7 +67,7 @@ func measureQuality(ctx context.Context, r *run) error {
 	}
 	ours := medianOf(runs[0], cpuTime)
 	tell := func(i int) string {
-		return fmt.Sprintf("%s %s of CPU, peak %s MiB", programs[i].name, duration(medianOf(runs[i], cpuTime)), number(medianOf(runs[i], peakMiB)))
+		return fmt.Sprintf("%s %s of CPU and %s by the clock, peak %s MiB", programs[i].name, duration(medianOf(runs[i], cpuTime)), duration(medianOf(runs[i], wallTime)), number(medianOf(runs[i], peakMiB)))
 	}
 	r.add(Line{What: "weir check, 1M rows x 10, ten expectations, to DuckDB's SQL", Value: medianOf(runs[1], cpuTime) / ours, Unit: "times as fast, by CPU", Target: qualityToDuckDB, AtLeast: true,
 		CPU: ours, CPUUnit: "file", Note: tell(1) + "; " + tell(0) + "; of it the bare start of weir " + duration(start.cpu) + " and " + number(peakMiB(start)) + " MiB"})

@@ -20,6 +20,8 @@ feast_list=$(dirname "$0")/../peers/feast/requirements.txt
 feast_home=$cache/feast-$(sha256sum "$feast_list" | cut -c 1-12)
 expectations_list=$(dirname "$0")/../peers/expectations/requirements.txt
 expectations_home=$cache/expectations-$(sha256sum "$expectations_list" | cut -c 1-12)
+formats_list=$(dirname "$0")/../peers/formats/requirements.txt
+formats_home=$cache/formats-$(sha256sum "$formats_list" | cut -c 1-12)
 drift_list=$(dirname "$0")/../peers/drift/requirements.txt
 drift_home=$cache/drift-$(sha256sum "$drift_list" | cut -c 1-12)
 spark_home=$cache/spark-jars-4.1.4
@@ -224,6 +226,7 @@ if [ "${1:-}" = --peers ]; then
 	[ -e "$engines_home/complete" ] || install_python engines "$engines_home" "$engines_list" || missing=1
 	[ -e "$feast_home/complete" ] || install_python feast "$feast_home" "$feast_list" || missing=1
 	[ -e "$expectations_home/complete" ] || install_python expectations "$expectations_home" "$expectations_list" || missing=1
+	[ -e "$formats_home/complete" ] || install_python formats "$formats_home" "$formats_list" || missing=1
 	[ -e "$drift_home/complete" ] || install_python drift "$drift_home" "$drift_list" || missing=1
 fi
 exit "$missing"
