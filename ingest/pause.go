@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weir-ml/weir/registry/feature"
@@ -215,7 +216,12 @@ func (p *Pipeline) notePause(ctx context.Context, i int, part int32, pv *partVie
 	if x == nil || pv.at.Next <= x.Next || g.isAccepting() || x.State == PauseStanding && !g.calm() {
 		return nil
 	}
-	if p.Alert != nil {
+	all, err := p.Pauses.Of(ctx, x.Project, x.View)
+	if err != nil {
+		return err
+	}
+	others := slices.ContainsFunc(all, func(o Pause) bool { return o.State == PauseStanding && !o.same(x) })
+	if p.Alert != nil && !others {
 		e := Event{ID: fmt.Sprintf("resumed/%s/%s/%d", x.Project, x.View, x.Since), Type: EventResumed, Project: x.Project, View: x.View,
 			Topic: x.Topic, At: time.Now().UnixMicro(), Events: x.Events, Limit: x.Limit, Partition: part, Accepted: x.State == PauseAccepted}
 		if err := p.Alert.Alert(ctx, e); err != nil {

@@ -26,7 +26,9 @@ type Ingest struct {
 	Importer   *ingest.Importer
 	Held       func(project, view string) int64 // events held back since the start
 	Newest     func(project, view string) int64 // newest effective time seen, microseconds UTC
-	Spool      string                           // folder for files on their way in
+	Shadow     func(project, view string) *ingest.ShadowStatus
+	Pauses     ingest.Pauses // of all workers
+	Spool      string        // folder for files on their way in
 	// Place opens a bucket or a folder that the server reads itself; it refuses what is not allowed.
 	Place func(ctx context.Context, location string) (ingest.ImportPlace, error)
 
@@ -90,6 +92,9 @@ func (s *Ingest) view(ctx context.Context, v *feature.View, src ingest.SourceSta
 		if src.Err != "" {
 			out.Paused += ": " + src.Err
 		}
+	}
+	if err := s.guarded(ctx, v, out); err != nil {
+		return nil, err
 	}
 	t, err := s.Tables.Table(ctx, v)
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/weir-ml/weir/ingest/decode"
 	"github.com/weir-ml/weir/ingest/format"
 	"github.com/weir-ml/weir/ingest/quarantine"
+	ingestsql "github.com/weir-ml/weir/ingest/sqlstore"
 	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/internal/sqldb"
 	"github.com/weir-ml/weir/offline"
@@ -69,6 +70,7 @@ type App struct {
 	clocks     quality.Clocks
 	alerts     *quality.Alerts
 	windows    *quality.Watch
+	pauses     ingest.Pauses
 	dispatch   *outbox.Dispatcher
 	supervisor *ingest.Supervisor
 	importer   *ingest.Importer
@@ -204,6 +206,9 @@ func (a *App) open(ctx context.Context) error {
 	if err = a.openWatching(ctx, db); err != nil {
 		return err
 	}
+	if a.pauses, err = ingestsql.New(ctx, db); err != nil {
+		return err
+	}
 	if err := a.openKafka(ctx); err != nil {
 		return err
 	}
@@ -281,7 +286,8 @@ func (a *App) startIngest() (service, error) {
 	}
 	a.supervisor = ingest.NewSupervisor(ingest.SupervisorConfig{
 		Config: a.cfg.Ingest, Catalogs: a.registry, Open: a.openOutlets, Kafka: a.kafka, Quarantine: a.held,
-		Replicas: replicas, Protocol: a.cfg.Kafka.GroupProtocol, CreateTopic: create, Witness: a.writes, Formats: a.formats, Log: a.log, Metrics: a.ingestMetrics})
+		Replicas: replicas, Protocol: a.cfg.Kafka.GroupProtocol, CreateTopic: create, Witness: a.writes, Formats: a.formats, Log: a.log, Metrics: a.ingestMetrics,
+		Pauses: a.pauses, Alert: pauseAlerts{a.alerts}})
 	ledger, err := ingest.OpenLedger(filepath.Join(a.cfg.DataDir, "imports.jsonl"))
 	if err != nil {
 		return service{}, err

@@ -35,6 +35,7 @@ func (e *env) status() *cobra.Command {
 					t.AppendRow([]any{v.Project + "/" + v.View, v.Topic, count(v.Rows), count(v.Quarantined), count(lag), when(v.NewestEventTime), note})
 				}
 				t.Render()
+				e.showGuards(r)
 				return nil
 			})
 		},
@@ -51,7 +52,8 @@ func statusJSON(r *weirv1.IngestStatusResponse) any {
 			parts = append(parts, map[string]any{"topic": p.Topic, "partition": p.Partition, "position": p.Position, "end_offset": p.EndOffset, "lag": p.Lag, "stopped": p.Stopped})
 		}
 		out = append(out, map[string]any{"project": v.Project, "view": v.View, "topic": v.Topic, "rows": v.Rows, "quarantined": v.Quarantined,
-			"paused": v.Paused, "newest_event_time": when(v.NewestEventTime), "last_commit": when(v.LastCommit), "partitions": parts})
+			"paused": v.Paused, "newest_event_time": when(v.NewestEventTime), "last_commit": when(v.LastCommit), "partitions": parts,
+			"shadow": shadowJSON(v.Shadow), "reject_pause": rejectPauseJSON(v.RejectPause)})
 	}
 	return out
 }
