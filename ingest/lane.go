@@ -367,6 +367,7 @@ func (l *lane) holdBack(ctx context.Context, i int, origin feature.Origin, r *kg
 	}
 	l.held++
 	l.count(h.reasons)
+	h.reasons = v.Mask().Reasons(h.reasons) // what may not be shown is written down nowhere but in the payload
 	e := &quarantine.Entry{
 		Project: v.Meta.Project, View: v.Meta.Name, Topic: origin.Topic, TopicID: origin.TopicID, Partition: origin.Partition,
 		Offset: h.offset, Timestamp: r.Timestamp.UnixMicro(), Revision: revision, Key: r.Key, Payload: r.Value, Reasons: h.reasons,

@@ -64,15 +64,27 @@ func TestFind(t *testing.T) {
 	require.Equal(t, []int64{1, 3, 5, 9}, find(quarantine.Filter{Partitions: []int32{1}}))
 	require.Equal(t, []int64{8}, find(quarantine.Filter{Events: []quarantine.Event{{Partition: 0, Offset: 8}, {Partition: 0, Offset: 6}, {Topic: "other", Partition: 1, Offset: 9}}}))
 
-	l, err := r.List(t.Context(), v, quarantine.Filter{}, rows, 2)
+	l, err := r.List(t.Context(), v, quarantine.Filter{}, rows, quarantine.ListOptions{Limit: 2, Payload: 3})
 	require.NoError(t, err)
 	require.EqualValues(t, 7, l.Total)
 	require.Equal(t, map[quarantine.State]int64{quarantine.Held: 7, quarantine.Replayed: 1, quarantine.Taken: 1, quarantine.Discarded: 1}, l.ByState)
 	require.Equal(t, []quarantine.RuleCount{{Rule: "decode", Count: 4}, {Rule: "schema.maximum", Path: "age", Count: 3}}, l.ByRule)
 	require.Len(t, l.Entries, 2)
 	require.EqualValues(t, 9, l.Entries[1].Offset)
+	require.Equal(t, "pay", string(l.Entries[1].Payload))
+	require.EqualValues(t, 7, l.Entries[1].Size)
+	require.Len(t, l.Groups, 2)
+	require.Equal(t, []int64{4, 100, 103}, []int64{l.Groups[0].Count, l.Groups[0].First, l.Groups[0].Last})
 
-	l, err = r.List(t.Context(), v, quarantine.Filter{States: []quarantine.State{quarantine.Discarded}}, rows, 0)
+	masked := *v
+	masked.Quality = &feature.Quality{Mask: []string{"age"}}
+	m, err := r.List(t.Context(), &masked, quarantine.Filter{}, rows, quarantine.ListOptions{Limit: 2, Group: quarantine.ByRule})
+	require.NoError(t, err)
+	require.Equal(t, feature.Masked, m.Entries[1].Reasons[0].Value)
+	require.Equal(t, feature.Masked, m.Groups[1].Reason.Value)
+	require.Equal(t, l.ByRule, m.ByRule)
+
+	l, err = r.List(t.Context(), v, quarantine.Filter{States: []quarantine.State{quarantine.Discarded}}, rows, quarantine.ListOptions{})
 	require.NoError(t, err)
 	e := l.Entries[0]
 	sum := sha256.Sum256([]byte("payload"))

@@ -1,7 +1,6 @@
 package quarantine
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -49,7 +48,7 @@ func NewReader(opts ...kgo.Opt) *Reader { return &Reader{opts: opts} }
 // Read returns the entries a view has now; entries written twice count once.
 func (r *Reader) Read(ctx context.Context, q Query) (*Result, error) {
 	res := &Result{}
-	counts := map[[2]string]int64{}
+	counts := newGroups(ByReason, nil)
 	err := r.Each(ctx, q.Project, q.View, nil, func(e *Entry) error {
 		if q.ID != "" && e.ID() != q.ID {
 			return nil
@@ -58,7 +57,7 @@ func (r *Reader) Read(ctx context.Context, q Query) (*Result, error) {
 			return nil
 		}
 		res.Total++
-		tally(counts, e.Reasons)
+		counts.add(e)
 		res.Entries = append(res.Entries, e)
 		if q.Limit > 0 && len(res.Entries) >= 2*q.Limit {
 			res.Entries = slices.Delete(res.Entries, 0, len(res.Entries)-q.Limit)
@@ -71,19 +70,8 @@ func (r *Reader) Read(ctx context.Context, q Query) (*Result, error) {
 	if q.Limit > 0 && len(res.Entries) > q.Limit {
 		res.Entries = res.Entries[len(res.Entries)-q.Limit:]
 	}
-	res.ByRule = ruleCounts(counts)
+	res.ByRule = counts.rules()
 	return res, nil
-}
-
-// ruleCounts has the rule that most entries failed first.
-func ruleCounts(counts map[[2]string]int64) (out []RuleCount) {
-	for k, n := range counts {
-		out = append(out, RuleCount{Rule: k[0], Path: k[1], Count: n})
-	}
-	slices.SortFunc(out, func(a, b RuleCount) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Rule+a.Path, b.Rule+b.Path))
-	})
-	return out
 }
 
 // Each calls fn with the entries that a view has at the call, in the order in

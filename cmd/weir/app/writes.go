@@ -249,7 +249,7 @@ func (w *writes) byTable(ctx context.Context, src *feature.Source, v *feature.Vi
 		}
 	}
 	if len(held) > 0 {
-		found, err := quarantine.NewReader(w.a.kafka...).List(ctx, v, f, w.a.rowsWithin, 0)
+		found, err := quarantine.NewReader(w.a.kafka...).List(ctx, v, f, w.a.rowsWithin, quarantine.ListOptions{})
 		if err != nil {
 			return err
 		}

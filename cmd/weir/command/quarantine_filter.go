@@ -33,6 +33,11 @@ func (f *quarantineFilter) of(args []string) (*weirv1.QuarantineFilter, error) {
 	if f.view == "" {
 		return nil, fmt.Errorf("give --view")
 	}
+	return f.some(args)
+}
+
+// some is of, where all views may be meant.
+func (f *quarantineFilter) some(args []string) (*weirv1.QuarantineFilter, error) {
 	out := &weirv1.QuarantineFilter{Rules: f.rules, Partitions: f.partitions}
 	var err error
 	if out.Since, err = moment("--since", f.since); err != nil {

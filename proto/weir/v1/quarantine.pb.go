@@ -161,11 +161,13 @@ func (x *QuarantineEvent) GetOffset() int64 {
 type ListQuarantineRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
-	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`
-	Rule          string                 `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`    // all when empty
-	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"` // newest first; 100 when 0, at most 10000
+	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"`       // all views of the project when empty
+	Rule          string                 `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`       // all when empty
+	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`    // newest first; 100 when 0, at most 10000
 	Filter        *QuarantineFilter      `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
-	States        []string               `protobuf:"bytes,6,rep,name=states,proto3" json:"states,omitempty"` // "held" (when empty), "replayed", "taken" (in the table after a rollback), "discarded"
+	States        []string               `protobuf:"bytes,6,rep,name=states,proto3" json:"states,omitempty"`                  // "held" (when empty), "replayed", "taken" (in the table after a rollback), "discarded"
+	GroupBy       string                 `protobuf:"bytes,7,opt,name=group_by,json=groupBy,proto3" json:"group_by,omitempty"` // "rule", "path", "none"; rule and path when empty
+	Payload       bool                   `protobuf:"varint,8,opt,name=payload,proto3" json:"payload,omitempty"`               // show payloads and record keys of views that mask values, too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -242,12 +244,26 @@ func (x *ListQuarantineRequest) GetStates() []string {
 	return nil
 }
 
+func (x *ListQuarantineRequest) GetGroupBy() string {
+	if x != nil {
+		return x.GroupBy
+	}
+	return ""
+}
+
+func (x *ListQuarantineRequest) GetPayload() bool {
+	if x != nil {
+		return x.Payload
+	}
+	return false
+}
+
 // Reason is one rule that an event failed.
 type Reason struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rule          string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
 	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
-	Value         string                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"` // shortened
+	Value         string                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"` // shortened; "(masked)" where the view masks it
 	Expected      string                 `protobuf:"bytes,4,opt,name=expected,proto3" json:"expected,omitempty"`
 	Severity      string                 `protobuf:"bytes,5,opt,name=severity,proto3" json:"severity,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -338,6 +354,7 @@ type QuarantineEntry struct {
 	PayloadOmitted bool                   `protobuf:"varint,15,opt,name=payload_omitted,json=payloadOmitted,proto3" json:"payload_omitted,omitempty"` // too large to keep, or discarded
 	PayloadSha256  string                 `protobuf:"bytes,16,opt,name=payload_sha256,json=payloadSha256,proto3" json:"payload_sha256,omitempty"`     // of a payload that was left out, hex
 	Discarded      *QuarantineDiscard     `protobuf:"bytes,17,opt,name=discarded,proto3" json:"discarded,omitempty"`                                  // of a discarded event
+	Masked         bool                   `protobuf:"varint,18,opt,name=masked,proto3" json:"masked,omitempty"`                                       // payload and key are left out, or would be: the view masks some of their values
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -491,6 +508,13 @@ func (x *QuarantineEntry) GetDiscarded() *QuarantineDiscard {
 	return nil
 }
 
+func (x *QuarantineEntry) GetMasked() bool {
+	if x != nil {
+		return x.Masked
+	}
+	return false
+}
+
 type QuarantineDiscard struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	At            int64                  `protobuf:"fixed64,1,opt,name=at,proto3" json:"at,omitempty"` // microseconds since 1970 UTC
@@ -557,6 +581,7 @@ type ListQuarantineResponse struct {
 	Rules         []*RuleCount           `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`                                                                              // over all entries that match, not only those listed
 	Total         int64                  `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`                                                                             // that match
 	States        map[string]int64       `protobuf:"bytes,4,rep,name=states,proto3" json:"states,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // entries by state, those of states that were not asked for too
+	Groups        []*QuarantineGroup     `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`                                                                            // over all entries that match; the largest first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -619,6 +644,138 @@ func (x *ListQuarantineResponse) GetStates() map[string]int64 {
 	return nil
 }
 
+func (x *ListQuarantineResponse) GetGroups() []*QuarantineGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+// QuarantineGroup is what events have in common. An event that failed several rules is in several.
+type QuarantineGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	View          string                 `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"`
+	Rule          string                 `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`                              // empty where rules are not told apart
+	Path          string                 `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`                              // items of lists as one, "tags[]"; empty where paths are not told apart
+	Others        bool                   `protobuf:"varint,4,opt,name=others,proto3" json:"others,omitempty"`                         // the paths beyond the few thousand that are told apart
+	Count         int64                  `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`                           // events
+	FirstSeen     int64                  `protobuf:"fixed64,6,opt,name=first_seen,json=firstSeen,proto3" json:"first_seen,omitempty"` // record time of the oldest, microseconds since 1970 UTC
+	LastSeen      int64                  `protobuf:"fixed64,7,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`    // and of the newest
+	Example       *Reason                `protobuf:"bytes,8,opt,name=example,proto3" json:"example,omitempty"`                        // of the newest
+	Topic         string                 `protobuf:"bytes,9,opt,name=topic,proto3" json:"topic,omitempty"`                            // where the newest is
+	Partition     int32                  `protobuf:"varint,10,opt,name=partition,proto3" json:"partition,omitempty"`
+	Offset        int64                  `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantineGroup) Reset() {
+	*x = QuarantineGroup{}
+	mi := &file_weir_v1_quarantine_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantineGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantineGroup) ProtoMessage() {}
+
+func (x *QuarantineGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_quarantine_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantineGroup.ProtoReflect.Descriptor instead.
+func (*QuarantineGroup) Descriptor() ([]byte, []int) {
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *QuarantineGroup) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *QuarantineGroup) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *QuarantineGroup) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *QuarantineGroup) GetOthers() bool {
+	if x != nil {
+		return x.Others
+	}
+	return false
+}
+
+func (x *QuarantineGroup) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *QuarantineGroup) GetFirstSeen() int64 {
+	if x != nil {
+		return x.FirstSeen
+	}
+	return 0
+}
+
+func (x *QuarantineGroup) GetLastSeen() int64 {
+	if x != nil {
+		return x.LastSeen
+	}
+	return 0
+}
+
+func (x *QuarantineGroup) GetExample() *Reason {
+	if x != nil {
+		return x.Example
+	}
+	return nil
+}
+
+func (x *QuarantineGroup) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *QuarantineGroup) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *QuarantineGroup) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
 type ReplayQuarantineRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
@@ -633,7 +790,7 @@ type ReplayQuarantineRequest struct {
 
 func (x *ReplayQuarantineRequest) Reset() {
 	*x = ReplayQuarantineRequest{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[7]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +802,7 @@ func (x *ReplayQuarantineRequest) String() string {
 func (*ReplayQuarantineRequest) ProtoMessage() {}
 
 func (x *ReplayQuarantineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[7]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +815,7 @@ func (x *ReplayQuarantineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayQuarantineRequest.ProtoReflect.Descriptor instead.
 func (*ReplayQuarantineRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{7}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReplayQuarantineRequest) GetProject() string {
@@ -716,7 +873,7 @@ type ReplayQuarantineResponse struct {
 
 func (x *ReplayQuarantineResponse) Reset() {
 	*x = ReplayQuarantineResponse{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[8]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +885,7 @@ func (x *ReplayQuarantineResponse) String() string {
 func (*ReplayQuarantineResponse) ProtoMessage() {}
 
 func (x *ReplayQuarantineResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[8]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +898,7 @@ func (x *ReplayQuarantineResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayQuarantineResponse.ProtoReflect.Descriptor instead.
 func (*ReplayQuarantineResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{8}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReplayQuarantineResponse) GetPart() isReplayQuarantineResponse_Part {
@@ -797,7 +954,7 @@ type ReplayProgress struct {
 
 func (x *ReplayProgress) Reset() {
 	*x = ReplayProgress{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[9]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -809,7 +966,7 @@ func (x *ReplayProgress) String() string {
 func (*ReplayProgress) ProtoMessage() {}
 
 func (x *ReplayProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[9]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -822,7 +979,7 @@ func (x *ReplayProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayProgress.ProtoReflect.Descriptor instead.
 func (*ReplayProgress) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{9}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ReplayProgress) GetReplayed() int64 {
@@ -868,7 +1025,7 @@ type ReplayResult struct {
 
 func (x *ReplayResult) Reset() {
 	*x = ReplayResult{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[10]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1037,7 @@ func (x *ReplayResult) String() string {
 func (*ReplayResult) ProtoMessage() {}
 
 func (x *ReplayResult) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[10]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1050,7 @@ func (x *ReplayResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResult.ProtoReflect.Descriptor instead.
 func (*ReplayResult) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{10}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ReplayResult) GetReplayed() int64 {
@@ -960,7 +1117,7 @@ type DiscardQuarantineRequest struct {
 
 func (x *DiscardQuarantineRequest) Reset() {
 	*x = DiscardQuarantineRequest{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[11]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1129,7 @@ func (x *DiscardQuarantineRequest) String() string {
 func (*DiscardQuarantineRequest) ProtoMessage() {}
 
 func (x *DiscardQuarantineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[11]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1142,7 @@ func (x *DiscardQuarantineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscardQuarantineRequest.ProtoReflect.Descriptor instead.
 func (*DiscardQuarantineRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{11}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DiscardQuarantineRequest) GetProject() string {
@@ -1047,7 +1204,7 @@ type DiscardQuarantineResponse struct {
 
 func (x *DiscardQuarantineResponse) Reset() {
 	*x = DiscardQuarantineResponse{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[12]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1216,7 @@ func (x *DiscardQuarantineResponse) String() string {
 func (*DiscardQuarantineResponse) ProtoMessage() {}
 
 func (x *DiscardQuarantineResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[12]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1229,7 @@ func (x *DiscardQuarantineResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscardQuarantineResponse.ProtoReflect.Descriptor instead.
 func (*DiscardQuarantineResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{12}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DiscardQuarantineResponse) GetDiscarded() int64 {
@@ -1096,13 +1253,14 @@ type ShowQuarantineRequest struct {
 	Topic         string                 `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"` // may be empty where partition and offset tell enough
 	Partition     int32                  `protobuf:"varint,4,opt,name=partition,proto3" json:"partition,omitempty"`
 	Offset        int64                  `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`
+	Payload       bool                   `protobuf:"varint,6,opt,name=payload,proto3" json:"payload,omitempty"` // also where the view masks some of its values
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ShowQuarantineRequest) Reset() {
 	*x = ShowQuarantineRequest{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[13]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1272,7 @@ func (x *ShowQuarantineRequest) String() string {
 func (*ShowQuarantineRequest) ProtoMessage() {}
 
 func (x *ShowQuarantineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[13]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1285,7 @@ func (x *ShowQuarantineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowQuarantineRequest.ProtoReflect.Descriptor instead.
 func (*ShowQuarantineRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{13}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ShowQuarantineRequest) GetProject() string {
@@ -1165,6 +1323,13 @@ func (x *ShowQuarantineRequest) GetOffset() int64 {
 	return 0
 }
 
+func (x *ShowQuarantineRequest) GetPayload() bool {
+	if x != nil {
+		return x.Payload
+	}
+	return false
+}
+
 type ShowQuarantineResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Entry         *QuarantineEntry       `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
@@ -1174,7 +1339,7 @@ type ShowQuarantineResponse struct {
 
 func (x *ShowQuarantineResponse) Reset() {
 	*x = ShowQuarantineResponse{}
-	mi := &file_weir_v1_quarantine_proto_msgTypes[14]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1351,7 @@ func (x *ShowQuarantineResponse) String() string {
 func (*ShowQuarantineResponse) ProtoMessage() {}
 
 func (x *ShowQuarantineResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_quarantine_proto_msgTypes[14]
+	mi := &file_weir_v1_quarantine_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1364,7 @@ func (x *ShowQuarantineResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowQuarantineResponse.ProtoReflect.Descriptor instead.
 func (*ShowQuarantineResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{14}
+	return file_weir_v1_quarantine_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ShowQuarantineResponse) GetEntry() *QuarantineEntry {
@@ -1225,20 +1390,22 @@ const file_weir_v1_quarantine_proto_rawDesc = "" +
 	"\x0fQuarantineEvent\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x16\n" +
-	"\x06offset\x18\x03 \x01(\x03R\x06offset\"\xba\x01\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\"\xef\x01\n" +
 	"\x15ListQuarantineRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\tR\x04view\x12\x12\n" +
 	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x14\n" +
 	"\x05limit\x18\x04 \x01(\x05R\x05limit\x121\n" +
 	"\x06filter\x18\x05 \x01(\v2\x19.weir.v1.QuarantineFilterR\x06filter\x12\x16\n" +
-	"\x06states\x18\x06 \x03(\tR\x06states\"~\n" +
+	"\x06states\x18\x06 \x03(\tR\x06states\x12\x19\n" +
+	"\bgroup_by\x18\a \x01(\tR\agroupBy\x12\x18\n" +
+	"\apayload\x18\b \x01(\bR\apayload\"~\n" +
 	"\x06Reason\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12\x1a\n" +
 	"\bexpected\x18\x04 \x01(\tR\bexpected\x12\x1a\n" +
-	"\bseverity\x18\x05 \x01(\tR\bseverity\"\x9a\x04\n" +
+	"\bseverity\x18\x05 \x01(\tR\bseverity\"\xb2\x04\n" +
 	"\x0fQuarantineEntry\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\tR\x04view\x12\x14\n" +
@@ -1258,19 +1425,35 @@ const file_weir_v1_quarantine_proto_rawDesc = "" +
 	"\x05state\x18\x0e \x01(\tR\x05state\x12'\n" +
 	"\x0fpayload_omitted\x18\x0f \x01(\bR\x0epayloadOmitted\x12%\n" +
 	"\x0epayload_sha256\x18\x10 \x01(\tR\rpayloadSha256\x128\n" +
-	"\tdiscarded\x18\x11 \x01(\v2\x1a.weir.v1.QuarantineDiscardR\tdiscarded\"K\n" +
+	"\tdiscarded\x18\x11 \x01(\v2\x1a.weir.v1.QuarantineDiscardR\tdiscarded\x12\x16\n" +
+	"\x06masked\x18\x12 \x01(\bR\x06masked\"K\n" +
 	"\x11QuarantineDiscard\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x10R\x02at\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x8c\x02\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xbe\x02\n" +
 	"\x16ListQuarantineResponse\x122\n" +
 	"\aentries\x18\x01 \x03(\v2\x18.weir.v1.QuarantineEntryR\aentries\x12(\n" +
 	"\x05rules\x18\x02 \x03(\v2\x12.weir.v1.RuleCountR\x05rules\x12\x14\n" +
 	"\x05total\x18\x03 \x01(\x03R\x05total\x12C\n" +
-	"\x06states\x18\x04 \x03(\v2+.weir.v1.ListQuarantineResponse.StatesEntryR\x06states\x1a9\n" +
+	"\x06states\x18\x04 \x03(\v2+.weir.v1.ListQuarantineResponse.StatesEntryR\x06states\x120\n" +
+	"\x06groups\x18\x05 \x03(\v2\x18.weir.v1.QuarantineGroupR\x06groups\x1a9\n" +
 	"\vStatesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xb9\x01\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xae\x02\n" +
+	"\x0fQuarantineGroup\x12\x12\n" +
+	"\x04view\x18\x01 \x01(\tR\x04view\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\x12\x16\n" +
+	"\x06others\x18\x04 \x01(\bR\x06others\x12\x14\n" +
+	"\x05count\x18\x05 \x01(\x03R\x05count\x12\x1d\n" +
+	"\n" +
+	"first_seen\x18\x06 \x01(\x10R\tfirstSeen\x12\x1b\n" +
+	"\tlast_seen\x18\a \x01(\x10R\blastSeen\x12)\n" +
+	"\aexample\x18\b \x01(\v2\x0f.weir.v1.ReasonR\aexample\x12\x14\n" +
+	"\x05topic\x18\t \x01(\tR\x05topic\x12\x1c\n" +
+	"\tpartition\x18\n" +
+	" \x01(\x05R\tpartition\x12\x16\n" +
+	"\x06offset\x18\v \x01(\x03R\x06offset\"\xb9\x01\n" +
 	"\x17ReplayQuarantineRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\tR\x04view\x121\n" +
@@ -1306,13 +1489,14 @@ const file_weir_v1_quarantine_proto_rawDesc = "" +
 	"\x06reason\x18\a \x01(\tR\x06reason\"W\n" +
 	"\x19DiscardQuarantineResponse\x12\x1c\n" +
 	"\tdiscarded\x18\x01 \x01(\x03R\tdiscarded\x12\x1c\n" +
-	"\tundecided\x18\x02 \x01(\x03R\tundecided\"\x91\x01\n" +
+	"\tundecided\x18\x02 \x01(\x03R\tundecided\"\xab\x01\n" +
 	"\x15ShowQuarantineRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\tR\x04view\x12\x14\n" +
 	"\x05topic\x18\x03 \x01(\tR\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x04 \x01(\x05R\tpartition\x12\x16\n" +
-	"\x06offset\x18\x05 \x01(\x03R\x06offset\"H\n" +
+	"\x06offset\x18\x05 \x01(\x03R\x06offset\x12\x18\n" +
+	"\apayload\x18\x06 \x01(\bR\apayload\"H\n" +
 	"\x16ShowQuarantineResponse\x12.\n" +
 	"\x05entry\x18\x01 \x01(\v2\x18.weir.v1.QuarantineEntryR\x05entry2\xca\x02\n" +
 	"\x11QuarantineService\x12G\n" +
@@ -1333,7 +1517,7 @@ func file_weir_v1_quarantine_proto_rawDescGZIP() []byte {
 	return file_weir_v1_quarantine_proto_rawDescData
 }
 
-var file_weir_v1_quarantine_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_weir_v1_quarantine_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_weir_v1_quarantine_proto_goTypes = []any{
 	(*QuarantineFilter)(nil),          // 0: weir.v1.QuarantineFilter
 	(*QuarantineEvent)(nil),           // 1: weir.v1.QuarantineEvent
@@ -1342,16 +1526,17 @@ var file_weir_v1_quarantine_proto_goTypes = []any{
 	(*QuarantineEntry)(nil),           // 4: weir.v1.QuarantineEntry
 	(*QuarantineDiscard)(nil),         // 5: weir.v1.QuarantineDiscard
 	(*ListQuarantineResponse)(nil),    // 6: weir.v1.ListQuarantineResponse
-	(*ReplayQuarantineRequest)(nil),   // 7: weir.v1.ReplayQuarantineRequest
-	(*ReplayQuarantineResponse)(nil),  // 8: weir.v1.ReplayQuarantineResponse
-	(*ReplayProgress)(nil),            // 9: weir.v1.ReplayProgress
-	(*ReplayResult)(nil),              // 10: weir.v1.ReplayResult
-	(*DiscardQuarantineRequest)(nil),  // 11: weir.v1.DiscardQuarantineRequest
-	(*DiscardQuarantineResponse)(nil), // 12: weir.v1.DiscardQuarantineResponse
-	(*ShowQuarantineRequest)(nil),     // 13: weir.v1.ShowQuarantineRequest
-	(*ShowQuarantineResponse)(nil),    // 14: weir.v1.ShowQuarantineResponse
-	nil,                               // 15: weir.v1.ListQuarantineResponse.StatesEntry
-	(*RuleCount)(nil),                 // 16: weir.v1.RuleCount
+	(*QuarantineGroup)(nil),           // 7: weir.v1.QuarantineGroup
+	(*ReplayQuarantineRequest)(nil),   // 8: weir.v1.ReplayQuarantineRequest
+	(*ReplayQuarantineResponse)(nil),  // 9: weir.v1.ReplayQuarantineResponse
+	(*ReplayProgress)(nil),            // 10: weir.v1.ReplayProgress
+	(*ReplayResult)(nil),              // 11: weir.v1.ReplayResult
+	(*DiscardQuarantineRequest)(nil),  // 12: weir.v1.DiscardQuarantineRequest
+	(*DiscardQuarantineResponse)(nil), // 13: weir.v1.DiscardQuarantineResponse
+	(*ShowQuarantineRequest)(nil),     // 14: weir.v1.ShowQuarantineRequest
+	(*ShowQuarantineResponse)(nil),    // 15: weir.v1.ShowQuarantineResponse
+	nil,                               // 16: weir.v1.ListQuarantineResponse.StatesEntry
+	(*RuleCount)(nil),                 // 17: weir.v1.RuleCount
 }
 var file_weir_v1_quarantine_proto_depIdxs = []int32{
 	1,  // 0: weir.v1.QuarantineFilter.events:type_name -> weir.v1.QuarantineEvent
@@ -1359,27 +1544,29 @@ var file_weir_v1_quarantine_proto_depIdxs = []int32{
 	3,  // 2: weir.v1.QuarantineEntry.reasons:type_name -> weir.v1.Reason
 	5,  // 3: weir.v1.QuarantineEntry.discarded:type_name -> weir.v1.QuarantineDiscard
 	4,  // 4: weir.v1.ListQuarantineResponse.entries:type_name -> weir.v1.QuarantineEntry
-	16, // 5: weir.v1.ListQuarantineResponse.rules:type_name -> weir.v1.RuleCount
-	15, // 6: weir.v1.ListQuarantineResponse.states:type_name -> weir.v1.ListQuarantineResponse.StatesEntry
-	0,  // 7: weir.v1.ReplayQuarantineRequest.filter:type_name -> weir.v1.QuarantineFilter
-	9,  // 8: weir.v1.ReplayQuarantineResponse.progress:type_name -> weir.v1.ReplayProgress
-	10, // 9: weir.v1.ReplayQuarantineResponse.result:type_name -> weir.v1.ReplayResult
-	16, // 10: weir.v1.ReplayResult.rules:type_name -> weir.v1.RuleCount
-	0,  // 11: weir.v1.DiscardQuarantineRequest.filter:type_name -> weir.v1.QuarantineFilter
-	4,  // 12: weir.v1.ShowQuarantineResponse.entry:type_name -> weir.v1.QuarantineEntry
-	2,  // 13: weir.v1.QuarantineService.List:input_type -> weir.v1.ListQuarantineRequest
-	13, // 14: weir.v1.QuarantineService.Show:input_type -> weir.v1.ShowQuarantineRequest
-	7,  // 15: weir.v1.QuarantineService.Replay:input_type -> weir.v1.ReplayQuarantineRequest
-	11, // 16: weir.v1.QuarantineService.Discard:input_type -> weir.v1.DiscardQuarantineRequest
-	6,  // 17: weir.v1.QuarantineService.List:output_type -> weir.v1.ListQuarantineResponse
-	14, // 18: weir.v1.QuarantineService.Show:output_type -> weir.v1.ShowQuarantineResponse
-	8,  // 19: weir.v1.QuarantineService.Replay:output_type -> weir.v1.ReplayQuarantineResponse
-	12, // 20: weir.v1.QuarantineService.Discard:output_type -> weir.v1.DiscardQuarantineResponse
-	17, // [17:21] is the sub-list for method output_type
-	13, // [13:17] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	17, // 5: weir.v1.ListQuarantineResponse.rules:type_name -> weir.v1.RuleCount
+	16, // 6: weir.v1.ListQuarantineResponse.states:type_name -> weir.v1.ListQuarantineResponse.StatesEntry
+	7,  // 7: weir.v1.ListQuarantineResponse.groups:type_name -> weir.v1.QuarantineGroup
+	3,  // 8: weir.v1.QuarantineGroup.example:type_name -> weir.v1.Reason
+	0,  // 9: weir.v1.ReplayQuarantineRequest.filter:type_name -> weir.v1.QuarantineFilter
+	10, // 10: weir.v1.ReplayQuarantineResponse.progress:type_name -> weir.v1.ReplayProgress
+	11, // 11: weir.v1.ReplayQuarantineResponse.result:type_name -> weir.v1.ReplayResult
+	17, // 12: weir.v1.ReplayResult.rules:type_name -> weir.v1.RuleCount
+	0,  // 13: weir.v1.DiscardQuarantineRequest.filter:type_name -> weir.v1.QuarantineFilter
+	4,  // 14: weir.v1.ShowQuarantineResponse.entry:type_name -> weir.v1.QuarantineEntry
+	2,  // 15: weir.v1.QuarantineService.List:input_type -> weir.v1.ListQuarantineRequest
+	14, // 16: weir.v1.QuarantineService.Show:input_type -> weir.v1.ShowQuarantineRequest
+	8,  // 17: weir.v1.QuarantineService.Replay:input_type -> weir.v1.ReplayQuarantineRequest
+	12, // 18: weir.v1.QuarantineService.Discard:input_type -> weir.v1.DiscardQuarantineRequest
+	6,  // 19: weir.v1.QuarantineService.List:output_type -> weir.v1.ListQuarantineResponse
+	15, // 20: weir.v1.QuarantineService.Show:output_type -> weir.v1.ShowQuarantineResponse
+	9,  // 21: weir.v1.QuarantineService.Replay:output_type -> weir.v1.ReplayQuarantineResponse
+	13, // 22: weir.v1.QuarantineService.Discard:output_type -> weir.v1.DiscardQuarantineResponse
+	19, // [19:23] is the sub-list for method output_type
+	15, // [15:19] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_quarantine_proto_init() }
@@ -1388,7 +1575,7 @@ func file_weir_v1_quarantine_proto_init() {
 		return
 	}
 	file_weir_v1_ingest_proto_init()
-	file_weir_v1_quarantine_proto_msgTypes[8].OneofWrappers = []any{
+	file_weir_v1_quarantine_proto_msgTypes[9].OneofWrappers = []any{
 		(*ReplayQuarantineResponse_Progress)(nil),
 		(*ReplayQuarantineResponse_Result)(nil),
 	}
@@ -1398,7 +1585,7 @@ func file_weir_v1_quarantine_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_quarantine_proto_rawDesc), len(file_weir_v1_quarantine_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
