@@ -1,11 +1,11 @@
 package expect
 
 import (
-	"encoding/binary"
 	"math"
 	"math/big"
 
 	"github.com/weir-ml/weir/internal/sketch"
+	"github.com/weir-ml/weir/internal/wire"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -23,11 +23,11 @@ func (x *counterState) merge(o state) {
 func (x *counterState) size() int64 { return 32 }
 
 func (x *counterState) append(b []byte) []byte {
-	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(x.c.rows)), uint64(x.c.present))
+	return wire.Uint(wire.Uint(b, uint64(x.c.rows)), uint64(x.c.present))
 }
 
-func readCounter(r *stateReader) state {
-	return &counterState{counter{rows: r.count(), present: r.count()}}
+func readCounter(r *wire.Reader) state {
+	return &counterState{counter{rows: count(r), present: count(r)}}
 }
 
 func keepCounter(col int) *keptAs {
@@ -97,29 +97,29 @@ func (x *momentsState) size() int64 { return 192 + int64(x.m.exact.BitLen()/8) }
 
 func (x *momentsState) append(b []byte) []byte {
 	m := &x.m
-	b = appendBool(appendBool(b, m.whole), m.spread)
+	b = wire.Bool(wire.Bool(b, m.whole), m.spread)
 	for _, n := range []int64{m.n, m.done, m.up, m.down} {
-		b = binary.AppendUvarint(b, uint64(n))
+		b = wire.Uint(b, uint64(n))
 	}
 	for _, f := range []float64{m.sum, m.lost, m.mean, m.m2} {
-		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(f))
+		b = wire.Float(b, f)
 	}
-	b = appendBool(b, m.exact.Sign() < 0)
+	b = wire.Bool(b, m.exact.Sign() < 0)
 	abs := m.exact.Bytes()
-	return append(binary.AppendUvarint(b, uint64(len(abs))), abs...)
+	return wire.Text(b, abs)
 }
 
-func readMoments(r *stateReader) state {
-	x := newMomentsState(r.bool(), r.bool())
+func readMoments(r *wire.Reader) state {
+	x := newMomentsState(truth(r), truth(r))
 	m := &x.m
-	m.n, m.done, m.up, m.down = r.count(), r.count(), r.count(), r.count()
+	m.n, m.done, m.up, m.down = count(r), count(r), count(r), count(r)
 	for _, f := range []*float64{&m.sum, &m.lost, &m.mean, &m.m2} {
-		*f = math.Float64frombits(r.word())
+		*f = r.Float()
 	}
-	negative := r.bool()
-	abs := r.bytes()
+	negative := truth(r)
+	abs := r.Bytes()
 	if len(abs) > 16 || m.done+m.up+m.down != m.n {
-		r.fail()
+		r.Fail()
 		return x
 	}
 	m.exact.SetBytes(abs)
@@ -184,17 +184,17 @@ func (x *extremesState) merge(o state) {
 func (x *extremesState) size() int64 { return 128 + int64(len(x.e.least.s)+len(x.e.most.s)) }
 
 func (x *extremesState) append(b []byte) []byte {
-	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(x.e.rows)), uint64(x.e.present))
-	b = appendBool(b, x.cut)
+	b = wire.Uint(wire.Uint(b, uint64(x.e.rows)), uint64(x.e.present))
+	b = wire.Bool(b, x.cut)
 	return appendCell(appendCell(b, x.e.least), x.e.most)
 }
 
-func readExtremes(r *stateReader) state {
+func readExtremes(r *wire.Reader) state {
 	x := &extremesState{}
-	x.e.rows, x.e.present, x.cut = r.count(), r.count(), r.bool()
+	x.e.rows, x.e.present, x.cut = count(r), count(r), truth(r)
 	x.e.least, x.e.most = readCell(r), readCell(r)
 	if (x.e.present > 0) != (x.e.least.kind != nullCell) || x.e.least.numeric() != x.e.most.numeric() || !x.e.least.numeric() && x.e.least.kind != x.e.most.kind {
-		r.fail()
+		r.Fail()
 	}
 	return x
 }
@@ -205,30 +205,30 @@ func appendCell(b []byte, c cell) []byte {
 	b = append(b, byte(c.kind))
 	switch c.kind {
 	case intCell, timeCell:
-		return binary.AppendVarint(b, c.i)
+		return wire.Int(b, c.i)
 	case floatCell:
-		return binary.LittleEndian.AppendUint64(b, math.Float64bits(c.f))
+		return wire.Float(b, c.f)
 	case textCell:
-		return append(binary.AppendUvarint(b, uint64(len(c.s))), c.s...)
+		return wire.Text(b, c.s)
 	}
 	return b
 }
 
-func readCell(r *stateReader) cell {
-	c := cell{kind: cellKind(r.byte())}
+func readCell(r *wire.Reader) cell {
+	c := cell{kind: cellKind(r.Byte())}
 	switch c.kind {
 	case nullCell:
 	case intCell, timeCell:
-		c.i = r.int()
+		c.i = r.Int()
 	case floatCell:
-		f := math.Float64frombits(r.word())
+		f := r.Float()
 		if c = floatOf(f); c.kind != floatCell || f != f {
-			r.fail()
+			r.Fail()
 		}
 	case textCell:
-		c.s = string(r.bytes())
+		c.s = r.Text()
 	default:
-		r.fail()
+		r.Fail()
 	}
 	return c
 }
@@ -280,19 +280,19 @@ func (x *histogramState) total() int64 {
 func (x *histogramState) size() int64 { return 64 + int64(cap(x.counts))*8 }
 
 func (x *histogramState) append(b []byte) []byte {
-	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(x.below)), uint64(x.above))
-	b = binary.AppendUvarint(b, uint64(len(x.counts)))
+	b = wire.Uint(wire.Uint(b, uint64(x.below)), uint64(x.above))
+	b = wire.Uint(b, uint64(len(x.counts)))
 	for _, n := range x.counts {
-		b = binary.AppendUvarint(b, uint64(n))
+		b = wire.Uint(b, uint64(n))
 	}
 	return b
 }
 
-func readHistogram(r *stateReader) state {
-	x := &histogramState{below: r.count(), above: r.count()}
-	n := r.length(1)
-	for i := 0; i < n && r.err == nil; i++ {
-		x.counts = append(x.counts, r.count())
+func readHistogram(r *wire.Reader) state {
+	x := &histogramState{below: count(r), above: count(r)}
+	n := r.Length(1)
+	for i := 0; i < n; i++ {
+		x.counts = append(x.counts, count(r))
 	}
 	return x
 }

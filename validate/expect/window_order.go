@@ -2,8 +2,9 @@ package expect
 
 import (
 	"cmp"
-	"encoding/binary"
 	"slices"
+
+	"github.com/weir-ml/weir/internal/wire"
 )
 
 // maxRuns is how many runs an order is known by. More are joined, those first that came first.
@@ -116,30 +117,30 @@ func (x *orderState) merge(o state) {
 func (x *orderState) size() int64 { return 96 + int64(cap(x.runs))*120 }
 
 func (x *orderState) append(b []byte) []byte {
-	b = binary.AppendVarint(binary.AppendVarint(b, int64(x.up)), int64(x.least))
+	b = wire.Int(wire.Int(b, int64(x.up)), int64(x.least))
 	for _, n := range []int64{x.live, x.rows, x.unexpected, x.late} {
-		b = binary.AppendUvarint(b, uint64(n))
+		b = wire.Uint(b, uint64(n))
 	}
-	b = binary.AppendUvarint(b, uint64(len(x.runs)))
+	b = wire.Uint(b, uint64(len(x.runs)))
 	for _, r := range x.runs {
-		b = binary.AppendVarint(b, int64(r.partition))
-		b = binary.AppendVarint(binary.AppendVarint(b, r.first), r.last)
+		b = wire.Int(b, int64(r.partition))
+		b = wire.Int(wire.Int(b, r.first), r.last)
 		b = appendCell(appendCell(b, r.begin), r.until)
 	}
 	return b
 }
 
-func readOrder(r *stateReader) state {
-	x := &orderState{up: int(r.int()), least: int(r.int()), live: r.count(), rows: r.count(), unexpected: r.count(), late: r.count()}
-	n := r.length(5)
+func readOrder(r *wire.Reader) state {
+	x := &orderState{up: int(r.Int()), least: int(r.Int()), live: count(r), rows: count(r), unexpected: count(r), late: count(r)}
+	n := r.Length(5)
 	if n > maxRuns || x.up != 1 && x.up != -1 || x.least != 0 && x.least != 1 || x.rows > x.live {
-		r.fail()
+		r.Fail()
 	}
 	comparable := func(c cell) bool { return c.kind == timeCell || c.numeric() }
-	for i := 0; i < n && r.err == nil; i++ {
-		v := run{partition: int32(r.int()), first: r.int(), last: r.int(), begin: readCell(r), until: readCell(r)}
+	for i := 0; i < n; i++ {
+		v := run{partition: r.Int32(), first: r.Int(), last: r.Int(), begin: readCell(r), until: readCell(r)}
 		if v.last < v.first || !comparable(v.begin) || !comparable(v.until) || i > 0 && compareRuns(x.runs[i-1], v) >= 0 {
-			r.fail()
+			r.Fail()
 			break
 		}
 		x.runs = append(x.runs, v)

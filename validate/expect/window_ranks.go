@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/weir-ml/weir/internal/sketch"
+	"github.com/weir-ml/weir/internal/wire"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -149,45 +150,45 @@ func (x *ranksState) size() int64 {
 }
 
 func (x *ranksState) append(b []byte) []byte {
-	b = appendBool(b, x.floating)
-	b = binary.AppendUvarint(b, uint64(x.n))
+	b = wire.Bool(b, x.floating)
+	b = wire.Uint(b, uint64(x.n))
 	slices.Sort(x.raw)
-	b = binary.AppendUvarint(b, uint64(len(x.raw)))
+	b = wire.Uint(b, uint64(len(x.raw)))
 	for _, u := range x.raw {
 		b = binary.LittleEndian.AppendUint64(b, u)
 	}
-	if b = appendBool(b, x.kll != nil); x.kll == nil {
+	if b = wire.Bool(b, x.kll != nil); x.kll == nil {
 		return b
 	}
-	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(x.up)), uint64(x.down))
+	b = wire.Uint(wire.Uint(b, uint64(x.up)), uint64(x.down))
 	if x.kll.N() == 0 {
-		return binary.AppendUvarint(b, 0)
+		return wire.Uint(b, 0)
 	}
 	k := x.kll.Bytes(x.lo, x.hi)
-	return append(binary.AppendUvarint(b, uint64(len(k))), k...)
+	return wire.Text(b, k)
 }
 
-func readRanks(r *stateReader) state {
-	x := &ranksState{floating: r.bool(), n: r.count()}
-	n := r.length(8)
+func readRanks(r *wire.Reader) state {
+	x := &ranksState{floating: truth(r), n: count(r)}
+	n := r.Length(8)
 	if n > exactRanks {
-		r.fail()
+		r.Fail()
 	}
-	for i := 0; i < n && r.err == nil; i++ {
-		u := r.word()
+	for i := 0; i < n; i++ {
+		u := word(r)
 		if f, ok := finiteOf(u, x.floating); !ok && f != f {
-			r.fail()
+			r.Fail()
 		}
 		x.raw = append(x.raw, u)
 	}
 	have := int64(n)
-	if r.bool() {
-		x.up, x.down = r.count(), r.count()
+	if truth(r) {
+		x.up, x.down = count(r), count(r)
 		have += x.up + x.down
 		x.kll = sketch.NewKLL()
-		if k := r.bytes(); len(k) > 0 {
+		if k := r.Bytes(); len(k) > 0 {
 			if sketch.CheckKLL(k) != nil {
-				r.fail()
+				r.Fail()
 				return x
 			}
 			x.kll = sketch.ReadKLL(k)
@@ -198,14 +199,14 @@ func readRanks(r *stateReader) state {
 				at := 20 + 4*levels
 				x.lo, x.hi = floatAt(k, at), floatAt(k, at+8)
 				if !(x.lo <= d.At[0] && x.hi >= d.At[len(d.At)-1]) {
-					r.fail()
+					r.Fail()
 				}
 			}
 			have += x.kll.N()
 		}
 	}
-	if r.err == nil && have != x.n {
-		r.fail()
+	if have != x.n {
+		r.Fail()
 	}
 	return x
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/weir-ml/weir/internal/sketch"
+	"github.com/weir-ml/weir/internal/wire"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -106,7 +107,7 @@ func (c *column) appendShown(dst []byte, i, columns int) []byte {
 		s = strings.ToValidUTF8(s[:most-3], "") + "…"
 	}
 	dst = append(dst, byte(textCell))
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+	return wire.Text(dst, s)
 }
 
 func (x *rowsState) merge(o state) {
@@ -139,30 +140,30 @@ func (x *rowsState) size() int64 {
 
 func (x *rowsState) append(b []byte) []byte {
 	for _, n := range []int64{x.elements, x.evaluated, x.unexpected} {
-		b = binary.AppendUvarint(b, uint64(n))
+		b = wire.Uint(b, uint64(n))
 	}
-	b = appendBool(b, x.more)
-	b = binary.AppendUvarint(b, uint64(len(x.seen)))
+	b = wire.Bool(b, x.more)
+	b = wire.Uint(b, uint64(len(x.seen)))
 	for _, v := range x.seen {
 		b = binary.LittleEndian.AppendUint64(b, v.hash)
-		b = binary.AppendUvarint(b, uint64(v.count))
-		b = binary.AppendVarint(b, int64(v.partition))
-		b = binary.AppendVarint(b, v.offset)
-		b = append(binary.AppendUvarint(b, uint64(len(v.key))), v.key...)
+		b = wire.Uint(b, uint64(v.count))
+		b = wire.Int(b, int64(v.partition))
+		b = wire.Int(b, v.offset)
+		b = wire.Text(b, v.key)
 	}
 	return b
 }
 
-func readRows(r *stateReader) state {
-	x := &rowsState{elements: r.count(), evaluated: r.count(), unexpected: r.count(), more: r.bool()}
-	n := r.length(12)
+func readRows(r *wire.Reader) state {
+	x := &rowsState{elements: count(r), evaluated: count(r), unexpected: count(r), more: truth(r)}
+	n := r.Length(12)
 	if n > windowExamples || x.unexpected > x.evaluated || x.evaluated > x.elements {
-		r.fail()
+		r.Fail()
 	}
-	for i := 0; i < n && r.err == nil; i++ {
-		v := seenValue{hash: r.word(), count: r.count(), partition: int32(r.int()), offset: r.int(), key: string(r.bytes())}
+	for i := 0; i < n; i++ {
+		v := seenValue{hash: word(r), count: count(r), partition: r.Int32(), offset: r.Int(), key: r.Text()}
 		if i > 0 && v.hash <= x.seen[i-1].hash || v.count < 1 {
-			r.fail()
+			r.Fail()
 			break
 		}
 		x.seen = append(x.seen, v)

@@ -3,9 +3,9 @@ package expect
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"slices"
 
+	"github.com/weir-ml/weir/internal/wire"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -105,9 +105,9 @@ const tallyFormat = 1
 // parts that increasing and decreasing values keep.
 func (t *WindowTally) MarshalBinary() ([]byte, error) {
 	b := append([]byte(nil), tallyFormat)
-	b = binary.AppendUvarint(b, uint64(t.rows))
-	b = binary.AppendUvarint(b, uint64(t.held))
-	b = binary.AppendUvarint(b, uint64(len(t.parts)))
+	b = wire.Uint(b, uint64(t.rows))
+	b = wire.Uint(b, uint64(t.held))
+	b = wire.Uint(b, uint64(len(t.parts)))
 	order := make([]int, len(t.parts))
 	for i := range order {
 		order[i] = i
@@ -117,44 +117,45 @@ func (t *WindowTally) MarshalBinary() ([]byte, error) {
 	for _, i := range order {
 		p := &t.parts[i]
 		b = binary.LittleEndian.AppendUint64(b, p.key)
-		b = binary.AppendUvarint(b, uint64(p.rows))
+		b = wire.Uint(b, uint64(p.rows))
 		b = append(b, p.state.kind())
 		buf = p.state.append(buf[:0])
-		b = append(binary.AppendUvarint(b, uint64(len(buf))), buf...)
+		b = wire.Text(b, buf)
 	}
 	return b, nil
 }
 
 // DecodeWindow reads what MarshalBinary has written. It keeps nothing of b.
 func DecodeWindow(b []byte) (*WindowTally, error) {
-	r := &stateReader{b: b}
+	in := wire.Read(b)
+	r := &in
 	t := &WindowTally{}
-	if r.byte() != tallyFormat {
-		r.fail()
+	if r.Byte() != tallyFormat {
+		r.Fail()
 	}
-	t.rows, t.held = r.count(), r.count()
-	n := r.length(11)
+	t.rows, t.held = count(r), count(r)
+	n := r.Length(11)
 	if t.held > t.rows {
-		r.fail()
+		r.Fail()
 	}
-	for i := 0; i < n && r.err == nil; i++ {
-		p := part{key: r.word(), rows: r.count()}
-		kind := r.byte()
-		in := &stateReader{b: r.bytes()}
-		if p.state = readKind(kind, in); p.state == nil || in.done() != nil || p.rows > t.rows || i > 0 && t.parts[i-1].key >= p.key {
-			r.fail()
+	for i := 0; i < n; i++ {
+		p := part{key: word(r), rows: count(r)}
+		kind := r.Byte()
+		of := wire.Read(r.Bytes())
+		if p.state = readKind(kind, &of); p.state == nil || of.Done() != nil || p.rows > t.rows || i > 0 && t.parts[i-1].key >= p.key {
+			r.Fail()
 			break
 		}
 		t.parts = append(t.parts, p)
 	}
-	if err := r.done(); err != nil {
+	if err := r.Done(); err != nil {
 		return nil, feature.Errorf(feature.Internal, "expect.decode", "the counts of a window", "%w", err)
 	}
 	return t, nil
 }
 
 // readKind reads a state, nil where there is no such kind.
-func readKind(kind byte, r *stateReader) state {
+func readKind(kind byte, r *wire.Reader) state {
 	switch kind {
 	case rowsKind:
 		return readRows(r)
@@ -202,107 +203,28 @@ func beginKind(s state) state {
 	}
 }
 
-var errTally = errors.New("the encoding is cut short or not one of ours")
-
-// stateReader takes an encoding apart. The first fault sticks; the values after it are zero.
-type stateReader struct {
-	b   []byte
-	err error
+// word reads 8 bytes.
+func word(r *wire.Reader) uint64 {
+	var b [8]byte
+	r.Fixed(b[:])
+	return binary.LittleEndian.Uint64(b[:])
 }
 
-func (r *stateReader) fail() { r.err, r.b = errTally, nil }
-
-func (r *stateReader) uint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail()
+// count reads a number of rows: few enough for sums of some to be numbers, too.
+func count(r *wire.Reader) int64 {
+	n := r.Count()
+	if n > 1<<58 {
+		r.Fail()
 		return 0
 	}
-	r.b = r.b[n:]
-	return v
+	return n
 }
 
-// count reads a number of rows.
-func (r *stateReader) count() int64 {
-	v := r.uint()
-	if v > 1<<62 {
-		r.fail()
-		return 0
+// truth reads a Bool that is stored as one is.
+func truth(r *wire.Reader) bool {
+	b := r.Byte()
+	if b > 1 {
+		r.Fail()
 	}
-	return int64(v)
-}
-
-func (r *stateReader) int() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *stateReader) word() uint64 {
-	if len(r.b) < 8 {
-		r.fail()
-		return 0
-	}
-	v := binary.LittleEndian.Uint64(r.b)
-	r.b = r.b[8:]
-	return v
-}
-
-func (r *stateReader) byte() byte {
-	if len(r.b) == 0 {
-		r.fail()
-		return 0
-	}
-	v := r.b[0]
-	r.b = r.b[1:]
-	return v
-}
-
-func (r *stateReader) bool() bool {
-	v := r.byte()
-	if v > 1 {
-		r.fail()
-	}
-	return v == 1
-}
-
-// bytes returns a part of the input, not a copy.
-func (r *stateReader) bytes() []byte {
-	n := r.uint()
-	if n > uint64(len(r.b)) {
-		r.fail()
-		return nil
-	}
-	v := r.b[:n:n]
-	r.b = r.b[n:]
-	return v
-}
-
-// length reads how many items follow, each of at least size bytes.
-func (r *stateReader) length(size int) int {
-	n := r.uint()
-	if n > uint64(len(r.b)/size) {
-		r.fail()
-		return 0
-	}
-	return int(n)
-}
-
-// done tells whether all was read and fitted.
-func (r *stateReader) done() error {
-	if r.err == nil && len(r.b) > 0 {
-		return errTally
-	}
-	return r.err
-}
-
-func appendBool(b []byte, v bool) []byte {
-	if v {
-		return append(b, 1)
-	}
-	return append(b, 0)
+	return b == 1
 }

@@ -1,12 +1,12 @@
 package expect
 
 import (
-	"encoding/binary"
 	"math"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/weir-ml/weir/internal/sketch"
+	"github.com/weir-ml/weir/internal/wire"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -117,32 +117,29 @@ func (x *valuesState) size() int64 {
 }
 
 func (x *valuesState) append(b []byte) []byte {
-	b = appendBool(b, x.texted)
-	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(x.live)), uint64(x.rows))
-	if b = x.v.AppendBinary(b); !x.exact() {
-		b = x.hll.AppendBinary(b)
+	b = wire.Bool(b, x.texted)
+	b = wire.Uint(wire.Uint(b, uint64(x.live)), uint64(x.rows))
+	if b = wire.Text(b, x.v.AppendBinary(nil)); !x.exact() {
+		b = wire.Text(b, x.hll.AppendBinary(nil))
 	}
 	return b
 }
 
-func readValues(r *stateReader) state {
-	x := &valuesState{texted: r.bool(), live: r.count(), rows: r.count()}
-	if r.err != nil {
-		return x
-	}
-	v, rest, err := sketch.ReadValues(r.b)
-	if err != nil || v.Texted() != x.texted || v.Policy() != sketch.Sample {
-		r.fail()
+func readValues(r *wire.Reader) state {
+	x := &valuesState{texted: truth(r), live: count(r), rows: count(r)}
+	v, rest, err := sketch.ReadValues(r.Bytes())
+	if err != nil || len(rest) > 0 || v.Texted() != x.texted || v.Policy() != sketch.Sample {
+		r.Fail()
 		return x
 	}
 	if x.v = v; !x.exact() {
-		if x.hll, rest, err = sketch.ReadHLL(rest); err != nil {
-			r.fail()
+		if x.hll, rest, err = sketch.ReadHLL(r.Bytes()); err != nil || len(rest) > 0 {
+			r.Fail()
 			return x
 		}
 	}
-	if r.b = rest; x.rows > x.live || x.counted() > x.rows || x.exact() && x.counted() != x.rows {
-		r.fail()
+	if x.rows > x.live || x.counted() > x.rows || x.exact() && x.counted() != x.rows {
+		r.Fail()
 	}
 	return x
 }
@@ -226,19 +223,16 @@ func (x *frequentState) merge(o state) {
 func (x *frequentState) size() int64 { return 64 + x.v.Size() }
 
 func (x *frequentState) append(b []byte) []byte {
-	return x.v.AppendBinary(binary.AppendUvarint(appendBool(b, x.texted), uint64(x.rows)))
+	return wire.Text(wire.Uint(wire.Bool(b, x.texted), uint64(x.rows)), x.v.AppendBinary(nil))
 }
 
-func readFrequent(r *stateReader) state {
-	x := &frequentState{texted: r.bool(), rows: r.count()}
-	if r.err != nil {
+func readFrequent(r *wire.Reader) state {
+	x := &frequentState{texted: truth(r), rows: count(r)}
+	v, rest, err := sketch.ReadValues(r.Bytes())
+	if err != nil || len(rest) > 0 || v.Texted() != x.texted || v.Policy() != sketch.Frequent {
+		r.Fail()
 		return x
 	}
-	v, rest, err := sketch.ReadValues(r.b)
-	if err != nil || v.Texted() != x.texted || v.Policy() != sketch.Frequent {
-		r.fail()
-		return x
-	}
-	x.v, r.b = v, rest
+	x.v = v
 	return x
 }
