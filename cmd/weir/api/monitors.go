@@ -107,7 +107,7 @@ func summary(m *feature.Monitor, st *drift.Status) *weirv1.MonitorSummary {
 	switch {
 	case st.Drifting:
 		out.State = weirv1.MonitorState_MONITOR_STATE_DRIFTED
-	case st.Judged > 0:
+	case st.Last != nil: // early verdicts too
 		out.State = weirv1.MonitorState_MONITOR_STATE_OK
 	}
 	out.Reference = "snapshot " + m.Reference.Snapshot

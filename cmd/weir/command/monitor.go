@@ -122,10 +122,14 @@ func (e *env) showMonitor(m *weirv1.MonitorSummary, windows []*weirv1.WindowResu
 		t := newTable(e.out, "window", "rows", "", "drifted features")
 		for _, w := range windows {
 			state := "ok"
-			if w.Open {
-				state = "open"
-			} else if w.Drifted {
+			if w.Drifted {
 				state = "DRIFT"
+			}
+			switch {
+			case w.Open && w.JudgedAt != 0: // late rows may amend it
+				state += ", still open"
+			case w.Open:
+				state = "open"
 			}
 			var fs []string
 			for _, f := range w.Features {

@@ -23,9 +23,9 @@ func TestStore(t *testing.T) {
 }
 
 func TestExactlyOnce(t *testing.T) {
-	runs := 100
+	runs := 60
 	if testing.Short() {
-		runs = 20
+		runs = 12
 	}
 	tallytest.Plain.ExactlyOnce(t, runs, 400, true, func() store { return open(nil) }, tallytest.NewTap)
 }
