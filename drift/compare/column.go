@@ -26,8 +26,15 @@ const fewIntegers = 10
 // manyCells is up to how many different values numbers are counted one by one too.
 const manyCells = 20
 
+// worker compares one column after the other.
+type worker struct {
+	o      *Options
+	sorter stats.Sorter
+}
+
 // compareColumn computes every number of a column. Which of them decide is the method's matter.
-func compareColumn(name string, ref, cur *column, o *Options) Column {
+func (w *worker) compareColumn(name string, ref, cur *column) Column {
+	o := w.o
 	c := Column{Name: name, Kind: ref.kind, Reference: ref.side()}
 	if cur == nil {
 		c.Untested, c.Reasons, c.Drift = "the current file has no such column", []string{"missing"}, true
@@ -49,7 +56,7 @@ func compareColumn(name string, ref, cur *column, o *Options) Column {
 	}
 	p := &pair{}
 	if ref.kind == Numbers {
-		c.compareNumbers(p, ref, cur, o)
+		w.compareNumbers(&c, p, ref, cur)
 	} else {
 		p.names, p.cells = lineUp(ref, cur)
 		c.distinct = len(p.names)
@@ -82,8 +89,11 @@ func compareColumn(name string, ref, cur *column, o *Options) Column {
 	return c
 }
 
-func (c *Column) compareNumbers(p *pair, ref, cur *column, o *Options) {
-	p.a, p.b = stats.Of(ref.numbers), stats.Of(cur.numbers)
+func (w *worker) compareNumbers(c *Column, p *pair, ref, cur *column) {
+	o := w.o
+	w.sorter.Sort(ref.numbers)
+	w.sorter.Sort(cur.numbers)
+	p.a, p.b = stats.Sample{At: ref.numbers}, stats.Sample{At: cur.numbers}
 	p.merged = stats.Merge(p.a, p.b)
 	whole := func(x *column) bool { return x.typ == feature.Int32 || x.typ == feature.Int64 }
 	p.whole = whole(ref) && whole(cur) && ref.nulls == 0 && cur.nulls == 0

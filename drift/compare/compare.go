@@ -113,9 +113,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	ref.report(cur, len(names), o.Progress)
+	ref.report(cur, o.Progress)
 
-	r := &Report{Method: o.Method, OnlyCurrent: []string{}}
+	r, w := &Report{Method: o.Method, OnlyCurrent: []string{}}, &worker{o: &o}
 	done := make(map[string]Column, len(names))
 	for left := names; len(left) > 0; {
 		// As many columns of the reference as fit into half of the memory, then of the current file.
@@ -129,7 +129,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			return nil, err
 		}
 		for i := range b {
-			done[read[i]] = compareColumn(read[i], a[i], b[i], &o)
+			done[read[i]] = w.compareColumn(read[i], a[i], b[i])
+			ref.spare.give(a[i])
+			cur.spare.give(b[i])
 			a[i], b[i] = nil, nil // their memory is wanted for the next
 		}
 		left = left[len(b):]

@@ -25,6 +25,22 @@ type file struct {
 	rows    int64
 	open    *tabular.Reader // of the schema, for the first pass; nil afterwards
 	told    func(read, size int64)
+	spare   spare
+}
+
+// spare is memory of a column that is done with.
+type spare struct{ numbers []float64 }
+
+func (s *spare) give(c *column) {
+	if c != nil && cap(c.numbers) > cap(s.numbers) {
+		s.numbers = c.numbers[:0]
+	}
+}
+
+func (s *spare) take() []float64 {
+	v := s.numbers
+	s.numbers = nil
+	return v
 }
 
 func openFile(ctx context.Context, path string, o tabular.ReadOptions) (*file, error) {
@@ -75,27 +91,21 @@ func (f *file) close() {
 	}
 }
 
-// report tells about the reading of both files: of each one pass, or of Parquet one a column.
-func (f *file) report(other *file, columns int, to func(done, total int64)) {
+// report tells how much of both files has been read. All passes over a Parquet file
+// together read about the file once; of the others, what a further pass reads again is not told.
+func (f *file) report(other *file, to func(done, total int64)) {
 	if to == nil {
 		return
 	}
 	var done, total [2]int64
 	for i, x := range []*file{f, other} {
-		pass, last := int64(-1), int64(1)
+		var before, last int64 // of earlier passes; of this one
 		x.told = func(read, size int64) {
 			if read < last {
-				pass++
+				before += last
 			}
 			last = read
-			passes := int64(1)
-			if x.columns {
-				// Each pass reads what its column takes: of all of them together about the file once.
-				done[i] = min(size, (pass+1)*size/max(1, int64(columns)))
-			} else {
-				done[i] = min(size, pass*size+read)
-			}
-			total[i] = size * passes
+			done[i], total[i] = min(size, before+read), size
 			to(done[0]+done[1], total[0]+total[1])
 		}
 	}
@@ -132,7 +142,7 @@ func (f *file) load(ctx context.Context, names []string, memory int64) ([]*colum
 	}
 	defer r.Close()
 	if n := r.Rows(); n > 0 && cols[0] != nil {
-		cols[0].expect(n, memory)
+		cols[0].expect(n, memory, &f.spare)
 	}
 	rows := int64(0)
 	sorting := func() (n int64) { // takes memory for one column at a time
@@ -207,8 +217,11 @@ func newColumn(t feature.Type) *column {
 }
 
 // expect makes room for n values, so that it does not grow by copies.
-func (c *column) expect(n, memory int64) {
-	if c.kind == Numbers && n*perNumber <= memory {
+func (c *column) expect(n, memory int64, s *spare) {
+	if c.kind != Numbers || n*perNumber > memory {
+		return
+	}
+	if c.numbers = s.take(); int64(cap(c.numbers)) < n {
 		c.numbers = make([]float64, 0, n)
 	}
 }

@@ -17,13 +17,22 @@ const (
 
 // Sort sorts finite numbers, long columns by the digits of their bits. It takes 16 bytes a
 // value meanwhile.
-func Sort(v []float64) {
+func Sort(v []float64) { new(Sorter).Sort(v) }
+
+// Sorter sorts one column after the other and keeps the memory that it takes.
+type Sorter struct{ a, b []uint64 }
+
+// Sort is as the function.
+func (s *Sorter) Sort(v []float64) {
 	if len(v) < radixFrom || slices.IsSorted(v) {
 		slices.Sort(v)
 		return
 	}
 	var counts [3][digits]uint32
-	from, to := make([]uint64, len(v)), make([]uint64, len(v))
+	if len(s.a) < len(v) {
+		s.a, s.b = make([]uint64, len(v)), make([]uint64, len(v))
+	}
+	from, to := s.a[:len(v)], s.b[:len(v)]
 	for i, x := range v {
 		k := key(x)
 		from[i] = k
