@@ -46,5 +46,5 @@ func TestQualityGuide(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, map[string]int{"check": 6, "profile": 2, "apply": 2, "output": 1, "part of": 1}, ran)
+	require.Equal(t, map[string]int{"check": 6, "profile": 2, "apply": 3, "quality": 2, "output": 1, "part of": 1}, ran)
 }

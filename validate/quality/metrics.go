@@ -48,7 +48,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 
 func (m *Metrics) told(x *Alert, e *tally.Event) {
 	m.events.WithLabelValues(x.Project, x.View, e.Type).Inc()
-	m.fires(x.Project, x.View, label(x.Rule, x.Suite), x.Firing)
+	m.fires(x.Project, x.View, label(x.Rule, x.Suite), x.Firing, true)
 }
 
 func label(r Rule, suite string) string {
@@ -58,12 +58,16 @@ func label(r Rule, suite string) string {
 	return string(r)
 }
 
-func (m *Metrics) fires(project, view, rule string, on bool) {
-	v := 0.0
-	if on {
-		v = 1
+// fires shows whether a rule fires; one that is no longer watched is not shown.
+func (m *Metrics) fires(project, view, rule string, on, watched bool) {
+	switch {
+	case on:
+		m.firing.WithLabelValues(project, view, rule).Set(1)
+	case watched:
+		m.firing.WithLabelValues(project, view, rule).Set(0)
+	default:
+		m.firing.DeleteLabelValues(project, view, rule)
 	}
-	m.firing.WithLabelValues(project, view, rule).Set(v)
 }
 
 // forget removes what is told of a view that is no longer watched by the clock.

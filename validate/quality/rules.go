@@ -27,7 +27,8 @@ type Rules struct {
 	mu     sync.Mutex
 	cached map[string]*Clock // by view; what was stored last, as far as is known
 	shown  map[string]*feature.View
-	gauges bool
+	tidied bool
+	fires  map[tally.Series]bool // what fired when the pass began, and what it told since
 	faults map[string]string
 }
 
@@ -91,6 +92,14 @@ func (r *Rules) Pass(ctx context.Context) (first error) {
 	if err != nil {
 		return err
 	}
+	all, err := r.store.States(ctx, "", "")
+	if err != nil {
+		return err
+	}
+	r.fires = map[tally.Series]bool{}
+	for i := range all {
+		r.fires[all[i].Series] = all[i].Firing
+	}
 	wanted := map[tally.Series]bool{} // what may fire
 	timed := map[string]*feature.View{}
 	for _, v := range views {
@@ -107,7 +116,7 @@ func (r *Rules) Pass(ctx context.Context) (first error) {
 			first = err
 		}
 	}
-	if err := r.tidy(ctx, timed, wanted); err != nil && first == nil {
+	if err := r.tidy(ctx, all, timed, wanted); err != nil && first == nil {
 		first = err
 	}
 	return first
@@ -163,7 +172,7 @@ func (r *Rules) view(ctx context.Context, v *feature.View) error {
 		c.Revision++
 	}
 	r.cached[v.ID()] = c
-	r.opt.Metrics.age.WithLabelValues(v.Meta.Project, v.Meta.Name).Set(float64(now-since(c, last)) / float64(second))
+	r.opt.Metrics.age.WithLabelValues(v.Meta.Project, v.Meta.Name).Set(float64(max(0, now-since(c, last))) / float64(second))
 	if err := r.fresh(ctx, v, c, now, last); err != nil {
 		return err
 	}
@@ -174,7 +183,7 @@ func since(c *Clock, last int64) int64 {
 	if last == 0 {
 		return c.Born
 	}
-	return min(last, c.Looked+second*60) // a worker whose clock is ahead
+	return last
 }
 
 func (r *Rules) fresh(ctx context.Context, v *feature.View, c *Clock, now, last int64) error {
@@ -195,7 +204,7 @@ func (r *Rules) fresh(ctx context.Context, v *feature.View, c *Clock, now, last 
 	if stale {
 		reason = fmt.Sprintf("no row has landed since %s, which is longer than %s", feature.Time(at).UTC().Format(time.RFC3339), q.Freshness)
 	}
-	return r.alerts.Alert(ctx, Alert{Project: v.Meta.Project, View: v.Meta.Name, Rule: Freshness, Firing: stale, Since: feature.Time(at),
+	return r.tell(ctx, Alert{Project: v.Meta.Project, View: v.Meta.Name, Rule: Freshness, Firing: stale, Since: feature.Time(at),
 		Reason: reason, FreshnessOf: state})
 }
 
@@ -217,12 +226,22 @@ func (r *Rules) amount(ctx context.Context, v *feature.View, c *Clock, now, rows
 	case many:
 		reason += fmt.Sprintf(", more than %d", w.Max)
 	}
-	return r.alerts.Alert(ctx, Alert{Project: v.Meta.Project, View: v.Meta.Name, Rule: Volume, Firing: few || many, Since: feature.Time(now),
+	return r.tell(ctx, Alert{Project: v.Meta.Project, View: v.Meta.Name, Rule: Volume, Firing: few || many, Since: feature.Time(now),
 		Reason: reason, VolumeOf: &VolumeState{Per: w.Per.String(), Rows: n, Min: w.Min, Max: w.Max}})
 }
 
+// tell tells what has changed since the states were read.
+func (r *Rules) tell(ctx context.Context, x Alert) error {
+	s := ruleSeries(x.Project, ownerOf(x.View, x.Rule))
+	if r.fires[s] == x.Firing {
+		return nil
+	}
+	r.fires[s] = x.Firing
+	return r.alerts.Alert(ctx, x)
+}
+
 // tidy ends what fires and is no longer watched, and forgets clocks and gauges of views that are gone.
-func (r *Rules) tidy(ctx context.Context, timed map[string]*feature.View, wanted map[tally.Series]bool) error {
+func (r *Rules) tidy(ctx context.Context, all []tally.State, timed map[string]*feature.View, wanted map[tally.Series]bool) error {
 	gone := false
 	for id, v := range r.shown {
 		if timed[id] == nil {
@@ -232,7 +251,7 @@ func (r *Rules) tidy(ctx context.Context, timed map[string]*feature.View, wanted
 		}
 	}
 	r.shown = timed
-	if gone || !r.gauges {
+	if gone || !r.tidied {
 		keep := make([]string, 0, len(timed))
 		for id := range timed {
 			keep = append(keep, id)
@@ -241,21 +260,17 @@ func (r *Rules) tidy(ctx context.Context, timed map[string]*feature.View, wanted
 			return err
 		}
 	}
-	all, err := r.store.States(ctx, "", "")
-	if err != nil {
-		return err
-	}
 	for _, s := range all {
-		if view, rule, ok := splitOwner(s.Owner); ok {
-			r.opt.Metrics.fires(s.Project, view, rule, s.Firing)
-		}
 		if s.Firing && !wanted[s.Series] {
 			if err := r.alerts.Forget(ctx, s); err != nil {
 				return err
 			}
 		}
+		if view, rule, ok := splitOwner(s.Owner); ok {
+			r.opt.Metrics.fires(s.Project, view, rule, r.fires[s.Series], wanted[s.Series])
+		}
 	}
-	r.gauges = true
+	r.tidied = true
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/internal/outbox/alertmanager"
 	"github.com/weir-ml/weir/internal/outbox/webhook"
+	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/tally"
 	"github.com/weir-ml/weir/registry/feature"
 	"github.com/weir-ml/weir/validate/quality"
@@ -31,6 +32,11 @@ func (c *Config) destinations() []string {
 func (a *App) deliverers() (to map[string]outbox.Deliverer, repeat []*alertmanager.Deliverer) {
 	to = map[string]outbox.Deliverer{api.EventDestination: driftkafka.New(a.producer)}
 	for _, c := range a.cfg.Alerts {
+		for _, r := range []secret.Ref{c.Secret, c.Token} {
+			if _, err := r.Read(); err != nil {
+				a.log.Warn("alerts cannot be sent there until their secret can be read", "destination", c.name(), "error", err)
+			}
+		}
 		switch c.Type {
 		case toLog:
 			to[c.name()] = chosen{c, outbox.Log{Logger: a.log}}
