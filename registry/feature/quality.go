@@ -50,9 +50,6 @@ func (q *Quality) Timed() bool { return q != nil && (q.Freshness > 0 || q.Volume
 // Watched reports whether the view's stream has to be counted.
 func (q *Quality) Watched() bool { return q.Windowed() || q.Timed() }
 
-// Masked reports whether the values of a feature, key or path are not to be shown.
-func (q *Quality) Masked(name string) bool { return q != nil && slices.Contains(q.Mask, name) }
-
 // WithDefaults returns a copy whose numbers are filled in; of nil an empty one.
 func (q *Quality) WithDefaults() Quality {
 	var c Quality

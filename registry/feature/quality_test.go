@@ -52,7 +52,6 @@ func TestQualityFaults(t *testing.T) {
 func TestQualityDefaults(t *testing.T) {
 	var q *Quality
 	require.False(t, q.Watched())
-	require.False(t, q.Masked("a"))
 	d := q.WithDefaults()
 	require.Equal(t, 1, d.FailWindows)
 	require.EqualValues(t, 1000, d.RejectEvents)

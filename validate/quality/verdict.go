@@ -93,10 +93,11 @@ func (v *Verdict) failed() []Result {
 // verdict makes a verdict of a report.
 func verdict(l Line, rep *expect.Report, t *expect.WindowTally) *Verdict {
 	v := &Verdict{Suite: l.Suite.Meta.Name, Version: l.Suite.Version, Shadow: l.Shadow, Rows: rep.Rows, Outcome: OK, Results: make([]Result, len(rep.Results))}
+	mask := l.View.Mask()
 	known, asked := false, false
 	for i := range rep.Results {
 		r := &v.Results[i]
-		*r = result(l.View, &rep.Results[i], t)
+		*r = result(mask, &rep.Results[i], t)
 		if !alerts(r.Severity) {
 			continue
 		}
@@ -120,13 +121,13 @@ const (
 	mostElements = 20
 )
 
-func result(view *feature.View, x *expect.Result, t *expect.WindowTally) Result {
+func result(mask *feature.Mask, x *expect.Result, t *expect.WindowTally) Result {
 	e := &x.Expectation
 	r := Result{Type: e.Type, ID: e.ID, Severity: e.Level(), Outcome: OK, Error: x.Error, Reason: x.Exception}
 	columns, expected := columnsOf(e)
 	r.Column = strings.Join(columns, ", ")
 	r.Expected = expected
-	masked := slices.ContainsFunc(columns, func(c string) bool { return maskedColumn(view, c) })
+	masked := slices.ContainsFunc(columns, mask.Hides)
 	if x.Map {
 		r.Elements, r.Missing, r.Unexpected = x.Elements, max(0, x.Missing), x.Unexpected
 		for _, ex := range x.Examples[:min(mostExamples, len(x.Examples))] {
@@ -173,19 +174,6 @@ func columnsOf(e *feature.Expectation) (columns []string, expected string) {
 		return columns, ""
 	}
 	return columns, cut(string(b), 400)
-}
-
-// maskedColumn reports whether a column's values are not to be shown: by its name or its path in the event.
-func maskedColumn(v *feature.View, column string) bool {
-	if v.Quality.Masked(column) {
-		return true
-	}
-	for _, f := range v.Columns() {
-		if f.Name == column && v.Quality.Masked(f.EventPath()) {
-			return true
-		}
-	}
-	return false
 }
 
 // shown is a value as text, shortened.

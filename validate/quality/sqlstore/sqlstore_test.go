@@ -35,59 +35,58 @@ func open(t *testing.T, url string) (*sqlstore.Clocks, quality.Store) {
 	return c, s
 }
 
-func TestClocks(t *testing.T) {
+func TestStore(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, newURL func(testing.TB) string) {
-		c, _ := open(t, newURL(t))
+		url := newURL(t) // one for both, for it takes longer than they do
+		c, _ := open(t, url)
 		qualitytest.Clocks(t, c)
+		oneAlert(t, url)
 	})
 }
 
-// TestOneAlert: several processes look at one stopped stream at once; one of them tells, once.
-func TestOneAlert(t *testing.T) {
-	sqldbtest.Each(t, func(t *testing.T, newURL func(testing.TB) string) {
-		ctx := context.Background()
-		url := newURL(t)
-		v := &feature.View{Meta: feature.Meta{Project: "p", Name: "v"}, Quality: &feature.Quality{Freshness: feature.Duration(time.Minute), MaxRejectRate: 0.1}}
-		var now time.Time
-		var rules []*quality.Rules
-		var alerts []*quality.Alerts
-		var store quality.Store
-		for range 4 {
-			c, s := open(t, url)
-			store = s
-			a := quality.NewAlerts(s, quality.AlertOptions{Destinations: []string{"kafka"}, Now: func() time.Time { return now }})
-			alerts = append(alerts, a)
-			rules = append(rules, quality.NewRules(s, c, a, func(context.Context) ([]*feature.View, error) { return []*feature.View{v}, nil },
-				quality.RuleOptions{Now: func() time.Time { return now }}))
+// oneAlert: several processes look at one stopped stream at once; one of them tells, once.
+func oneAlert(t *testing.T, url string) {
+	ctx := context.Background()
+	v := &feature.View{Meta: feature.Meta{Project: "p", Name: "v"}, Quality: &feature.Quality{Freshness: feature.Duration(time.Minute), MaxRejectRate: 0.1}}
+	var now time.Time
+	var rules []*quality.Rules
+	var alerts []*quality.Alerts
+	var store quality.Store
+	for range 4 {
+		c, s := open(t, url)
+		store = s
+		a := quality.NewAlerts(s, quality.AlertOptions{Destinations: []string{"kafka"}, Now: func() time.Time { return now }})
+		alerts = append(alerts, a)
+		rules = append(rules, quality.NewRules(s, c, a, func(context.Context) ([]*feature.View, error) { return []*feature.View{v}, nil },
+			quality.RuleOptions{Now: func() time.Time { return now }}))
+	}
+	all := func(do func(i int) error) {
+		var wg sync.WaitGroup
+		errs := make([]error, len(rules))
+		for i := range rules {
+			wg.Go(func() { errs[i] = do(i) })
 		}
-		all := func(do func(i int) error) {
-			var wg sync.WaitGroup
-			errs := make([]error, len(rules))
-			for i := range rules {
-				wg.Go(func() { errs[i] = do(i) })
-			}
-			wg.Wait()
-			for _, err := range errs {
-				require.NoError(t, err)
-			}
+		wg.Wait()
+		for _, err := range errs {
+			require.NoError(t, err)
 		}
-		for s := range 64 {
-			now = time.Date(2026, 11, 20, 9, 0, s, 0, time.UTC)
-			if s > 57 || s%10 == 0 {
-				all(func(i int) error { return rules[i].Pass(ctx) })
-			}
+	}
+	for s := range 64 {
+		now = time.Date(2026, 11, 20, 9, 0, s, 0, time.UTC)
+		if s > 57 || s%10 == 0 {
+			all(func(i int) error { return rules[i].Pass(ctx) })
 		}
-		for round := range 3 {
-			all(func(i int) error {
-				return alerts[i].Alert(ctx, quality.Alert{Project: "p", View: "v", Rule: quality.RejectRate, Firing: round%2 == 0, Since: now, Reason: fmt.Sprint(i)})
-			})
-		}
-		evs, err := store.Events(ctx, tally.EventQuery{})
-		require.NoError(t, err)
-		var types []string
-		for _, e := range evs {
-			types = append(types, e.Type)
-		}
-		require.Equal(t, []string{"io.weir.view.paused.v1", "io.weir.view.resumed.v1", "io.weir.view.paused.v1", "io.weir.freshness.stale.v1"}, types)
-	})
+	}
+	for round := range 3 {
+		all(func(i int) error {
+			return alerts[i].Alert(ctx, quality.Alert{Project: "p", View: "v", Rule: quality.RejectRate, Firing: round%2 == 0, Since: now, Reason: fmt.Sprint(i)})
+		})
+	}
+	evs, err := store.Events(ctx, tally.EventQuery{})
+	require.NoError(t, err)
+	var types []string
+	for _, e := range evs {
+		types = append(types, e.Type)
+	}
+	require.Equal(t, []string{"io.weir.view.paused.v1", "io.weir.view.resumed.v1", "io.weir.view.paused.v1", "io.weir.freshness.stale.v1"}, types)
 }
