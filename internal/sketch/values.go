@@ -44,7 +44,6 @@ type Values struct {
 	at     []uint32 // where the text of each is in texts: its length and its bytes
 	texts  []byte
 	slots  []uint16 // index of hashes plus one
-	longer int      // most bytes that a text may have been cut to
 }
 
 // NewValues returns an empty one; texted says whether values have texts, or are known by

@@ -141,7 +141,7 @@ func (b *batch) loadFrom(i int, typ feature.Type, arr arrow.Array, from int) {
 		c.bools = c.bools[:0]
 		return
 	}
-	if arr.NullN() == 0 || len(arr.NullBitmapBytes()) == 0 {
+	if len(arr.NullBitmapBytes()) == 0 { // not NullN, which counts when first asked: several sinks may look at one batch
 		copy(c.present, b.live)
 	} else {
 		loadBits(c.present, arr.NullBitmapBytes(), arr.Data().Offset()+from, b.rows)

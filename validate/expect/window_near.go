@@ -62,7 +62,7 @@ func plainText(v any) string {
 
 func rankErrorText(e float64) string { return fmt.Sprintf("rank error <= %.2g %%", 100*e) }
 
-// near makes a windowed answer from ranks: exact is what tables answer, of a bag.
+// nearRanks makes a windowed answer from ranks: exact is what tables answer, of a bag.
 func (a *args) nearRanks(col int, exact answer, near func(r ranks, e float64, res *Result)) *windowed {
 	typ := a.typ(col)
 	return &windowed{metrics: []metricSpec{a.bagOf(col)}, answer: func(ms []state, res *Result) error {

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -180,6 +181,36 @@ func TestWindowExamples(t *testing.T) {
 	s.FoldBatch(whole, batchOf(rec, 0, 0), 0, 500, false)
 	if string(mustMarshal(t, other)) != string(mustMarshal(t, whole)) {
 		t.Error("other examples in another order")
+	}
+}
+
+// TestOneSuiteManyWorkers: goroutines share a suite, each with a tally of its own.
+func TestOneSuiteManyWorkers(t *testing.T) {
+	rec := tableColumns(4000)
+	s := windowSuite(t, rec, append(slices.Clone(tenOfWindows), `column_values_to_be_in_set {"column":"origin","value_set":["JFK"],"row_condition":"count > 500000"}`, `column_distinct_values_to_be_in_set {"column":"origin","value_set":["JFK"]}`)...)
+	whole := s.New()
+	s.Fold(whole, rec, 0, 4000, false)
+	parts := make([]*WindowTally, 8)
+	var wg sync.WaitGroup
+	for i := range parts {
+		wg.Go(func() {
+			parts[i] = s.New()
+			for from := i * 500; from < i*500+500; from += 50 {
+				s.FoldBatch(parts[i], batchOf(rec, 0, 0), from, from+50, false)
+			}
+		})
+	}
+	wg.Wait()
+	for _, p := range parts[1:] {
+		parts[0].Merge(p)
+	}
+	got, want := s.Judge(parts[0]), s.Judge(whole)
+	for i := range got.Results {
+		if w := &want.Results[i]; w.Error == "" {
+			if why := sameResult(&got.Results[i], w); why != "" {
+				t.Errorf("%s: %+v, want %+v", why, got.Results[i], w)
+			}
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ func newValuesState(texted bool) *valuesState {
 
 func (x *valuesState) kind() byte { return valuesKind }
 
-// texted tells whether values of these types are known by a text, not by 8 bytes.
+// textedTypes tells whether values of these types are known by a text, not by 8 bytes.
 func textedTypes(types []feature.Type) bool { return len(types) > 1 || types[0].Variable() }
 
 func keepValues(cols []int, types []feature.Type, judged func(b *batch, w int) uint64) *keptAs {
@@ -163,7 +163,7 @@ func (x *valuesState) distinct() (n, off float64) {
 	return max(math.Round(x.hll.Estimate()), float64(x.v.Len())), sketch.HLLError
 }
 
-// groups is the state as tables have it; only of one column, while it is exact.
+// groupsFrom are the values of one column as tables have them.
 func groupsFrom(v *sketch.Values, typ feature.Type, rows int64) *groups {
 	g := newGroups(&TableOptions{Examples: windowExamples}, []int{0}, []feature.Type{typ}, nil, false)
 	g.rows = rows
