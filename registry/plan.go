@@ -82,6 +82,16 @@ type Plan struct {
 	Revision int64    `json:"revision,omitempty"` // the revision it became; 0 before Apply
 	Changes  []Change `json:"changes"`            // by kind, project and name
 	Faults   []Fault  `json:"faults,omitempty"`
+
+	next *Catalog
+}
+
+// Next is the catalog as it would be; nil where the request has faults.
+func (p *Plan) Next() *Catalog {
+	if len(p.Faults) > 0 {
+		return nil
+	}
+	return p.next
 }
 
 // Empty reports whether applying the plan would change nothing.

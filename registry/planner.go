@@ -63,6 +63,7 @@ func prepare(ctx context.Context, base *state, store Store, checks Checks, req R
 	if err != nil {
 		return nil, err
 	}
+	p.plan.next = p.next
 	p.refuseDangling(faults)
 	p.checkSchemas()
 	p.checkSuites()

@@ -79,8 +79,8 @@ func (s *Ingest) Resume(ctx context.Context, req *weirv1.ResumeRequest) (*weirv1
 	return &weirv1.ResumeResponse{Partitions: parts}, err
 }
 
-// shadowProperties are what `weir describe` says of a view that somebody tries a suite on, or that waits.
-func (s *Ingest) shadowProperties(ctx context.Context, v *feature.View) (out []*weirv1.Property, err error) {
+// Properties are what `weir describe` says of a view that somebody tries a suite on, or that waits.
+func (s *Ingest) Properties(ctx context.Context, v *feature.View) (out []*weirv1.Property, err error) {
 	st := &weirv1.ViewStatus{}
 	if err := s.guarded(ctx, v, st); err != nil {
 		return nil, err
@@ -113,4 +113,3 @@ func (s *Ingest) shadowProperties(ctx context.Context, v *feature.View) (out []*
 	}
 	return out, nil
 }
-

@@ -16,6 +16,9 @@ import (
 type Definitions struct {
 	weirv1.UnimplementedRegistryServiceServer
 	Registry *registry.Registry
+	Previews *Preview // nil where there are no tables
+	// Guards adds what is known of a view that pauses or tries a suite; may be nil.
+	Guards func(ctx context.Context, v *feature.View) ([]*weirv1.Property, error)
 }
 
 // parse reads the files of a request.
@@ -160,6 +163,13 @@ func (s *Definitions) Describe(ctx context.Context, req *weirv1.DescribeRequest)
 			diffs = append(diffs, x.String())
 		}
 		prop(fmt.Sprintf("version %d", v.Version), strings.TrimSpace(feature.Time(v.At).Format("2006-01-02 15:04:05Z")+"  "+strings.Join(diffs, "; ")))
+	}
+	if v, ok := d.Definition.(*feature.View); ok && s.Guards != nil {
+		ps, err := s.Guards(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		resp.Properties = append(resp.Properties, ps...)
 	}
 	for _, x := range d.Snapshots {
 		prop("snapshot "+x.ID, fmt.Sprintf("%d rows", x.Rows))

@@ -58,6 +58,7 @@ func attachments(f manifest.File) map[string][]byte {
 
 func (e *env) plan() *cobra.Command {
 	var files []string
+	var preview previewFlags
 	c := &cobra.Command{
 		Use:   "plan -f PATH",
 		Short: "Show what apply would change, and every fault of the files at once",
@@ -72,16 +73,23 @@ func (e *env) plan() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return e.showChanges(r.Changes, r.Faults, r.Revision, false)
+				var previews []*weirv1.SuitePreview
+				var none string
+				if len(r.Faults) == 0 {
+					previews, none = preview.of(ctx, c, ms)
+				}
+				return e.showChanges(r.Changes, r.Faults, r.Revision, false, previews, none)
 			})
 		},
 	}
 	c.Flags().StringArrayVarP(&files, "file", "f", nil, "manifest file or folder; - is standard input; may be repeated")
+	preview.add(c)
 	return c
 }
 
 func (e *env) apply() *cobra.Command {
 	var files []string
+	var preview previewFlags
 	var breaking bool
 	c := &cobra.Command{
 		Use:   "apply -f PATH",
@@ -93,15 +101,17 @@ func (e *env) apply() *cobra.Command {
 				return err
 			}
 			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
+				previews, none := preview.of(ctx, c, ms) // afterwards nobody could say what was before
 				r, err := c.registry.Apply(ctx, &weirv1.ApplyRequest{Files: ms, DefaultProject: c.project, AllowBreaking: breaking})
 				if err != nil {
 					return err
 				}
-				return e.showChanges(r.Changes, r.Faults, r.Revision, true)
+				return e.showChanges(r.Changes, r.Faults, r.Revision, true, previews, none)
 			})
 		},
 	}
 	c.Flags().StringArrayVarP(&files, "file", "f", nil, "manifest file or folder; - is standard input; may be repeated")
+	preview.add(c)
 	c.Flags().BoolVar(&breaking, "allow-breaking", false, "apply changes that break readers")
 	return c
 }
@@ -111,7 +121,7 @@ var actionNames = map[weirv1.Action]string{
 	weirv1.Action_ACTION_DELETE: "delete", weirv1.Action_ACTION_UNCHANGED: "unchanged",
 }
 
-func (e *env) showChanges(changes []*weirv1.Change, faults []*weirv1.Fault, revision int64, applied bool) error {
+func (e *env) showChanges(changes []*weirv1.Change, faults []*weirv1.Fault, revision int64, applied bool, previews []*weirv1.SuitePreview, none string) error {
 	if e.output == "json" {
 		type jsonFault struct {
 			File    string `json:"file"`
@@ -135,7 +145,9 @@ func (e *env) showChanges(changes []*weirv1.Change, faults []*weirv1.Fault, revi
 			Revision int64        `json:"revision"`
 			Changes  []jsonChange `json:"changes"`
 			Faults   []jsonFault  `json:"faults"`
-		}{Applied: applied && len(faults) == 0, Revision: revision, Changes: []jsonChange{}, Faults: []jsonFault{}}
+			Previews []any        `json:"previews"`
+			None     string       `json:"no_preview"` // why there are none
+		}{Applied: applied && len(faults) == 0, Revision: revision, Changes: []jsonChange{}, Faults: []jsonFault{}, Previews: previewsJSON(previews), None: none}
 		for _, c := range changes {
 			out.Changes = append(out.Changes, jsonChange{actionNames[c.Action], c.Kind, c.Project, c.Name, c.Version, c.Diff, c.Breaking, c.Notes})
 		}
@@ -183,6 +195,7 @@ func (e *env) showChanges(changes []*weirv1.Change, faults []*weirv1.Fault, revi
 			}
 		}
 	}
+	e.showPreviews(previews, none)
 	if applied {
 		fmt.Fprintf(e.out, "\napplied; the catalog is at revision %d\n", revision)
 	} else {

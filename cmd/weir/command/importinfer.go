@@ -82,14 +82,14 @@ func (e *env) inferView(ctx context.Context, c *client, f *importFlags, files []
 		}
 	}
 	if len(plan.Faults) > 0 {
-		return e.showChanges(plan.Changes, plan.Faults, plan.Revision, false)
+		return e.showChanges(plan.Changes, plan.Faults, plan.Revision, false, nil, "")
 	}
 	r, err := c.registry.Apply(ctx, &weirv1.ApplyRequest{Files: ms, DefaultProject: c.project})
 	if err != nil {
 		return err
 	}
 	if len(r.Faults) > 0 {
-		return e.showChanges(r.Changes, r.Faults, r.Revision, true)
+		return e.showChanges(r.Changes, r.Faults, r.Revision, true, nil, "")
 	}
 	return nil
 }
