@@ -34,9 +34,9 @@ func decodeSeeds(t testing.TB) (s *WindowSuite, rec arrow.RecordBatch, seeds [][
 func TestDamagedTallies(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(testseed.For(t), 1))
 	s, rec, seeds := decodeSeeds(t)
-	rounds, used := 300, 0
+	rounds, used := 120, 0
 	if raceDetector {
-		rounds = 60
+		rounds = 40
 	}
 	for range rounds {
 		b := append([]byte(nil), seeds[1+rnd.IntN(len(seeds)-1)]...)

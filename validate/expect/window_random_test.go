@@ -51,9 +51,9 @@ func wideRecord(rnd *rand.Rand) arrow.RecordBatch {
 // TestWideWindowsAgainstTables: an answer without an error is the table's, and one with an error does not fail where the
 // table passes, but as often as its confidence allows.
 func TestWideWindowsAgainstTables(t *testing.T) {
-	rounds := 12
+	rounds := 8
 	if raceDetector || testing.Short() {
-		rounds = 6
+		rounds = 4
 	}
 	exact, near, wrong, lenient := 0, 0, 0, 0
 	for seed := range testseed.Each(t, rounds) {

@@ -154,9 +154,9 @@ func alike(a, b any) bool {
 // TestWindowsAgainstTables: as long as all values are known one by one, a window that
 // was counted in parts says what a table says.
 func TestWindowsAgainstTables(t *testing.T) {
-	rounds := 400
+	rounds := 150
 	if testing.Short() {
-		rounds = 200
+		rounds = 80
 	}
 	judged, failures := 0, 0
 	for seed := range testseed.Each(t, rounds) {
