@@ -54,7 +54,7 @@ func (a *args) refusesArray(at, name string, t feature.Type) bool {
 	if !t.IsArray() || a.arrays && at != "row_condition" {
 		return false
 	}
-	a.unfits(at, "column %s is %s, and this is no rule for arrays: a suite can ask whether an array is null and of what type it is; "+
+	a.lack(at, "column %s is %s, and this is no rule for arrays: a suite can ask whether an array is null and of what type it is; "+
 		"the schema of the source can ask more of it (items, minItems, maxItems, uniqueItems)", name, t)
 	return true
 }

@@ -12,8 +12,17 @@ import (
 // condition is a row_condition: the rows that a rule is about. Like pandas it knows
 // two truths only: to compare with a missing value is false, to differ from one is true.
 type condition struct {
-	text  string // how it is written
-	holds test
+	text   string // how it is written
+	holds  test
+	absent []absent
+}
+
+// absent is a column of text that a condition compares with a number: a file of text does
+// not tell the type of one that has no value, and only then is it nothing that the rule
+// cannot be asked.
+type absent struct {
+	column int // index in Suite.columns
+	why    string
 }
 
 // test sets the rows for which something holds and clears the others, of the live rows at least.
@@ -34,6 +43,7 @@ func (a *args) condition() int {
 	}
 	for i, have := range a.c.out.conds {
 		if have.text == string(raw) {
+			a.absent = have.absent
 			return i + 1
 		}
 	}
@@ -58,7 +68,7 @@ func (a *args) condition() int {
 	if a.bad {
 		return 0
 	}
-	a.c.out.conds = append(a.c.out.conds, condition{string(raw), holds})
+	a.c.out.conds = append(a.c.out.conds, condition{string(raw), holds, a.absent})
 	return len(a.c.out.conds)
 }
 
@@ -232,6 +242,17 @@ func invert(out validate.Bitmap) {
 	}
 }
 
+// misfit is a comparison that the type of a column forbids. Where that is text in a
+// table, it holds for no row if it turns out that the column has no value.
+func (p *conditionReader) misfit(col int, format string, v ...any) (test, error) {
+	if c := p.a.c; c.table == nil || c.window != nil || p.a.typ(col) != feature.String {
+		p.a.unfits("row_condition", format, v...)
+		return nil, errUnfit
+	}
+	p.a.absent = append(p.a.absent, absent{col, fmt.Sprintf(format, v...)})
+	return func(_ *batch, out validate.Bitmap) { clear(out) }, nil
+}
+
 // ordered compares a column's value with a limit.
 func (p *conditionReader) ordered(col int, op string, raw json.RawMessage) (test, error) {
 	a := p.a
@@ -241,8 +262,7 @@ func (p *conditionReader) ordered(col int, op string, raw json.RawMessage) (test
 	}
 	typ := a.typ(col)
 	misfit := func() (test, error) {
-		a.unfits("row_condition", "column %s is %s, which has no order with %s", a.name(col), typ, short(raw))
-		return nil, errUnfit
+		return p.misfit(col, "column %s is %s, which has no order with %s", a.name(col), typ, short(raw))
 	}
 	limit := func(n *number) (bounds, bool) {
 		switch op {
@@ -318,8 +338,11 @@ func (p *conditionReader) compareColumns(x int, op string, y int) (test, error) 
 		return nil, fmt.Errorf("%q needs a list of values on its right", op)
 	}
 	if op[0] != '=' && op[0] != '!' && (!like || a.typ(x) == feature.Bytes) {
-		a.unfits("row_condition", "column %s is %s and column %s is %s, which have no order", a.name(x), a.typ(x), a.name(y), a.typ(y))
-		return nil, errUnfit
+		text := x
+		if a.typ(y) == feature.String {
+			text = y
+		}
+		return p.misfit(text, "column %s is %s and column %s is %s, which have no order", a.name(x), a.typ(x), a.name(y), a.typ(y))
 	}
 	return func(b *batch, out validate.Bitmap) {
 		clear(out)

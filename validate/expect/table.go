@@ -28,6 +28,8 @@ type entry struct {
 	metrics   []int                               // index in TableSuite.metrics: what whole is given
 	whole     answer                              // how the metrics become the result
 	exception string                              // why this table cannot be asked
+	unfit     string                              // why rows cannot be asked, where the table has any
+	absent    []absent                            // of its condition; column is an index in TableSuite.metrics
 	columns   []int                               // index in Suite.columns, as the kwargs name them
 	names     []string                            // of columns
 	shape     exampleShape                        // how an unexpected row is shown

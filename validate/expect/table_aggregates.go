@@ -51,11 +51,15 @@ func momentRule(what string, spread bool, of func(*moments) any) func(*args) who
 		if !ok || a.bad {
 			return whole{}
 		}
-		return a.ofNumbers(col, what, []metricSpec{a.momentsOf(col, spread)}, func(_ *Run, ms []metric, res *Result) error {
-			res.Observed = of(ms[0].(*moments))
+		judge := func(m *moments, res *Result) {
+			res.Observed = of(m)
 			res.Success = within(res.Observed)
+		}
+		w := a.ofNumbers(col, what, []metricSpec{a.momentsOf(col, spread)}, func(_ *Run, ms []metric, res *Result) error {
+			judge(ms[0].(*moments), res)
 			return nil
 		})
+		return a.without(col, w, func(_ int64, res *Result) { judge(newMoments(col, feature.Int64, spread), res) })
 	}
 }
 
@@ -144,8 +148,8 @@ func quantileRule(a *args) whole {
 		return whole{}
 	}
 	var q struct {
-		Quantiles []float64    `json:"quantiles"`
-		Ranges    [][]*float64 `json:"value_ranges"`
+		Quantiles []float64  `json:"quantiles"`
+		Ranges    [][]*limit `json:"value_ranges"`
 	}
 	if err := json.Unmarshal(raw, &q); err != nil {
 		a.fault("quantile_ranges", "must have lists of numbers named quantiles and value_ranges (%v)", err)
@@ -162,7 +166,11 @@ func quantileRule(a *args) whole {
 			a.fault("quantile_ranges", "the quantiles must be in ascending order")
 		}
 	}
+	ranges := make([][]*float64, len(q.Ranges))
 	for i, r := range q.Ranges {
+		for _, l := range r {
+			ranges[i] = append(ranges[i], (*float64)(l))
+		}
 		if len(r) != 2 || r[0] != nil && r[1] != nil && *r[0] > *r[1] {
 			a.fault("quantile_ranges", "range %d must be a pair of a lower and an upper limit, null where there is none", i)
 		}
@@ -170,8 +178,8 @@ func quantileRule(a *args) whole {
 	if !ok || a.bad {
 		return whole{}
 	}
-	if a.typ(col) == feature.Bool {
-		a.unfits("column", "column %s is bool, which has no quantiles", a.name(col))
+	if a.typ(col) == feature.Bool && (interpolation == "linear" || interpolation == "midpoint") {
+		a.unfits("column", "column %s is bool, which has no quantiles between two values: leave allow_relative_error out", a.name(col))
 	}
 	w := a.ofNumbers(col, "quantiles", []metricSpec{a.bagOf(col)}, func(_ *Run, ms []metric, res *Result) error {
 		g := ms[0].(*bag)
@@ -183,10 +191,10 @@ func quantileRule(a *args) whole {
 		var asked, good []any
 		for i, v := range values {
 			lo, hi := math.Inf(-1), math.Inf(1)
-			if r := q.Ranges[i]; r[0] != nil {
+			if r := ranges[i]; r[0] != nil {
 				lo = *r[0]
 			}
-			if r := q.Ranges[i]; r[1] != nil {
+			if r := ranges[i]; r[1] != nil {
 				hi = *r[1]
 			}
 			ok := false
@@ -202,9 +210,23 @@ func quantileRule(a *args) whole {
 		return nil
 	})
 	if a.typ(col) != feature.String {
-		w.window = a.nearQuantiles(col, w.answer, q.Quantiles, q.Ranges)
+		w.window = a.nearQuantiles(col, w.answer, q.Quantiles, ranges)
 	}
 	return w
+}
+
+// limit is a number of JSON that may be Python's Infinity, which PythonJSON has written
+// as a number that no double holds.
+type limit float64
+
+func (l *limit) UnmarshalJSON(raw []byte) error {
+	n, err := parseNumber(string(raw))
+	if err != nil {
+		return err
+	}
+	f, _ := n.float64()
+	*l = limit(f)
+	return nil
 }
 
 // near reports whether two numbers are the same to four digits.

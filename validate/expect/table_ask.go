@@ -83,6 +83,23 @@ func (a *args) ofNumbers(col int, what string, metrics []metricSpec, ans answer)
 	}}
 }
 
+// without gives an expectation of ofNumbers the answer of a column that has no value,
+// and whose type a file of text does not tell.
+func (a *args) without(col int, w whole, fill func(rows int64, res *Result)) whole {
+	if a.typ(col) != feature.String {
+		return w
+	}
+	answer := w.answer
+	w.answer = func(r *Run, ms []metric, res *Result) error {
+		if c := ms[0].(*counter); c.present == 0 {
+			fill(c.rows, res)
+			return nil
+		}
+		return answer(r, ms, res)
+	}
+	return w
+}
+
 // span reads min_value, max_value and their strictness, and returns what tells
 // whether a value of the type is within.
 func (a *args) span(col int, typ feature.Type) func(v any) bool {

@@ -60,11 +60,41 @@ func (c *compiler) entry(a *args, e *feature.Expectation, under int, mostly floa
 	}
 	c.table.entries = append(c.table.entries, entry{written: *e, under: under, mostly: mostly, columns: a.named, exception: a.unfit})
 	out := &c.table.entries[len(c.table.entries)-1]
+	if _, perRow := rules[e.Type]; a.unfit != "" && !a.lacks && (perRow || rowsWanted[e.Type]) {
+		out.exception, out.unfit = "", a.unfit
+		out.rows = a.asked
+	}
+	for _, x := range a.absent {
+		out.absent = append(out.absent, absent{c.metric(a.rowsAnd(x.column)), x.why})
+	}
 	for _, col := range a.named {
 		out.names = append(out.names, a.name(col))
 	}
 	out.kwargs = a.text()
 	return out, a.unfit == ""
+}
+
+// asked makes the loop of an expectation that the columns' types do not suit: it only
+// counts rows. A file of text does not tell the type of a column without values, and
+// one that no row asks holds.
+func (a *args) asked() loop {
+	cols := a.named
+	every := string(a.raw["ignore_row_if"])
+	judged := func(b *batch, w int) uint64 {
+		var some, all uint64 = 0, ^uint64(0)
+		for _, c := range cols {
+			some |= b.cols[c].present[w]
+			all &= b.cols[c].present[w]
+		}
+		switch every {
+		case `"either_value_is_missing"`, `"any_value_is_missing"`:
+			return all
+		case `"neither"`, `"never"`:
+			return b.live[w]
+		}
+		return some
+	}
+	return onRows(judged, func(*batch, int) bool { return true })
 }
 
 // tableRows adds a rule that looks at one row at a time.
@@ -79,7 +109,20 @@ func (c *compiler) tableRows(a *args, e *feature.Expectation, b built, under int
 	case "expect_column_values_to_be_null", "expect_column_values_to_not_be_null":
 		out.nulls = true
 	case "expect_column_values_to_be_of_type", "expect_column_values_to_be_in_type_list":
-		out.observed = numpyName(a.typ(a.cols[0]))
+		typ := a.typ(a.cols[0])
+		if out.observed = numpyName(typ); !typ.Variable() && c.window == nil {
+			out.ofType(a.typeFits)
+		}
+	}
+}
+
+// ofType makes the answer about the type of a column that is not of objects to numpy: it
+// is the same for however many rows, and for none.
+func (e *entry) ofType(fits bool) {
+	observed := e.observed
+	e.rows, e.whole = nil, func(_ *Run, _ []metric, res *Result) error {
+		res.Observed, res.Success = observed, fits
+		return nil
 	}
 }
 

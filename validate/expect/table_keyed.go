@@ -304,5 +304,5 @@ func (a *args) ofRows(col int, what string, metrics []metricSpec, fences func(lo
 	if typ != feature.String {
 		w.window = window
 	}
-	return w
+	return a.without(col, w, func(rows int64, res *Result) { rowResult(res, 0, rows, 0) })
 }

@@ -122,9 +122,15 @@ func (r *Run) Finish() (*Report, error) {
 	for i := range r.suite.entries {
 		e, res := &r.suite.entries[i], &out.Results[i]
 		res.Expectation = e.written
+		if res.Exception = r.there(e.absent); res.Exception != "" {
+			out.Success = false
+			continue
+		}
 		switch {
 		case e.exception != "":
 			res.Exception = e.exception
+		case e.unfit != "" && r.rules[i].evaluated > 0:
+			res.Exception = e.unfit
 		case r.rules[i] != nil:
 			r.rules[i].result(res)
 			res.Observed = e.observed
@@ -147,6 +153,16 @@ func (r *Run) Finish() (*Report, error) {
 		out.Success = out.Success && res.Success
 	}
 	return out, nil
+}
+
+// there is why a column has a value that should have none, "" where none has.
+func (r *Run) there(columns []absent) string {
+	for _, x := range columns {
+		if r.metrics[x.column].(*counter).present > 0 {
+			return x.why
+		}
+	}
+	return ""
 }
 
 // Close frees what the run holds, also in the middle of a table. It may be called twice.

@@ -103,10 +103,8 @@ func columnsInOrderRule(a *args) whole {
 // columnSetRule: null is the empty set.
 func columnSetRule(a *args) whole {
 	names := slices.Compact(slices.Sorted(slices.Values(a.columnNames())))
-	exact := true
-	if _, given := a.get("exact_match"); given {
-		exact = a.bool("exact_match")
-	}
+	_, said := a.raw["exact_match"]
+	exact := a.bool("exact_match") || !said // null is false
 	var want []string
 	if _, given := a.get("column_set"); given {
 		want, _ = a.strings("column_set", "a list of column names")

@@ -48,7 +48,8 @@ func typeRule(a *args) built {
 func typeListRule(a *args) built {
 	col, ok := a.column("column")
 	if _, given := a.get("type_list"); !given {
-		if _, there := a.raw["type_list"]; there && ok {
+		if _, there := a.raw["type_list"]; there {
+			a.typeFits = true
 			return built{onColumn(col, allPass), "any type"}
 		}
 	}
@@ -67,7 +68,7 @@ func (a *args) typed(col int, kwarg string, names []string) built {
 			a.fault(kwarg, "unknown type name %q%s", n, didYouMean(n, sortedKeys(typeNames)))
 		}
 		if slices.Contains(types, a.typ(col)) {
-			want.run = onColumn(col, allPass)
+			want.run, a.typeFits = onColumn(col, allPass), true
 			return want
 		}
 	}

@@ -225,6 +225,9 @@ func appendJSON(t *testing.T, b array.Builder, raw json.RawMessage) {
 		return
 	case *array.Float64Builder:
 		switch s {
+		case "": // null; the builder's own reader appends one, and fails as well
+			b.AppendNull()
+			return
 		case "NaN":
 			b.Append(math.NaN())
 			return
