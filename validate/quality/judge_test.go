@@ -407,7 +407,7 @@ func TestEventsAreWhatTheDocsSay(t *testing.T) {
 	}
 	r.pass(10*time.Minute, 10*time.Second)
 	r.views = nil
-	r.pass(time.Second, time.Second)
+	r.pass(11*time.Second, time.Second)
 	evs, err := r.store.Events(ctx, tally.EventQuery{})
 	require.NoError(t, err)
 	require.Len(t, evs, 10)

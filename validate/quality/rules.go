@@ -28,9 +28,14 @@ type Rules struct {
 	cached map[string]*Clock // by view; what was stored last, as far as is known
 	shown  map[string]*feature.View
 	tidied bool
-	fires  map[tally.Series]bool // what fired when the pass began, and what it told since
-	faults map[string]string
+	// unwanted is what fires and is not watched, since when.
+	unwanted map[tally.Series]time.Time
+	fires    map[tally.Series]bool // what fired when the pass began, and what it told since
+	faults   map[string]string
 }
+
+// forgetAfter is how long something fires on that the catalog no longer watches.
+const forgetAfter = 10 * time.Second
 
 // RuleStore is what Rules needs of the store of windows.
 type RuleStore interface {
@@ -260,8 +265,18 @@ func (r *Rules) tidy(ctx context.Context, all []tally.State, timed map[string]*f
 			return err
 		}
 	}
+	before := r.unwanted
+	r.unwanted = map[tally.Series]time.Time{}
 	for _, s := range all {
 		if s.Firing && !wanted[s.Series] {
+			// Another process may know a newer catalog than this one does yet.
+			first, ok := before[s.Series]
+			if !ok {
+				first = r.opt.Now()
+			}
+			if r.unwanted[s.Series] = first; r.opt.Now().Sub(first) < forgetAfter {
+				continue
+			}
 			if err := r.alerts.Forget(ctx, s); err != nil {
 				return err
 			}
