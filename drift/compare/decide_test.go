@@ -54,7 +54,7 @@ func TestFalseAlarms(t *testing.T) {
 	names := []string{"a", "b", "c", "d", "e", "f", "g", ""}
 	category := func() string { return names[min(7, int(r.ExpFloat64()*2))] }
 	rare := func() string { return fmt.Sprint(int(math.Exp(r.ExpFloat64() * 1.5))) } // a long tail: unseen ones come in any window
-	const windows = 1000
+	const windows = 1000 / min(times, 4)
 	most := windows*DefaultAlpha + 3*math.Sqrt(windows*DefaultAlpha*(1-DefaultAlpha))
 	for _, c := range []struct{ ref, rows int }{{1000, 100}, {500, 500}, {5000, 5000}} {
 		alarms, significant := 0, 0
@@ -86,7 +86,7 @@ func TestFalseAlarms(t *testing.T) {
 // TestPower: a shift of a tenth of a standard deviation at 5,000 rows is significant.
 func TestPower(t *testing.T) {
 	r := rand.New(rand.NewPCG(testseed.For(t), 2))
-	const windows = 200
+	const windows = 200 / min(times, 4)
 	found, drifted := 0, 0
 	for range windows {
 		a := numbersOf(20000, r.NormFloat64)

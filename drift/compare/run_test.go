@@ -110,7 +110,7 @@ func TestRealChurn(t *testing.T) {
 
 	seed := rand.New(rand.NewPCG(testseed.For(t), 1))
 	alarms := 0
-	for range 10 {
+	for range max(3, 10/times) {
 		first := map[int]bool{}
 		for _, i := range seed.Perm(len(rows) - 1)[:(len(rows)-1)/2] {
 			first[i] = true
@@ -159,7 +159,7 @@ func written(t *testing.T, name string, rec arrow.RecordBatch) string {
 // there is for columns.
 func TestFormats(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(testseed.For(t), 5))
-	a, b := mixed(rnd, 6000, 0), mixed(rnd, 3000, 0.5)
+	a, b := mixed(rnd, 6000, 0), mixed(rnd, 2000, 0.5)
 	var want *Report
 	for _, name := range []string{"x.parquet", "x.csv", "x.jsonl", "x.arrow"} {
 		ref, cur := written(t, name, a), written(t, name, b)

@@ -155,7 +155,7 @@ func TestConstants(t *testing.T) {
 // that of the columns; and where the shift is far larger than the error, it is found.
 func TestSketches(t *testing.T) {
 	r := rand.New(rand.NewPCG(testseed.For(t), 1))
-	for range 40 {
+	for range 40 / times {
 		a, b := make([]float64, 20000), make([]float64, 12000)
 		shift := []float64{0, 0.05, 0.3}[r.IntN(3)]
 		for i := range a {
@@ -201,7 +201,7 @@ func TestNewCategories(t *testing.T) {
 	// By chance alone, the p-value is below alpha in no more than that share: with a long tail of rare categories.
 	r := rand.New(rand.NewPCG(testseed.For(t), 2))
 	below := 0
-	const runs = 2000
+	const runs = 2000 / times
 	for range runs {
 		ref, cur := make([]float64, 400), make([]float64, 400)
 		for i := range 900 {
@@ -234,7 +234,7 @@ func TestHomogeneity(t *testing.T) {
 	// Rare categories do not make the chi-square test fire: their counts are pooled.
 	r := rand.New(rand.NewPCG(testseed.For(t), 3))
 	below := 0
-	const runs = 3000
+	const runs = 3000 / times
 	for range runs {
 		a, b := make([]float64, 30), make([]float64, 30)
 		for i := range 600 {
