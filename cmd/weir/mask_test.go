@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +80,7 @@ type groupedList struct {
 
 // TestMaskedValues: what a view masks is written down in no reason from then on, and shown in none
 // that was written before; payloads are shown when they are asked for. Counts are by view, rule and path.
+// A profile of the view keeps to the mask, too.
 func TestMaskedValues(t *testing.T) {
 	w := start(t, testConfig(t))
 	w.apply(fmt.Sprintf(maskedManifest, ""))
@@ -166,4 +169,36 @@ func TestMaskedValues(t *testing.T) {
 	require.Empty(t, none.Groups)
 	require.Empty(t, none.Entries)
 	require.EqualValues(t, 3, none.Total)
+
+	// What is proposed from the table holds for it, and tells nothing of what is masked.
+	var good []*kgo.Record
+	for i := range 40 {
+		good = append(good, event(10+i, fmt.Sprintf("hidden%d@e.com", i), 20+i%30))
+	}
+	send(t, cl, good...)
+	w.arrived("default", "people", 44)
+	dir := t.TempDir()
+	suite, schema, data := filepath.Join(dir, "suite.yaml"), filepath.Join(dir, "schema.json"), filepath.Join(dir, "rows.parquet")
+	w.run("profile", "people", "--suite", suite, "--schema", schema)
+	w.run("table", "rows", "--view", "people", "--out", data)
+	text, err := os.ReadFile(suite)
+	require.NoError(t, err)
+	require.NotContains(t, string(text), "hidden")
+	require.Contains(t, string(text), "Proposed by a look at 40 rows of view people.")
+	require.Contains(t, string(text), `expect_column_values_to_not_be_null
+      kwargs: {column: "mail"}`)
+	require.Contains(t, string(text), `kwargs: {column: "age", min_value: 20, max_value: 49}`)
+	code, out, errs := w.try("check", "--schema", schema, data)
+	require.Equal(t, 0, code, out+errs)
+	rows := filepath.Join(dir, "rows.yaml")
+	w.run("profile", "people", "--stream", "--limit", "5", "--hours", "1000", "--name", "people_rows", "--suite", rows)
+	text, err = os.ReadFile(rows)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "5 rows of view people")
+	w.run("apply", "-f", rows)
+	for says, args := range map[string][]string{"no rows that could be looked at in the last hours": {"profile", "people", "--hours", "0.0001"}, "nothing": {"profile", "nothing"}, "must not be negative": {"profile", "people", "--limit", "-1"}} {
+		code, out, errs := w.try(args...)
+		require.Equal(t, 2, code, out+errs)
+		require.Contains(t, errs, says)
+	}
 }

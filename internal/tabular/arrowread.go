@@ -107,6 +107,17 @@ func (r *Reader) openTyped(o ReadOptions, format Format) error {
 		t.pad = newPadding(whole, t.norm.schema)
 	}
 	r.schema, r.rows, r.impl = whole, rows, t
+	for i, f := range schema.Fields() {
+		switch f.Type.(type) {
+		case *arrow.StructType, arrow.ListLikeType:
+			if whole.Field(i).Type.ID() == arrow.STRING {
+				if r.nested == nil {
+					r.nested = map[string]bool{}
+				}
+				r.nested[f.Name] = true
+			}
+		}
+	}
 	return nil
 }
 

@@ -50,6 +50,7 @@ type ReadOptions struct {
 // arrays, other nested values JSON text.
 type Reader struct {
 	schema *arrow.Schema
+	nested map[string]bool
 	rows   int64
 	impl   interface {
 		read(ctx context.Context) (arrow.RecordBatch, error)
@@ -99,6 +100,10 @@ func Open(ctx context.Context, path string, o ReadOptions) (*Reader, error) {
 
 // Schema is the schema of the batches.
 func (r *Reader) Schema() *arrow.Schema { return r.schema }
+
+// Nested names the columns of text that are JSON of lists and objects in a Parquet or
+// Arrow file: OpenRows gives those as they are. Nothing is known of them in a file read with Lend.
+func (r *Reader) Nested() map[string]bool { return r.nested }
 
 // Rows is the number of rows where the file says it (Parquet), else 0.
 func (r *Reader) Rows() int64 { return r.rows }

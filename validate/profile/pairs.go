@@ -78,7 +78,7 @@ const orderColumns = 12
 func newOrder(cols []*column) *order {
 	var in []int
 	for i, c := range cols {
-		if (c.typ.Numeric() || c.typ == feature.Timestamp) && len(in) < orderColumns {
+		if (c.typ.Numeric() || c.typ == feature.Timestamp) && c.values != nil && len(in) < orderColumns {
 			in = append(in, i)
 		}
 	}

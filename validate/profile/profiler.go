@@ -19,6 +19,12 @@ type Options struct {
 	Memory int64
 	// JSONText tells that text may be JSON of nested values, as that of JSON lines files.
 	JSONText bool
+	// Nested names columns of text that are JSON of lists and objects, which an event has as they are.
+	Nested map[string]bool
+	// Masked names columns of whose values nothing is to be said.
+	Masked map[string]bool
+	// Unordered tells that the order of the rows means nothing.
+	Unordered bool
 }
 
 const defaultMemory = 128 << 20
@@ -40,9 +46,9 @@ func New(schema *arrow.Schema, types []feature.Type, o Options) *Profiler {
 	}
 	p := &Profiler{o: o, seed: maphash.MakeSeed()}
 	for i, f := range schema.Fields() {
-		c := &column{name: f.Name, typ: types[i], rising: true, falling: true, strict: true, min: math.Inf(1), max: math.Inf(-1)}
+		c := &column{name: f.Name, typ: types[i], rising: !o.Unordered, falling: !o.Unordered, strict: true, nested: o.Nested[f.Name], min: math.Inf(1), max: math.Inf(-1)}
 		switch {
-		case c.typ.IsArray() || c.typ == feature.Bytes:
+		case c.typ.IsArray() || c.typ == feature.Bytes || o.Masked[f.Name]:
 			// only its nulls are counted
 		case c.typ == feature.String:
 			c.text, c.values = newText(), newValues()
@@ -108,6 +114,7 @@ type column struct {
 	last                    float64
 	rising, falling, strict bool
 	infinite                bool
+	nested                  bool // the text is JSON of lists and objects
 	odd                     bool // NaN or infinite: JSON has no number for some of the values
 	text                    *text
 	values                  *values

@@ -105,7 +105,7 @@ func (c *column) about(rows int64) ColumnProposal {
 		parts = append(parts, fmt.Sprintf("more than %d different values", maxValues))
 	}
 	switch {
-	case c.present == 0:
+	case c.present == 0 || c.values == nil:
 	case c.typ == feature.Timestamp:
 		parts = append(parts, stamp(c.lo)+" to "+stamp(c.hi))
 	case c.typ.Numeric():

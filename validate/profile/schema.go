@@ -78,8 +78,17 @@ func (c *column) schema(rows int64, jsonText bool) object {
 	case feature.String, feature.Bytes, feature.Timestamp:
 		typ = "string"
 	}
+	if c.nested {
+		typ = c.text.container()
+	}
 	if c.present == 0 || typ == "" || c.odd || jsonText && c.typ == feature.String {
 		return out // the text of JSON lines may have been an object or a number: nothing is known of its type
+	}
+	if c.nested {
+		if c.nulls > 0 {
+			return append(out, Kwarg{"type", []string{typ, "null"}})
+		}
+		return append(out, Kwarg{"type", typ})
 	}
 	nullable := c.nulls > 0 || c.text != nil && c.text.empty // an empty text of a CSV is null in the event
 	if nullable {

@@ -15,7 +15,8 @@ import (
 type text struct {
 	shortest, longest int // in characters
 	empty, blank      bool
-	nested            bool // some begin as JSON objects or arrays do
+	objects, lists    bool // some begin as JSON objects do, as lists do
+	others            bool // or as neither
 	example           string
 	shapes            map[string]*shape
 	free              bool // too many shapes to say anything
@@ -124,6 +125,17 @@ func isIP(s string) bool {
 	return true
 }
 
+// container is the JSON type of texts that are all objects or all lists, else "".
+func (t *text) container() string {
+	switch {
+	case t == nil || t.others || t.objects == t.lists:
+		return ""
+	case t.objects:
+		return "object"
+	}
+	return "array"
+}
+
 func newText() *text { return &text{shapes: map[string]*shape{}, kinds: kindsOfText()} }
 
 func (t *text) see(s string) {
@@ -140,8 +152,13 @@ func (t *text) see(s string) {
 	case t.example == "":
 		t.example = string([]byte(s))
 	}
-	if s != "" && (s[0] == '{' || s[0] == '[') {
-		t.nested = true
+	switch {
+	case strings.HasPrefix(s, "{"):
+		t.objects = true
+	case strings.HasPrefix(s, "["):
+		t.lists = true
+	default:
+		t.others = true
 	}
 	if len(t.kinds) > 0 {
 		t.kinds = slices.DeleteFunc(t.kinds, func(k kindOfText) bool { return !k.is(s) })

@@ -31,7 +31,7 @@ func Profile(ctx context.Context, o Options) (*profile.Profiler, error) {
 			return nil, err
 		}
 	}
-	p := profile.New(r.Schema(), types, profile.Options{JSONText: format == tabular.JSONLines})
+	p := profile.New(r.Schema(), types, profile.Options{JSONText: format == tabular.JSONLines, Nested: r.Nested()})
 	for {
 		rec, err := r.Read()
 		if errors.Is(err, io.EOF) {

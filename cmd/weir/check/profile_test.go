@@ -144,7 +144,7 @@ func TestProfileFaults(t *testing.T) {
 		args []string
 		says string
 	}{
-		{[]string{"airport_weather"}, "weir export"},
+		{[]string{"airport_weather", "--server", "127.0.0.1:1"}, "127.0.0.1:1"},
 		{[]string{"none.csv", "--suite", "s.yaml"}, "none.csv"},
 		{[]string{"d.csv", "--name", "No Name", "--suite", "s.yaml"}, "is not a name"},
 		{[]string{"d.csv", "--types", "b=int64", "--suite", "s.yaml"}, `there is no column "b"`},
