@@ -5,7 +5,8 @@ A line of JSON in, a line of JSON out: {"OK": answer} or {"Error": text}.
   {"counts": [reference, current]}                   every number of two lists of counts
   {"p_values": [...]}                                adjusted ones
   {"tails": [[n, x], ...]}                           the one-sample Kolmogorov distribution's
-  {"files": [reference, current]}                    Evidently's DataDriftPreset
+  {"split": [csv, query, query, folder]}             two Parquet files of the rows that queries choose
+  {"files": [reference, current]}                    Evidently's DataDriftPreset on two Parquet files
 """
 
 import contextlib
@@ -82,12 +83,20 @@ def counts(ref, cur):
     return answer
 
 
+def split(path, ref, cur, folder):
+    frame = pd.read_csv(path, keep_default_na=False, na_values=["", " ", "NA"])
+    names = []
+    for i, query in enumerate([ref, cur]):
+        names.append(f"{folder}/{i}.parquet")
+        frame.query(query).to_parquet(names[-1], index=False)
+    return names
+
+
 def files(ref, cur):
     from evidently import Report
     from evidently.presets import DataDriftPreset
 
-    read = pd.read_parquet if ref.endswith(".parquet") else pd.read_csv
-    ref, cur = read(ref), read(cur)
+    ref, cur = pd.read_parquet(ref), pd.read_parquet(cur)
     # A report says no more than "drift found" where a file cannot be compared at all.
     with contextlib.redirect_stdout(sys.stderr):
         got = json.loads(Report([DataDriftPreset()]).run(cur, ref).json())
@@ -107,6 +116,8 @@ def answer(q):
         return counts(*q["counts"])
     if "tails" in q:
         return [float(stats.kstwo.sf(x, n)) for n, x in q["tails"]]
+    if "split" in q:
+        return split(*q["split"])
     if "files" in q:
         return files(*q["files"])
     return list(stats.false_discovery_control(q["p_values"]))
