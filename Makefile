@@ -4,7 +4,8 @@ SHELL := /bin/bash
 GO ?= go
 # With ../shared there, and under CI, nothing that can be had may be skipped.
 REQUIRE := $(if $(or $(CI),$(wildcard ../shared)),-require)
-TEST_FLAGS ?= -race -timeout 20m
+# make lint vets, and more.
+TEST_FLAGS ?= -race -timeout 20m -vet=off
 PACKAGES ?= ./...
 SOAK ?= 30m
 

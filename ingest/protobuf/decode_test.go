@@ -191,6 +191,9 @@ func parsed(t testing.TB, text []byte) any {
 // TestRandomEvents: what protobuf's own implementation writes of random messages, merged from
 // parts, is read as it reads it itself.
 func TestRandomEvents(t *testing.T) {
+	if raceOn {
+		t.Skip("SKIP(race): one goroutine, which takes ten times as long under the race detector")
+	}
 	for name, text := range map[string]string{"proto3": everything3, "proto2": everything2} {
 		t.Run(name, func(t *testing.T) {
 			m := message(t, text, "t.All")

@@ -126,6 +126,9 @@ func TestScanAgreesWithEncodingJSON(t *testing.T) {
 
 // Random objects with few key names, so that predictions hit, miss and collide.
 func TestScanRandomObjects(t *testing.T) {
+	if raceOn {
+		t.Skip("SKIP(race): one goroutine, which takes ten times as long under the race detector")
+	}
 	seed := testseed.For(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	syms := NewSymbols()

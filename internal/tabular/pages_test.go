@@ -130,6 +130,9 @@ func readTexts(t *testing.T, path string, o ReadOptions) (values [][]string, sch
 // TestPages: what is lent has the values that are read the general way, whatever the
 // file's pages are like.
 func TestPages(t *testing.T) {
+	if raceOn {
+		t.Skip("SKIP(race): one goroutine, which takes ten times as long under the race detector")
+	}
 	coded := 0
 	for seed := range testseed.Each(t, 60) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
@@ -172,6 +175,9 @@ func TestPagesLeft(t *testing.T) {
 
 // TestPagesDamaged: damage to a file's pages gives an error or other values, and never ends the process.
 func TestPagesDamaged(t *testing.T) {
+	if raceOn {
+		t.Skip("SKIP(race): one goroutine, which takes ten times as long under the race detector")
+	}
 	failed := 0
 	for seed := range testseed.Each(t, 10) {
 		rnd := rand.New(rand.NewPCG(seed, 4))

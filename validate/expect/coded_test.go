@@ -49,6 +49,9 @@ func coded(rnd *rand.Rand, rec arrow.RecordBatch) arrow.RecordBatch {
 // TestCodedTexts: a table is judged alike whether its texts come as they are or as places
 // in a dictionary.
 func TestCodedTexts(t *testing.T) {
+	if raceDetector {
+		t.Skip("SKIP(race): one goroutine, which takes ten times as long under the race detector")
+	}
 	failures := 0
 	for seed := range testseed.Each(t, 150) {
 		rnd := rand.New(rand.NewPCG(seed, 5))
