@@ -149,9 +149,6 @@ func (p *Pipeline) adoptView(ctx context.Context, i int, o *Outlets, fresh map[i
 			pv.replay = ends[id]
 		}
 	}
-	if err := p.recall(ctx, i, o, fresh); err != nil {
-		return err
-	}
 	if len(first.Advances) > 0 {
 		if err := p.register(ctx, o, first); err != nil {
 			return err
@@ -173,6 +170,9 @@ func (p *Pipeline) adoptView(ctx context.Context, i int, o *Outlets, fresh map[i
 			}
 			pv.judge = j
 		}
+	}
+	if err := p.recall(ctx, i, o, fresh); err != nil {
+		return err
 	}
 	for _, s := range o.Sinks {
 		if err := retry(ctx, p.Log, s.Name()+" of "+o.View.ID(), p.tried(o, "assign"), func(ctx context.Context) error { return s.Assign(ctx, at) }); err != nil {

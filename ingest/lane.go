@@ -347,6 +347,7 @@ func (l *lane) mayPass(ctx context.Context, i int, res decode.Result, bad []held
 	if g := l.p.guards[at]; g != nil {
 		pass, rearmed := g.pass(ordered(res.Rejected, res.Batch, bad), func() map[string]int64 { return rulesOf(bad) }, time.Now().UnixMicro())
 		if !pass {
+			pv.refused = true
 			if g.crossed() {
 				l.p.tellPaused(at, l.part.id, l.part.next)
 			}

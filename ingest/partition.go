@@ -51,6 +51,7 @@ type partView struct {
 	stopped   error            // the view cannot go on here and needs a person. Never changes.
 	judge     *judge           // guarded by partition.mu; judges until the next cut; nil: the current view does
 
+	refused  bool                  // guarded by partition.mu; the batch in hand was kept from it
 	paused   atomic.Pointer[Pause] // why and where the view waits here; nil while it goes on
 	noted    atomic.Bool           // the pause is remembered
 	recalled atomic.Pointer[Pause] // what was remembered when the partition came, until the view is beyond it
@@ -195,7 +196,7 @@ func (part *partition) process(recs []*kgo.Record) error {
 	if recs = recs[skip:]; len(recs) == 0 {
 		return nil
 	}
-	if !part.pausedHere() {
+	if !part.pausedHere(true) {
 		return nil
 	}
 	if part.lanes == nil || part.lanesEnd <= part.next {
@@ -218,7 +219,7 @@ func (part *partition) process(recs []*kgo.Record) error {
 			}
 		}
 	}
-	goesOn := part.pausedHere()
+	goesOn := part.pausedHere(false)
 	part.tellPassed(lanes, recs)
 	if !goesOn {
 		return nil

@@ -22,10 +22,11 @@ func (part *partition) at(pv *partView) int64 {
 	return part.next
 }
 
-// pausedHere pauses the views on this partition that a batch here or elsewhere has
-// brought above their limit, at part.next. It reports whether a view is left that
-// goes on. The caller holds part.mu.
-func (part *partition) pausedHere() (goesOn bool) {
+// pausedHere pauses views on this partition at part.next: between two batches those
+// that a batch elsewhere has brought above their limit, too; after a batch only those
+// that it was refused to, for the others have taken it. It reports whether a view is
+// left that goes on. The caller holds part.mu.
+func (part *partition) pausedHere(between bool) (goesOn bool) {
 	p := part.p
 	for i := range part.views {
 		pv := &part.views[i]
@@ -35,10 +36,11 @@ func (part *partition) pausedHere() (goesOn bool) {
 		if pv.paused.Load() != nil {
 			continue
 		}
-		if g := p.guards[i]; pv.from > part.next || !g.isPaused() {
+		if !pv.refused && (!between || pv.from > part.next || !p.guards[i].isPaused()) {
 			goesOn = true
 			continue
 		}
+		pv.refused = false
 		pv.paused.Store(part.pauseOf(i))
 		part.lanes = nil
 	}
@@ -138,7 +140,11 @@ func (p *Pipeline) recall(ctx context.Context, i int, o *Outlets, fresh map[int3
 		if x.Clean = x.Clean && x.Next == pv.at.Next; x.Clean {
 			pv.replay = x.Next
 		}
-		if g == nil || g.isPaused() || x.JudgedBy != judgedBy(o.View, o.View) {
+		judges := o.View
+		if pv.judge != nil && !(x.Clean && pv.at.Revision < p.Revision) { // else fence hands over
+			judges = pv.judge.view
+		}
+		if g == nil || g.isPaused() || x.JudgedBy != judgedBy(judges, o.View) {
 			continue // judged anew
 		}
 		switch x.State {

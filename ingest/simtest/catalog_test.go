@@ -16,7 +16,8 @@ import (
 // draft is the next catalog revision: definitions, and what they say of events.
 type draft struct {
 	*rules
-	defs []feature.Definition
+	defs    []feature.Definition
+	quality *feature.Quality
 }
 
 func (d *draft) source() {
@@ -39,13 +40,14 @@ func (d *draft) view(name string, online bool) {
 	if d.suite[name] != nil {
 		v.Suite = name
 	}
+	v.Quality = d.quality
 	d.defs = append(d.defs, v)
 }
 
 // define makes the next catalog revision.
 func (w *world) define(choose func(d *draft)) {
 	first := w.revision() == 0
-	d := &draft{rules: &rules{ages: 120, suite: map[string][]int{}, views: map[string]bool{}}}
+	d := &draft{quality: w.limits.quality, rules: &rules{ages: 120, suite: map[string][]int{}, views: map[string]bool{}}}
 	w.mu.Lock()
 	if r := w.rules[w.revision()]; r != nil {
 		d.ages, d.suite, d.views = r.ages, maps.Clone(r.suite), maps.Clone(r.views)

@@ -258,7 +258,7 @@ func (d *driver) end() {
 	d.evict()
 	w.plan.flush = min(w.plan.flush, time.Second)
 	last := w.start("last", false)
-	if !d.eventually(20*time.Minute, w.caughtUp) {
+	if !d.eventually(20*time.Minute, func() bool { w.resume(true); return w.caughtUp() }) {
 		w.wrong("the last worker does not catch up: %s\n%s", w.behind(), w.members())
 	}
 	time.Sleep(6 * time.Second) // it looks for losses online
@@ -367,6 +367,7 @@ func (d *driver) tidy() {
 func (d *driver) step() {
 	w, r := d.w, d.rng
 	d.tidy()
+	w.resume(false)
 	if r.IntN(3) > 0 {
 		w.produce(r)
 	}

@@ -55,7 +55,8 @@ func (w *world) start(name string, faulty bool) *worker {
 	c.FlushInterval, c.BatchRows, c.MaxEventBytes, c.CatchUp = w.plan.flush, w.plan.batch, maxEvent, w.plan.catchUp
 	c.RecreatedTopic = "stop"
 	s := ingest.NewSupervisor(ingest.SupervisorConfig{Config: c, Catalogs: &catalogs{w.cat, k}, Kafka: opts, Quarantine: quarantine.NewWriter(qcl), Replicas: 1,
-		Open: k.open, Log: w.log.With("worker", name), Metrics: ingest.NewMetrics(prometheus.NewRegistry())})
+		Open: k.open, Log: w.log.With("worker", name), Metrics: ingest.NewMetrics(prometheus.NewRegistry()),
+		Pauses: &pauses{w.limits.all, k}, Alert: w.limits})
 	ctx, cancel := context.WithCancel(context.Background())
 	k.cancel = cancel
 	w.note("%s starts", name)

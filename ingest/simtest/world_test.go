@@ -30,11 +30,12 @@ import (
 // world is everything that outlives workers: the log, the catalog, the tables,
 // the online store, and the map that says what they must hold.
 type world struct {
-	t     testing.TB
-	seed  uint64
-	began time.Time
-	plan  plan
-	log   *slog.Logger
+	t      testing.TB
+	seed   uint64
+	began  time.Time
+	limits *limits
+	plan   plan
+	log    *slog.Logger
 
 	net    kfake.VirtualNetwork
 	kafka  *kfake.Cluster
@@ -69,7 +70,7 @@ type world struct {
 type heldEntry struct{ times int }
 
 func newWorld(t testing.TB, seed uint64, p plan, rng *rand.Rand) *world {
-	w := &world{t: t, seed: seed, began: time.Now(), log: slog.New(slog.DiscardHandler), plan: p, parts: p.parts,
+	w := &world{t: t, seed: seed, limits: newLimits(seed), began: time.Now(), log: slog.New(slog.DiscardHandler), plan: p, parts: p.parts,
 		hits: map[string]int{}, events: map[coord]*event{}, gone: map[coord]bool{}, rules: map[int64]*rules{}, ledger: map[string]*ledger{},
 		shown: map[string]map[coord]bool{}, held: map[string]map[coord]*heldEntry{}, ends: map[int32]int64{}, calm: p.catchUp > 1000}
 	if os.Getenv("WEIR_TEST_LOG") != "" {
