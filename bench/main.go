@@ -24,6 +24,7 @@ var measurements = []measurement{
 	{"checks", measureChecks},
 	{"formats", measureFormats},
 	{"quality", measureQuality},
+	{"drift", measureDrift},
 	{"demo", measureDemo},
 	{"start", measureStart},
 	{"commits", measureCommits},
