@@ -110,6 +110,9 @@ func (c *compiler) suggestColumn(name string) string {
 	if s := didYouMean(name, names); s != "" {
 		return s
 	}
+	if len(names) == 0 {
+		return ": there is none at all"
+	}
 	if len(names) > 20 {
 		return fmt.Sprintf(": there are %d others", len(names))
 	}

@@ -39,7 +39,7 @@ type Column struct {
 
 // judgeSuite reads the file as columns.
 func judgeSuite(ctx context.Context, o *Options, progress func(done, total int64)) (_ *SuiteOutcome, err error) {
-	r, err := tabular.Open(ctx, o.Path, tabular.ReadOptions{Format: o.Format, Types: o.Types, Nulls: o.Nulls, Separator: o.Separator, Only: namedColumns(o.Suite.Suite), Lend: true})
+	r, err := openColumns(ctx, o)
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,11 @@ Start with: weir demo`,
 			return nil
 		}
 		if e.output != "table" && e.output != "json" && e.output != "yaml" {
-			return fmt.Errorf("-o %s: use table or json", e.output)
+			own := c.Annotations[outputsOf]
+			if own != "" {
+				own = ", or " + own
+			}
+			return fmt.Errorf("-o %s: use table or json%s", e.output, own)
 		}
 		return nil
 	}
@@ -154,6 +158,9 @@ func groupOf(c *cobra.Command, args []string) error {
 
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
+		if len(args) > n && n > 0 {
+			return fmt.Errorf("%q is one too many: give %s (run: %s --help)", args[n], what, c.CommandPath())
+		}
 		if len(args) != n {
 			return fmt.Errorf("give %s (run: %s --help)", what, c.CommandPath())
 		}
