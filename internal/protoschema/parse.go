@@ -31,6 +31,11 @@ func Parse(text string, imports map[string]string) (file protoreflect.FileDescri
 		all[k] = v
 	}
 	all[name] = text
+	for _, file := range all {
+		if nests(file) {
+			return nil, fmt.Errorf("it nests more than %d brackets", maxDepth)
+		}
+	}
 	c := protocompile.Compiler{MaxParallelism: 1, Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{Accessor: protocompile.SourceAccessorFromMap(all)})}
 	files, err := c.Compile(context.Background(), name)
 	if err != nil {
