@@ -136,6 +136,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 		left = left[len(b):]
 	}
+	for _, f := range []*file{ref, cur} {
+		if f.rows == 0 { // "nothing has drifted" would be said of nothing
+			return nil, feature.Errorf(feature.Invalid, "compare", f.path, "the file has no rows").WithHint("give files with rows")
+		}
+	}
 	for _, name := range names {
 		r.Columns = append(r.Columns, done[name])
 	}

@@ -239,9 +239,11 @@ func TestColumnsThatDiffer(t *testing.T) {
 	require.Equal(t, feature.NotFound, feature.KindOf(err))
 	_, err = Run(t.Context(), Options{Reference: ref, Current: cur, Alpha: 1})
 	require.ErrorContains(t, err, "alpha")
-	r, err = Run(t.Context(), Options{Reference: file("empty.csv", "a,b\n"), Current: cur})
-	require.NoError(t, err)
-	require.Zero(t, r.Reference.Rows)
+	empty := file("empty.csv", "a,b\n")
+	for _, o := range []Options{{Reference: empty, Current: cur}, {Reference: ref, Current: empty}} {
+		_, err = Run(t.Context(), o)
+		require.ErrorContains(t, err, "no rows") // which is not that nothing has drifted
+	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
