@@ -207,7 +207,11 @@ func (r *Rules) fresh(ctx context.Context, v *feature.View, c *Clock, now, last 
 		state.Last = &t
 	}
 	if stale {
-		reason = fmt.Sprintf("no row has landed since %s, which is longer than %s", feature.Time(at).UTC().Format(time.RFC3339), q.Freshness)
+		when := feature.Time(at).UTC().Format(time.RFC3339)
+		if last == 0 {
+			when += ", when watching began"
+		}
+		reason = fmt.Sprintf("no row has landed since %s, which is longer than %s", when, q.Freshness)
 	}
 	return r.tell(ctx, Alert{Project: v.Meta.Project, View: v.Meta.Name, Rule: Freshness, Firing: stale, Since: feature.Time(at),
 		Reason: reason, FreshnessOf: state})

@@ -6,10 +6,12 @@ import (
 
 	"github.com/weir-ml/weir/drift"
 	"github.com/weir-ml/weir/ingest"
+	"github.com/weir-ml/weir/internal/tally"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/validate/expect"
 )
 
 // The rooms fit each other's interfaces without knowing each other.
@@ -18,6 +20,7 @@ var (
 	_ ingest.Committer = (*offline.Writer)(nil)
 	_ ingest.Sink      = (*online.Writer)(nil)
 	_ ingest.Sink      = (*drift.Tap)(nil)
+	_ ingest.HeldTaker = (*tally.Tap[*expect.WindowTally])(nil)
 	_ online.History   = history{}
 	_ drift.History    = history{}
 	_ ingest.Shower    = (*online.Writer)(nil)
