@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	driftRounds      = 3
+	driftRounds      = 2
 	driftToEvidently = 25
 	driftMiB         = 300
 )
