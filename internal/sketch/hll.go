@@ -40,14 +40,17 @@ func (h *HLL) Merge(o *HLL) {
 }
 
 // Estimate is about how many different values there were.
-func (h *HLL) Estimate() float64 {
-	var counts [hllMax + 1]float64
-	for _, v := range h.registers {
+func (h *HLL) Estimate() float64 { return estimate(h.registers[:], hllMax) }
+
+// estimate reads registers that hold at most so much.
+func estimate(registers []byte, most int) float64 {
+	var counts [65]float64
+	for _, v := range registers {
 		counts[v]++
 	}
-	const m = hllK
-	z := m * tau(1-counts[hllMax]/m)
-	for k := hllMax - 1; k >= 1; k-- {
+	m := float64(len(registers))
+	z := m * tau(1-counts[most]/m)
+	for k := most - 1; k >= 1; k-- {
 		z = (z + counts[k]) / 2
 	}
 	z += m * sigma(counts[0]/m)
@@ -97,12 +100,14 @@ const (
 // Datasketch is the sketch in the DataSketches format (HLL_8), to be read and estimated by
 // other tools. It does not merge with sketches that they made of the same values, for
 // their hash is another.
-func (h *HLL) Datasketch() []byte {
-	b := make([]byte, hllHead, hllHead+hllK)
-	b[0], b[1], b[2], b[3], b[5], b[7] = 10, 1, hllFamily, hllLgK, hllOutOfOrder, hllMode
+func (h *HLL) Datasketch() []byte { return hllBytes(h.registers[:]) }
+
+func hllBytes(registers []byte) []byte {
+	b := make([]byte, hllHead, hllHead+len(registers))
+	b[0], b[1], b[2], b[3], b[5], b[7] = 10, 1, hllFamily, byte(bits.Len(uint(len(registers)))-1), hllOutOfOrder, hllMode
 	var low, high float64 // the sum of 2^-register, of small and of large registers
 	zeros := uint32(0)
-	for _, v := range h.registers {
+	for _, v := range registers {
 		if v == 0 {
 			zeros++
 		}
@@ -115,7 +120,7 @@ func (h *HLL) Datasketch() []byte {
 	binary.LittleEndian.PutUint64(b[16:], math.Float64bits(low))
 	binary.LittleEndian.PutUint64(b[24:], math.Float64bits(high))
 	binary.LittleEndian.PutUint32(b[32:], zeros)
-	return append(b, h.registers[:]...)
+	return append(b, registers...)
 }
 
 // AppendBinary appends the registers.

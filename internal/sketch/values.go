@@ -22,7 +22,7 @@ const (
 	Frequent Policy = 2
 )
 
-// Bounds of Values: 54 KiB of memory at most.
+// Bounds of Values, unless Within sets others: 54 KiB of memory at most.
 const (
 	mostValues = 1408
 	mostTexts  = 16 << 10 // bytes
@@ -39,6 +39,8 @@ type Values struct {
 	theta  uint64
 	off    int64 // Frequent: what has been taken from each count
 
+	most, mostTexts int // the bounds
+
 	hashes []uint64
 	counts []int64
 	at     []uint32 // where the text of each is in texts: its length and its bytes
@@ -48,7 +50,9 @@ type Values struct {
 
 // NewValues returns an empty one; texted says whether values have texts, or are known by
 // their hashes alone.
-func NewValues(p Policy, texted bool) *Values { return &Values{policy: p, texted: texted} }
+func NewValues(p Policy, texted bool) *Values {
+	return &Values{policy: p, texted: texted, most: mostValues, mostTexts: mostTexts}
+}
 
 // Whole tells whether every value is there with its exact count.
 func (v *Values) Whole() bool { return !v.cut && v.off == 0 }
@@ -76,7 +80,7 @@ func (v *Values) Share() float64 {
 
 // Full tells whether the next new value may be too many.
 func (v *Values) Full() bool {
-	return len(v.hashes) >= mostValues || len(v.texts) >= mostTexts
+	return len(v.hashes) >= v.most || len(v.texts) >= v.mostTexts
 }
 
 // Wants tells whether a value with this hash would be kept.
@@ -109,7 +113,7 @@ func (v *Values) Add(hash uint64, text string, n int64) {
 	}
 	v.slots[s] = uint16(len(v.hashes))
 	switch {
-	case len(v.hashes) >= mostValues+slack || len(v.texts) >= mostTexts+8*slack:
+	case len(v.hashes) >= v.most+slack || len(v.texts) >= v.mostTexts+8*slack:
 		v.shrink()
 	case len(v.hashes)*2 > len(v.slots):
 		v.index(2 * len(v.slots))
@@ -155,15 +159,15 @@ func (v *Values) index(slots int) {
 // shrink takes the values down to the bounds.
 func (v *Values) shrink() {
 	if v.policy == Frequent {
-		for len(v.hashes) > mostValues || len(v.texts) > mostTexts {
+		for len(v.hashes) > v.most || len(v.texts) > v.mostTexts {
 			v.purge()
 		}
 		return
 	}
 	order := v.order()
 	keep, bytes := 0, 0
-	for ; keep < len(order) && keep < mostValues; keep++ {
-		if bytes += v.textSize(order[keep]); bytes > mostTexts {
+	for ; keep < len(order) && keep < v.most; keep++ {
+		if bytes += v.textSize(order[keep]); bytes > v.mostTexts {
 			break
 		}
 	}
@@ -184,7 +188,11 @@ func (v *Values) shrink() {
 func (v *Values) purge() {
 	sorted := slices.Clone(v.counts)
 	slices.Sort(sorted)
-	m := sorted[len(sorted)/2]
+	v.lower(sorted[len(sorted)/2])
+}
+
+// lower takes so many from each count, and what is left with none goes.
+func (v *Values) lower(m int64) {
 	v.off += m
 	var order []int
 	for _, i := range v.order() {
@@ -254,7 +262,11 @@ func (v *Values) Merge(o *Values) {
 	if o.cut && (!v.cut || o.theta < v.theta) {
 		v.cut, v.theta = true, o.theta
 	}
-	o.Each(func(hash uint64, text []byte, count int64) { v.Add(hash, string(text), count) })
+	o.Each(func(hash uint64, text []byte, count int64) {
+		if !v.Count(hash, count) {
+			v.Add(hash, string(text), count)
+		}
+	})
 	v.off += o.off
 	v.shrink()
 }
@@ -297,7 +309,7 @@ func ReadValues(b []byte) (*Values, []byte, error) {
 	if len(b) < 9 {
 		return nil, nil, errValues
 	}
-	v := &Values{policy: Policy(b[0] & 3), texted: b[0]&4 != 0, cut: b[0]&8 != 0, theta: binary.LittleEndian.Uint64(b[1:])}
+	v := &Values{most: mostValues, mostTexts: mostTexts, policy: Policy(b[0] & 3), texted: b[0]&4 != 0, cut: b[0]&8 != 0, theta: binary.LittleEndian.Uint64(b[1:])}
 	if v.policy != Sample && v.policy != Frequent || b[0] > 15 || v.cut && v.policy != Sample || !v.cut && v.theta != 0 {
 		return nil, nil, errValues
 	}
