@@ -11,7 +11,7 @@ import (
 )
 
 // Of arrays the nulls are counted, packed as in a batch or as lists in a snapshot, and
-// nothing is said of their values, whatever the windows have.
+// compared; nothing is said of their values, whatever the windows have.
 func TestArraysAreCounted(t *testing.T) {
 	v := &feature.View{Meta: feature.Meta{Name: "v"}, Keys: []feature.Field{{Name: "id", Type: feature.Int64}},
 		Features: []feature.Field{{Name: "tags", Type: feature.Array(feature.String)}, {Name: "vec", Type: feature.Array(feature.Float32)}}}
@@ -60,8 +60,8 @@ func TestArraysAreCounted(t *testing.T) {
 		return &read
 	}
 	m := &feature.Monitor{View: "v", ViewOf: v, MinCount: 1}
-	verdict := Judge(m, profile(asLists), profile(packed))
-	if len(verdict.Features) != 2 || verdict.Outcome != Insufficient {
+	verdict := Judge(m, NewBaseline(profile(asLists)), profile(packed))
+	if len(verdict.Features) != 2 || verdict.Outcome != Steady {
 		t.Errorf("%+v", verdict)
 	}
 	for _, f := range verdict.Features {

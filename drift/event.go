@@ -64,6 +64,9 @@ type EventFeature struct {
 	Nulls     int64    `json:"nulls"`
 	RefCount  int64    `json:"reference_count"`
 	RefNulls  int64    `json:"reference_nulls"`
+	Distance  *float64 `json:"distance,omitempty"`
+	Reasons   []string `json:"reasons,omitempty"`
+	Checks    []Check  `json:"checks,omitempty"`
 }
 
 // eventSpace is the name space of event ids.
@@ -103,6 +106,7 @@ func newEvent(m *feature.Monitor, w *WindowRecord, v *Verdict, since int64, kind
 		d.Features[i] = EventFeature{
 			Name: r.Name, Outcome: r.Outcome, Drifted: r.Drifted(), Test: r.Test, Statistic: r.Statistic, PValue: r.PValue,
 			PSI: r.PSI, JS: r.JS, Count: r.Count, Nulls: r.Nulls, RefCount: r.RefCount, RefNulls: r.RefNulls,
+			Distance: r.Distance, Reasons: r.Reasons(), Checks: r.Checks,
 		}
 	}
 	e := &Event{

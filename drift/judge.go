@@ -3,6 +3,7 @@ package drift
 import (
 	"slices"
 
+	"github.com/weir-ml/weir/drift/stats"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -11,28 +12,47 @@ import (
 //
 // A feature drifts only on significance and effect size together: on a large
 // window a p-value alone fires on differences nobody would retrain for, and on
-// a small one an effect size alone fires on noise.
-func Judge(m *feature.Monitor, ref, window *Profile) *Verdict {
+// a small one an effect size alone fires on noise. All tests of the window are adjusted together:
+// with nothing drifted, the chance that any of them is significant is alpha at most,
+// however many features there are.
+func Judge(m *feature.Monitor, ref *Baseline, window *Profile) *Verdict {
 	m = m.WithDefaults()
-	fields := Monitored(m)
-	tests := 0
-	for _, f := range fields {
-		if ShapeOf(f.Type) != NullsOnly {
-			tests++
+	v := &Verdict{Outcome: Insufficient}
+	type place struct{ result, check int }
+	var at []place
+	var p []float64
+	for _, f := range Monitored(m) {
+		r := compare(m, f, ref, window)
+		for i := range r.Checks {
+			at, p = append(at, place{len(v.Features), i}), append(p, r.Checks[i].PValue)
+		}
+		v.Features = append(v.Features, r)
+	}
+	significant := 0
+	for i, adjusted := range stats.BenjaminiHochberg(p) {
+		r := &v.Features[at[i].result]
+		c := &r.Checks[at[i].check]
+		c.Adjusted = adjusted
+		if adjusted <= m.Alpha {
+			significant++
+			if c.Value >= c.Threshold {
+				c.Drifted, r.Outcome = true, Drifted
+			}
 		}
 	}
-	v := &Verdict{Outcome: Insufficient, Alpha: m.Alpha / float64(max(1, tests))}
-	for _, f := range fields {
-		r := judge(m, v.Alpha, f, ref, window)
-		switch r.Outcome {
+	v.Alpha = m.Alpha * float64(max(1, significant)) / float64(max(1, len(p)))
+	for i := range v.Features {
+		switch v.Features[i].Outcome {
 		case Drifted:
 			v.Outcome = Drifted
+			return v
 		case Steady:
-			if v.Outcome == Insufficient {
+			v.Outcome = Steady
+		case CountedOnly:
+			if len(v.Features[i].Checks) > 0 {
 				v.Outcome = Steady
 			}
 		}
-		v.Features = append(v.Features, r)
 	}
 	return v
 }
@@ -55,7 +75,8 @@ func Monitored(m *feature.Monitor) []feature.Field {
 	return out
 }
 
-func judge(m *feature.Monitor, alpha float64, f feature.Field, ref, window *Profile) Result {
+// compare makes the checks of a feature, with what each effect must reach.
+func compare(m *feature.Monitor, f feature.Field, ref *Baseline, window *Profile) Result {
 	shape := ShapeOf(f.Type)
 	out := Result{Name: f.Name}
 	cur := window.Sketch(f.Stored())
@@ -63,10 +84,12 @@ func judge(m *feature.Monitor, alpha float64, f feature.Field, ref, window *Prof
 		cur = NewSketch(shape)
 	}
 	out.Count, out.Nulls = cur.Count, cur.Nulls
-	base := ref.Sketch(f.Stored())
+	name := f.Stored()
+	base := ref.profile.Sketch(name)
 	if base == nil && f.Column == "" {
 		// A snapshot of a service names a feature so where two views have one of the name.
-		base = ref.Sketch(m.View + "__" + f.Name)
+		name = m.View + "__" + f.Name
+		base = ref.profile.Sketch(name)
 	}
 	if base == nil || base.Shape != shape {
 		out.Outcome = NoReference
@@ -76,75 +99,38 @@ func judge(m *feature.Monitor, alpha float64, f feature.Field, ref, window *Prof
 	switch {
 	case shape == NullsOnly:
 		out.Outcome = CountedOnly
-		return out
-	case cur.Count < m.MinCount || base.Count < m.MinCount:
+	case cur.Shape != shape || cur.Count < m.MinCount || base.Count < m.MinCount:
 		out.Outcome = Insufficient
-		return out
+	default:
+		out.Outcome = Steady
 	}
-	out.Outcome = Steady
-	var statistic, p float64
-	large := false
-	if shape == Numbers {
-		a, b := base.num.distribution(), cur.num.distribution()
-		out.Test = "ks"
-		out.SketchError = base.RankError() + cur.RankError()
-		statistic = ks(a, b)
-		p = ksPValue(statistic, out.SketchError, a.n, b.n)
-		cuts := quantileBins(a)
-		x := psi(a.shares(cuts), b.shares(cuts))
-		out.PSI, large = &x, x >= m.PSI
-	} else {
-		a, b := cells(base, cur)
-		out.Test = "chi_square"
-		statistic, p = chiSquare(a, b)
-		x := jensenShannon(shared(a), shared(b))
-		out.JS, large = &x, x >= m.JS
+	if cur.Shape != shape {
+		return out // rows of before a change of type
 	}
-	out.Statistic, out.PValue = &statistic, &p
-	if large && p <= alpha {
-		out.Outcome = Drifted
+	tests := func(x string) bool { return slices.Contains(m.Tests, x) }
+	out.Checks = measure(tests, m.PSI > 0, m.MinCount, base, cur, &out)
+	for i := range out.Checks {
+		c := &out.Checks[i]
+		n := cur.Count
+		if c.Name == feature.TestNulls {
+			n = cur.Rows()
+		}
+		if c.Threshold = asked(m, c.Effect); c.PValue <= m.Alpha { // the others need none, and finding it takes time
+			c.Threshold = max(c.Threshold, ref.limit(name, base, c, n))
+		}
 	}
 	return out
 }
 
-// cells lines the categories of two sketches up. Where one of them has reached
-// its cap, only categories that both count one by one get a cell; the rest is one cell.
-func cells(ref, cur *Sketch) (a, b []float64) {
-	exact := ref.cat.other == 0 && cur.cat.other == 0
-	var names []string
-	for v := range ref.cat.counts {
-		if _, both := cur.cat.counts[v]; both || exact {
-			names = append(names, v)
-		}
+// asked is how large the monitor wants an effect to be.
+func asked(m *feature.Monitor, effect string) float64 {
+	switch effect {
+	case effectDistance:
+		return m.Distance
+	case effectPSI:
+		return m.PSI
+	case effectJS:
+		return m.JS
 	}
-	if exact {
-		for v := range cur.cat.counts {
-			if _, both := ref.cat.counts[v]; !both {
-				names = append(names, v)
-			}
-		}
-	}
-	slices.Sort(names)
-	restA, restB := ref.Count, cur.Count
-	for _, v := range names {
-		x, y := ref.cat.of(v), cur.cat.of(v)
-		restA, restB = restA-x, restB-y
-		a, b = append(a, float64(x)), append(b, float64(y))
-	}
-	if restA > 0 || restB > 0 {
-		a, b = append(a, float64(restA)), append(b, float64(restB))
-	}
-	return a, b
-}
-
-// shared turns counts into shares, in place.
-func shared(counts []float64) []float64 {
-	sum := 0.0
-	for _, c := range counts {
-		sum += c
-	}
-	for i := range counts {
-		counts[i] /= sum
-	}
-	return counts
+	return smallH
 }

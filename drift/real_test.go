@@ -76,13 +76,13 @@ func TestRealWeather(t *testing.T) {
 	}
 	m := judged(feature.Field{Name: "temp", Type: feature.Float64}, feature.Field{Name: "humid", Type: feature.Float64},
 		feature.Field{Name: "pressure", Type: feature.Float64}, feature.Field{Name: "wind_speed", Type: feature.Float64}, feature.Field{Name: "origin", Type: feature.String})
-	v := Judge(m, table(header, byMonth["2013-01"], m.ViewOf.Features), table(header, byMonth["2013-07"], m.ViewOf.Features))
+	v := Judge(m, NewBaseline(table(header, byMonth["2013-01"], m.ViewOf.Features)), table(header, byMonth["2013-07"], m.ViewOf.Features))
 	require.Contains(t, v.DriftedFeatures(), "temp")
 	require.NotContains(t, v.DriftedFeatures(), "origin")
 	r := rand.New(rand.NewPCG(2013, 1))
 	for range 50 {
 		a, b := halves(r, byMonth["2013-01"])
-		v := Judge(m, table(header, a, m.ViewOf.Features), table(header, b, m.ViewOf.Features))
+		v := Judge(m, NewBaseline(table(header, a, m.ViewOf.Features)), table(header, b, m.ViewOf.Features))
 		require.Equal(t, Steady, v.Outcome, v.DriftedFeatures())
 	}
 }
@@ -100,6 +100,6 @@ func TestRealChurn(t *testing.T) {
 	}
 	m := judged(feature.Field{Name: "tenure", Type: feature.Float64}, feature.Field{Name: "TotalCharges", Type: feature.Float64},
 		feature.Field{Name: "Contract", Type: feature.String}, feature.Field{Name: "gender", Type: feature.String})
-	v := Judge(m, table(header, old, m.ViewOf.Features), table(header, young, m.ViewOf.Features))
+	v := Judge(m, NewBaseline(table(header, old, m.ViewOf.Features)), table(header, young, m.ViewOf.Features))
 	require.Equal(t, []string{"tenure", "TotalCharges", "Contract"}, v.DriftedFeatures())
 }

@@ -42,7 +42,7 @@ func inReference(m *feature.Monitor, start, end int64) bool {
 
 // reference returns the monitor's reference profile; nil when it cannot be
 // built yet. past tells whether the end of a range of time is over.
-func (w *judging) reference(ctx context.Context, m *feature.Monitor, past func(int64) bool) (*Profile, error) {
+func (w *judging) reference(ctx context.Context, m *feature.Monitor, past func(int64) bool) (*Baseline, error) {
 	key := referenceKey(m)
 	if p := w.refs[key]; p != nil {
 		return p, nil
@@ -56,11 +56,11 @@ func (w *judging) reference(ctx context.Context, m *feature.Monitor, past func(i
 	}
 	switch {
 	case errors.Is(err, errEmptyReference):
-		return &Profile{}, nil // and not kept: its rows may still be imported
+		return NewBaseline(&Profile{}), nil // and not kept: its rows may still be imported
 	case err != nil || b == nil:
 		return nil, err
 	}
-	p, err := DecodeProfile(b)
+	p, err := DecodeBaseline(b)
 	if err != nil {
 		return nil, err
 	}
@@ -100,14 +100,19 @@ func (w *judging) build(ctx context.Context, m *feature.Monitor, past func(int64
 		columns[i], names[f.Name] = f.Name, f.Stored()
 	}
 	pr := NewProfiler(columns...)
-	if err := w.history.Scan(ctx, m.ViewOf, r.From.UnixMicro(), to, columns, pr.Batch); err != nil {
+	parts := newChunker(m, r.From.UnixMicro(), to)
+	fold := func(b *feature.Batch) error {
+		parts.fold(b)
+		return pr.Batch(b)
+	}
+	if err := w.history.Scan(ctx, m.ViewOf, r.From.UnixMicro(), to, columns, fold); err != nil {
 		return nil, feature.Errorf(feature.KindOf(err), "drift.reference", "view "+m.ViewOf.ID(), "%w", err)
 	}
 	if pr.Profile().Rows == 0 {
 		w.log.Warn("the monitor's reference has no rows: nothing can be judged", "monitor", m.ID(), "view", m.View, "from", r.From, "to", r.To)
 		return nil, errEmptyReference
 	}
-	return pr.Profile().renamed(names).MarshalBinary()
+	return NewBaseline(pr.Profile().renamed(names), parts.profiles(names)...).MarshalBinary()
 }
 
 // errEmptyReference tells that a range of time is over and had no rows.

@@ -3,60 +3,14 @@ package drift
 import (
 	"math"
 	"slices"
+
+	"github.com/weir-ml/weir/drift/stats"
 )
 
-// ks returns the two-sample Kolmogorov-Smirnov statistic: the greatest distance
-// between the two step functions.
-func ks(a, b distribution) float64 {
-	if a.n == 0 || b.n == 0 {
-		return 0
-	}
-	var i, j int
-	var fa, fb, most float64
-	for i < len(a.at) && j < len(b.at) {
-		v := min(a.at[i], b.at[j])
-		// Past every value equal to v in both, then compare: ties are one step.
-		for i < len(a.at) && a.at[i] == v {
-			fa = a.cum[i] / a.n
-			i++
-		}
-		for j < len(b.at) && b.at[j] == v {
-			fb = b.cum[j] / b.n
-			j++
-		}
-		most = max(most, math.Abs(fa-fb))
-	}
-	return most
-}
-
-// ksPValue is the asymptotic two-sided p-value of a two-sample statistic d of n
-// and m values. slack is how far d may be off because sketches were compared:
-// it is taken off d, which is the same as adding it to the critical value.
-func ksPValue(d, slack, n, m float64) float64 {
-	return kolmogorov(math.Sqrt(n*m/(n+m)) * max(0, d-slack))
-}
-
-// kolmogorov is the survival function of the Kolmogorov distribution.
-func kolmogorov(x float64) float64 {
-	switch {
-	case x <= 0:
-		return 1
-	case x < 1.18:
-		// Jacobi's other form of the series: it converges fast where x is small.
-		t := math.Exp(-math.Pi * math.Pi / (8 * x * x))
-		sum := 0.0
-		for k := 1.0; k <= 7; k += 2 {
-			sum += math.Pow(t, k*k)
-		}
-		return 1 - math.Sqrt(2*math.Pi)/x*sum
-	}
-	t := math.Exp(-2 * x * x)
-	sum, sign := 0.0, 1.0
-	for k := 1.0; k <= 5; k++ {
-		sum += sign * math.Pow(t, k*k)
-		sign = -sign
-	}
-	return min(1, 2*sum)
+// sample is the sketch's numbers as the tests take them.
+func (s *Sketch) sample() stats.Sample {
+	d := s.num.distribution()
+	return stats.Sample{At: d.at, Cum: d.cum, RankError: s.RankError()}
 }
 
 // quantileBins cuts the line where the reference has its deciles; a value that
@@ -91,138 +45,74 @@ func (d distribution) shares(cuts []float64) []float64 {
 	return append(out, 1-last)
 }
 
-// psi is the population stability index of two lists of shares: the sum of
-// (r-c) ln(r/c), zeros replaced (see fill). Both lists are changed.
-func psi(ref, cur []float64) float64 {
-	fill(ref)
-	fill(cur)
-	sum := 0.0
-	for i, r := range ref {
-		sum += (r - cur[i]) * math.Log(r/cur[i])
-	}
-	return sum
-}
+// fewPairs is up to how many pairs of values the exact distribution of the
+// Kolmogorov-Smirnov statistic is computed; above, its limit is as good, and faster.
+const fewPairs = 1e6
 
-// fill puts something small where a share is zero, so that a logarithm stays
-// finite: 1e-4, or a millionth of the smallest other share where that is
-// itself no larger than 1e-4.
-func fill(p []float64) {
-	least := math.Inf(1)
-	for _, x := range p {
-		if x > 0 {
-			least = min(least, x)
-		}
+// ksPValue is the p-value of a statistic of two samples. How far it may be off because sketches
+// were compared is taken off it, which is the same as adding it to the critical value.
+func ksPValue(d float64, a, b stats.Sample) float64 {
+	n, m := a.N(), b.N()
+	if n*m <= fewPairs {
+		return stats.SketchedKS(d, a, b)
 	}
-	small := 1e-4
-	if least <= small {
-		small = least / 1e6
-	}
-	for i, x := range p {
-		if x <= 0 {
-			p[i] = small
-		}
-	}
-}
-
-// jensenShannon is the distance of two lists of shares: the square root of the
-// divergence, with natural logarithms; 0 when equal, sqrt(ln 2) when disjoint.
-func jensenShannon(p, q []float64) float64 {
-	sum := 0.0
-	for i := range p {
-		m := (p[i] + q[i]) / 2
-		if p[i] > 0 {
-			sum += p[i] * math.Log(p[i]/m)
-		}
-		if q[i] > 0 {
-			sum += q[i] * math.Log(q[i]/m)
-		}
-	}
-	return math.Sqrt(max(0, sum/2))
-}
-
-// smallCell is the expected count below which the chi-square approximation is
-// not to be trusted cell by cell.
-const smallCell = 5
-
-// chiSquare tests counts against a reference's, scaled to the same total. Cells
-// with an expected count below smallCell are pooled. When even the pool expects less
-// than that, it counts as expecting smallCell, and only what it has above
-// counts: a category that the reference has never seen is found, and a few
-// stray rows are not. It returns the statistic and the p-value; with one cell there is nothing to test.
-func chiSquare(ref, cur []float64) (stat, p float64) {
-	var nr, nc float64
-	for i := range ref {
-		nr += ref[i]
-		nc += cur[i]
-	}
-	if nr == 0 || nc == 0 {
-		return 0, 1
-	}
-	cells := 0
-	var poolSeen, poolWant float64
-	pooled := false
-	for i := range ref {
-		want := ref[i] * nc / nr
-		if want < smallCell {
-			poolSeen += cur[i]
-			poolWant += want
-			pooled = pooled || want > 0 || cur[i] > 0
-			continue
-		}
-		d := cur[i] - want
-		stat += d * d / want
-		cells++
-	}
-	if pooled {
-		cells++
-		if d := poolSeen - max(poolWant, smallCell); d > 0 || poolWant >= smallCell {
-			stat += d * d / max(poolWant, smallCell)
-		}
-	}
-	if cells < 2 {
-		return 0, 1
-	}
-	return stat, upperGamma(float64(cells-1)/2, stat/2)
-}
-
-// upperGamma is the regularised upper incomplete gamma function Q(a, x): the
-// chance that a chi-square variable of 2a degrees of freedom exceeds 2x.
-func upperGamma(a, x float64) float64 {
-	if x <= 0 {
+	if d -= a.RankError + b.RankError; d <= 0 {
 		return 1
 	}
-	lg, _ := math.Lgamma(a)
-	front := math.Exp(a*math.Log(x) - x - lg)
-	const steps, eps = 10000, 1e-16
-	if x < a+1 {
-		// The series of the lower function.
-		term := 1 / a
-		sum := term
-		for k := 1; k < steps && term > sum*eps; k++ {
-			term *= x / (a + float64(k))
-			sum += term
+	return stats.KolmogorovTail(int(n*m/(n+m)), d)
+}
+
+// moved is how far numbers have moved: in standard deviations of the reference, whatever
+// their unit; or by how much of them, where an outlier makes that deviation large. Of a
+// constant reference there is no deviation, and the share of the values that
+// are another number counts: it is 1 at most.
+func moved(ref stats.Sample, m stats.Merged) float64 {
+	of := ref.Moments()
+	size := max(math.Abs(of.Min), math.Abs(of.Max))
+	if of.Std <= size*1e-9 {
+		// No more than the rounding of whoever computed the constant: no move either.
+		if m.Wasserstein <= size*1e-9 {
+			return 0
 		}
-		return max(0, 1-front*sum)
+		return m.KS
 	}
-	// The continued fraction of the upper one, by Lentz.
-	const tiny = 1e-300
-	b := x + 1 - a
-	c, d := 1/tiny, 1/b
-	h := d
-	for k := 1; k < steps; k++ {
-		an := -float64(k) * (float64(k) - a)
-		b += 2
-		if d = an*d + b; math.Abs(d) < tiny {
-			d = tiny
-		}
-		if c = b + an/c; math.Abs(c) < tiny {
-			c = tiny
-		}
-		d = 1 / d
-		h *= d * c
-		if math.Abs(d*c-1) < eps {
-			break
+	return clamp(max(m.Wasserstein/of.Std, m.KS))
+}
+
+// clamp keeps a number fit for JSON: distances of values near the end of the range overflow.
+func clamp(x float64) float64 {
+	if math.IsNaN(x) || x > 1e300 {
+		return 1e300
+	}
+	return x
+}
+
+// cells lines the categories of two sketches up. Where one of them has reached
+// its cap, only categories that both count one by one get a cell; the rest is one cell.
+func cells(ref, cur *Sketch) (a, b []float64) {
+	exact := ref.cat.other == 0 && cur.cat.other == 0
+	var names []string
+	for v := range ref.cat.counts {
+		if _, both := cur.cat.counts[v]; both || exact {
+			names = append(names, v)
 		}
 	}
-	return front * h
+	if exact {
+		for v := range cur.cat.counts {
+			if _, both := ref.cat.counts[v]; !both {
+				names = append(names, v)
+			}
+		}
+	}
+	slices.Sort(names)
+	restA, restB := ref.Count, cur.Count
+	for _, v := range names {
+		x, y := ref.cat.of(v), cur.cat.of(v)
+		restA, restB = restA-x, restB-y
+		a, b = append(a, float64(x)), append(b, float64(y))
+	}
+	if restA > 0 || restB > 0 {
+		a, b = append(a, float64(restA)), append(b, float64(restB))
+	}
+	return a, b
 }

@@ -40,7 +40,7 @@ type WatchOptions struct {
 func NewWatch(o WatchOptions) *Watch {
 	j := &judging{
 		store: o.Store, monitors: o.Monitors, references: o.References, history: o.History,
-		destinations: o.Destinations, log: o.Log, met: o.Metrics, now: o.Now, refs: map[string]*Profile{},
+		destinations: o.Destinations, log: o.Log, met: o.Metrics, now: o.Now, refs: map[string]*Baseline{},
 	}
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
@@ -77,8 +77,8 @@ type judging struct {
 	log          *slog.Logger
 	met          *Metrics
 	now          func() time.Time
-	refs         map[string]*Profile // reference profiles by referenceKey
-	shown        bool                // the gauge shows the states that were stored before this process
+	refs         map[string]*Baseline // by referenceKey
+	shown        bool                 // the gauge shows the states that were stored before this process
 }
 
 // watched is a line of windows of a monitor, its defaults filled in.
@@ -141,11 +141,31 @@ func (j *judging) Judge(ctx context.Context, w *watched, r *WindowRecord, past f
 	v := Judge(w.Of, ref, cur)
 	switch v.Outcome {
 	case Drifted:
+		cool, err := j.cooling(ctx, w.Of, r.Start)
+		if err != nil {
+			return nil, tally.Unsure, true, err
+		}
+		if cool {
+			return v, tally.Unsure, false, nil
+		}
 		return v, tally.Bad, false, nil
 	case Insufficient:
 		return v, tally.Unsure, false, nil
 	}
 	return v, tally.Good, false, nil
+}
+
+// cooling reports whether a window comes so soon after the one that ended a drift that it
+// does not count towards the next. What goes on drifting fires when that is over.
+func (j *judging) cooling(ctx context.Context, m *feature.Monitor, start int64) (bool, error) {
+	if m.CoolDown == 0 {
+		return false, nil
+	}
+	last, err := j.store.Events(ctx, EventQuery{Project: m.Meta.Project, Owner: m.Meta.Name, Limit: 1})
+	if err != nil || len(last) == 0 || last[0].Type != ResolvedType {
+		return false, err
+	}
+	return start < last[0].WindowEnd+m.CoolDown.Micros(), nil
 }
 
 func (j *judging) Turned(w *watched, r *WindowRecord, v *Verdict, t tally.Turn, now time.Time) (*Event, []outbox.Entry, error) {
@@ -198,18 +218,11 @@ func (j *judging) show(st *MonitorState) {
 func summary(v *Verdict) string {
 	var out []string
 	for i := range v.Features {
-		r := &v.Features[i]
-		if !r.Drifted() {
-			continue
+		for _, c := range v.Features[i].Checks {
+			if c.Drifted {
+				out = append(out, fmt.Sprintf("%s: %s p=%.2g %s=%.3g", v.Features[i].Name, c.Name, c.PValue, c.Effect, c.Value))
+			}
 		}
-		s := fmt.Sprintf("%s: %s=%.3g p=%.2g", r.Name, r.Test, *r.Statistic, *r.PValue)
-		if r.PSI != nil {
-			s += fmt.Sprintf(" psi=%.3g", *r.PSI)
-		}
-		if r.JS != nil {
-			s += fmt.Sprintf(" js=%.3g", *r.JS)
-		}
-		out = append(out, s)
 	}
 	return strings.Join(out, "; ")
 }

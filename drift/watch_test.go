@@ -215,7 +215,7 @@ func TestWatchStory(t *testing.T) {
 	require.Equal(t, "0 reference 400, 1 reference 300, 2 steady 300, 3 drifted 300, 4 open 300", h.windows())
 	require.Equal(t, []string{"detected.v1"}, h.events())
 	require.Contains(t, h.log.String(), "drift detected")
-	require.Contains(t, h.log.String(), "num: ks=")
+	require.Contains(t, h.log.String(), "num: distribution p=")
 	status, err := drift.NewReader(h.store).Status(bg, []*feature.Monitor{h.mon})
 	require.NoError(t, err)
 	require.True(t, status[0].Drifting)
@@ -490,4 +490,20 @@ func TestWatchRun(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 	require.Equal(t, []string{"detected.v1"}, h.events())
+}
+
+// A drift that follows another within the cool-down is told of when that is over, if it is still there.
+func TestWatchCoolsDown(t *testing.T) {
+	h := newHouse(t, func(m *feature.Monitor) { m.CoolDown = feature.Duration(2 * time.Hour) })
+	h.flush(1, one(append(h.rows(0, 400, 0), h.rows(1, 400, 0)...)))
+	for w, mean := range []float64{2: 4, 3: 0, 4: 4, 5: 4, 6: 4, 7: 4} {
+		if w >= 2 {
+			h.flush(1, one(h.rows(int64(w), 300, mean)))
+		}
+	}
+	require.Contains(t, h.windows(), "2 drifted 300, 3 steady 300, 4 drifted 300, 5 drifted 300, 6 drifted 300")
+	require.Equal(t, []string{"detected.v1", "resolved.v1", "detected.v1"}, h.events())
+	all, err := drift.NewReader(h.store).Events(bg, drift.EventQuery{})
+	require.NoError(t, err)
+	require.Equal(t, 6*hour, all[0].WindowStart, "the first window that begins two hours after the one that ended the drift")
 }

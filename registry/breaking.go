@@ -15,6 +15,9 @@ func (p *planner) findBreaking() {
 	old, shifted := p.base.catalog, map[feature.Ref]bool{}
 	for i := range p.plan.Changes {
 		c := &p.plan.Changes[i]
+		if m, ok := c.Definition.(*feature.Monitor); ok && c.Action != Unchanged && !p.faulty[c.Ref()] {
+			c.Notes = append(c.Notes, m.Promise())
+		}
 		if c.Action != Update {
 			continue
 		}

@@ -3,6 +3,7 @@ package feature
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,20 +15,41 @@ type Monitor struct {
 	Reference Reference `json:"reference"`
 	Window    Window    `json:"window"`
 	MinCount  int64     `json:"min_count,omitempty"` // non-null values a window and the reference need; 200 when 0
-	// Alpha is the significance that KS and chi-square must reach, after
-	// Bonferroni over the monitor's features; 0.01 when 0.
+	// Alpha is the significance that tests must reach after Benjamini and Hochberg over
+	// all tests of a window, so the chance that a window without drift has any; 0.01 when 0.
 	Alpha float64 `json:"alpha,omitempty"`
-	// PSI and JS are the effect sizes that a numeric or categorical feature must
-	// reach as well; 0.2 and 0.1 when 0.
-	PSI float64 `json:"psi,omitempty"`
-	JS  float64 `json:"js,omitempty"`
+	// Distance is how far numbers must have moved as well, in standard deviations of the
+	// reference; 0.1 when 0. PSI, where it is set, takes its place: an index of ten bins. JS is
+	// the Jensen-Shannon distance that categories must reach, 0.1 when 0. What the reference's own
+	// chunks reach is the least that counts, whatever is set here.
+	Distance float64 `json:"distance,omitempty"`
+	PSI      float64 `json:"psi,omitempty"`
+	JS       float64 `json:"js,omitempty"`
+	// Tests are what a feature is tested for; everything in MonitorTests when empty.
+	Tests []string `json:"tests,omitempty"`
 	// Windows is how many drifted windows in a row make a drift; 1 when 0.
 	Windows int `json:"windows,omitempty"`
+	// CoolDown is how long after the window that ended a drift no other is told of. What
+	// still drifts then is told of then.
+	CoolDown Duration `json:"cool_down,omitempty"`
 	// Retrain names what the retraining event asks for; both are only carried along.
 	Retrain Retrain `json:"retrain,omitempty"`
 
 	ViewOf  *View `json:"-"` // set when the catalog resolves the monitor
 	Version int   `json:"-"`
+}
+
+// What a feature can be tested for.
+const (
+	TestDistribution  = "distribution"   // where its values lie
+	TestNulls         = "nulls"          // the share of rows that have none
+	TestNewCategories = "new_categories" // values that the reference has never seen
+	TestOutliers      = "outliers"       // the share of numbers beyond the reference's usual ones
+)
+
+// MonitorTests are all of them.
+func MonitorTests() []string {
+	return []string{TestDistribution, TestNulls, TestNewCategories, TestOutliers}
 }
 
 // Reference is what live windows are compared with: a snapshot by id, or the
@@ -84,8 +106,19 @@ func (m *Monitor) Check() []Fault {
 	if m.Alpha < 0 || m.Alpha >= 1 {
 		f = append(f, Fault{"spec.alpha", "must be between 0 and 1"})
 	}
-	if m.PSI < 0 || m.JS < 0 || m.MinCount < 0 || m.Windows < 0 {
-		f = append(f, Fault{"spec", "psi, js, min_count and windows must not be negative"})
+	if m.PSI < 0 || m.JS < 0 || m.Distance < 0 || m.MinCount < 0 || m.Windows < 0 || m.CoolDown < 0 {
+		f = append(f, Fault{"spec", "distance, psi, js, min_count, windows and cool_down must not be negative"})
+	}
+	if m.PSI > 0 && m.Distance > 0 {
+		f = append(f, Fault{"spec.distance", "give distance or psi, not both: either says how far numbers must have moved"})
+	}
+	for i, x := range m.Tests {
+		at := fmt.Sprintf("spec.tests[%d]", i)
+		if !slices.Contains(MonitorTests(), x) {
+			f = append(f, Fault{at, fmt.Sprintf("%q is not a test: there are %s", x, strings.Join(MonitorTests(), ", "))})
+		} else if slices.Contains(m.Tests[:i], x) {
+			f = append(f, Fault{at, fmt.Sprintf("%q is there twice", x)})
+		}
 	}
 	for i, x := range m.Features {
 		if slices.Contains(m.Features[:i], x) {
@@ -104,8 +137,11 @@ func (m *Monitor) WithDefaults() *Monitor {
 	if c.Alpha == 0 {
 		c.Alpha = 0.01
 	}
-	if c.PSI == 0 {
-		c.PSI = 0.2
+	if c.PSI == 0 && c.Distance == 0 {
+		c.Distance = 0.1
+	}
+	if len(c.Tests) == 0 {
+		c.Tests = MonitorTests()
 	}
 	if c.JS == 0 {
 		c.JS = 0.1

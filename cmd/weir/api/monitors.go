@@ -75,6 +75,9 @@ func (s *Monitors) Show(ctx context.Context, req *weirv1.ShowMonitorRequest) (*w
 
 // Run closes the monitor's windows now and judges those that wait.
 func (s *Monitors) Run(ctx context.Context, req *weirv1.RunMonitorRequest) (*weirv1.RunMonitorResponse, error) {
+	if req.History {
+		return nil, feature.Errorf(feature.Unsupported, "monitor.run", req.Name, "this server does not judge history").WithHint("ask a newer one")
+	}
 	if s.Watch == nil {
 		return nil, feature.Errorf(feature.Unsupported, "monitor.run", "", "this process does not judge").WithHint("ask one that runs the role drift")
 	}
@@ -103,6 +106,7 @@ func (s *Monitors) Run(ctx context.Context, req *weirv1.RunMonitorRequest) (*wei
 
 func summary(m *feature.Monitor, st *drift.Status) *weirv1.MonitorSummary {
 	out := &weirv1.MonitorSummary{Project: m.Meta.Project, Name: m.Meta.Name, View: m.View, Since: st.Since, Windows: int64(st.Judged),
+		FalseAlarms: m.FalseAlarms(), WindowsAYear: m.WindowsAYear(), Promise: m.Promise(),
 		State: weirv1.MonitorState_MONITOR_STATE_WAITING}
 	switch {
 	case st.Drifting:
@@ -127,7 +131,6 @@ func summary(m *feature.Monitor, st *drift.Status) *weirv1.MonitorSummary {
 func window(m *feature.Monitor, w *drift.WindowReport) *weirv1.WindowResult {
 	out := &weirv1.WindowResult{Start: w.Start, End: w.End, Rows: w.Rows, JudgedAt: w.JudgedAt, Open: w.State == drift.Open || w.State == drift.Closed,
 		Drifted: w.Verdict != nil && w.Verdict.Outcome == drift.Drifted}
-	d := m.WithDefaults()
 	for _, f := range w.Features {
 		r := &weirv1.FeatureResult{Feature: f.Name, Drifted: f.Drifted(), Count: f.Count, Nulls: f.Nulls, ReferenceCount: f.RefCount}
 		if m.ViewOf != nil {
@@ -143,6 +146,14 @@ func window(m *feature.Monitor, w *drift.WindowReport) *weirv1.WindowResult {
 		case f.Outcome != drift.Steady && f.Outcome != drift.Drifted:
 			r.Skipped = string(f.Outcome)
 		}
+		for _, c := range f.Checks {
+			r.Tests = append(r.Tests, checked(&f, &c))
+		}
+		if len(f.Checks) > 0 {
+			out.Features = append(out.Features, r)
+			continue
+		}
+		// A verdict from before there were checks.
 		if f.Statistic != nil && f.PValue != nil {
 			alpha := 0.0
 			if w.Verdict != nil {
@@ -151,14 +162,24 @@ func window(m *feature.Monitor, w *drift.WindowReport) *weirv1.WindowResult {
 			r.Tests = append(r.Tests, &weirv1.TestResult{Test: f.Test, Statistic: *f.Statistic, PValue: f.PValue, Threshold: alpha, Exceeded: *f.PValue <= alpha})
 		}
 		if f.PSI != nil {
-			r.Tests = append(r.Tests, &weirv1.TestResult{Test: "psi", Statistic: *f.PSI, Threshold: d.PSI, Exceeded: *f.PSI >= d.PSI})
+			r.Tests = append(r.Tests, &weirv1.TestResult{Test: "psi", Statistic: *f.PSI, Threshold: m.PSI, Exceeded: f.Drifted()})
 		}
 		if f.JS != nil {
-			r.Tests = append(r.Tests, &weirv1.TestResult{Test: "jensen_shannon", Statistic: *f.JS, Threshold: d.JS, Exceeded: *f.JS >= d.JS})
+			r.Tests = append(r.Tests, &weirv1.TestResult{Test: "jensen_shannon", Statistic: *f.JS, Threshold: m.JS, Exceeded: f.Drifted()})
 		}
 		out.Features = append(out.Features, r)
 	}
 	return out
+}
+
+// checked is a check in the words of the wire.
+func checked(f *drift.Result, c *drift.Check) *weirv1.TestResult {
+	p, adjusted := c.PValue, c.Adjusted
+	t := &weirv1.TestResult{Test: c.Test, PValue: &p, AdjustedPValue: &adjusted, Check: c.Name, Effect: c.Effect, Statistic: c.Value, Threshold: c.Threshold, Exceeded: c.Drifted}
+	if c.Name == feature.TestDistribution && f.Statistic != nil {
+		t.TestStatistic = f.Statistic
+	}
+	return t
 }
 
 // Events is weir.v1.EventService.

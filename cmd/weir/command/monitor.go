@@ -73,7 +73,7 @@ func stateName(s weirv1.MonitorState) string {
 
 func monitorJSON(m *weirv1.MonitorSummary) map[string]any {
 	return map[string]any{"project": m.Project, "name": m.Name, "view": m.View, "state": stateName(m.State),
-		"since": when(m.Since), "windows": m.Windows, "reference": m.Reference}
+		"since": when(m.Since), "windows": m.Windows, "reference": m.Reference, "false_alarms_a_year": m.FalseAlarms, "windows_a_year": m.WindowsAYear}
 }
 
 func windowJSON(w *weirv1.WindowResult) map[string]any {
@@ -84,6 +84,16 @@ func windowJSON(w *weirv1.WindowResult) map[string]any {
 			t := map[string]any{"test": x.Test, "statistic": x.Statistic, "threshold": x.Threshold, "exceeded": x.Exceeded}
 			if x.PValue != nil {
 				t["p_value"] = *x.PValue
+			}
+			if x.Check != "" {
+				t["check"], t["effect"], t["value"] = x.Check, x.Effect, x.Statistic
+				delete(t, "statistic")
+			}
+			if x.AdjustedPValue != nil {
+				t["adjusted_p_value"] = *x.AdjustedPValue
+			}
+			if x.TestStatistic != nil {
+				t["statistic"] = *x.TestStatistic
 			}
 			tests = append(tests, t)
 		}
@@ -96,6 +106,12 @@ func windowJSON(w *weirv1.WindowResult) map[string]any {
 func testsText(ts []*weirv1.TestResult) string {
 	var out []string
 	for _, t := range ts {
+		if t.Check != "" {
+			if t.Exceeded {
+				out = append(out, fmt.Sprintf("%s (%s p %s, %s %s of %s)", t.Check, t.Test, number(*t.PValue), t.Effect, number(t.Statistic), number(t.Threshold)))
+			}
+			continue
+		}
 		s := t.Test + " " + number(t.Statistic)
 		if t.PValue != nil {
 			s += fmt.Sprintf(" (p %s)", number(*t.PValue))
@@ -118,7 +134,7 @@ func (e *env) showMonitor(m *weirv1.MonitorSummary, windows []*weirv1.WindowResu
 			return err
 		}
 	} else {
-		fmt.Fprintf(e.out, "%s/%s watches %s against %s: %s\n\n", m.Project, m.Name, m.View, m.Reference, stateName(m.State))
+		fmt.Fprintf(e.out, "%s/%s watches %s against %s: %s\n%s\n\n", m.Project, m.Name, m.View, m.Reference, stateName(m.State), m.Promise)
 		t := newTable(e.out, "window", "rows", "", "drifted features")
 		for _, w := range windows {
 			state := "ok"

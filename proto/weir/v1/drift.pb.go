@@ -79,10 +79,13 @@ type MonitorSummary struct {
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	View          string                 `protobuf:"bytes,3,opt,name=view,proto3" json:"view,omitempty"`
 	State         MonitorState           `protobuf:"varint,4,opt,name=state,proto3,enum=weir.v1.MonitorState" json:"state,omitempty"`
-	Since         int64                  `protobuf:"fixed64,5,opt,name=since,proto3" json:"since,omitempty"`       // when the state began, microseconds since 1970 UTC; 0 when unknown
-	Windows       int64                  `protobuf:"varint,6,opt,name=windows,proto3" json:"windows,omitempty"`    // judged so far
-	Last          *WindowResult          `protobuf:"bytes,7,opt,name=last,proto3" json:"last,omitempty"`           // the newest judged window; absent when there is none
-	Reference     string                 `protobuf:"bytes,8,opt,name=reference,proto3" json:"reference,omitempty"` // for people
+	Since         int64                  `protobuf:"fixed64,5,opt,name=since,proto3" json:"since,omitempty"`                                // when the state began, microseconds since 1970 UTC; 0 when unknown
+	Windows       int64                  `protobuf:"varint,6,opt,name=windows,proto3" json:"windows,omitempty"`                             // judged so far
+	Last          *WindowResult          `protobuf:"bytes,7,opt,name=last,proto3" json:"last,omitempty"`                                    // the newest judged window; absent when there is none
+	Reference     string                 `protobuf:"bytes,8,opt,name=reference,proto3" json:"reference,omitempty"`                          // for people
+	FalseAlarms   float64                `protobuf:"fixed64,9,opt,name=false_alarms,json=falseAlarms,proto3" json:"false_alarms,omitempty"` // a year that are expected where nothing drifts, at most
+	WindowsAYear  float64                `protobuf:"fixed64,10,opt,name=windows_a_year,json=windowsAYear,proto3" json:"windows_a_year,omitempty"`
+	Promise       string                 `protobuf:"bytes,11,opt,name=promise,proto3" json:"promise,omitempty"` // the same for people
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -169,6 +172,27 @@ func (x *MonitorSummary) GetLast() *WindowResult {
 func (x *MonitorSummary) GetReference() string {
 	if x != nil {
 		return x.Reference
+	}
+	return ""
+}
+
+func (x *MonitorSummary) GetFalseAlarms() float64 {
+	if x != nil {
+		return x.FalseAlarms
+	}
+	return 0
+}
+
+func (x *MonitorSummary) GetWindowsAYear() float64 {
+	if x != nil {
+		return x.WindowsAYear
+	}
+	return 0
+}
+
+func (x *MonitorSummary) GetPromise() string {
+	if x != nil {
+		return x.Promise
 	}
 	return ""
 }
@@ -261,16 +285,21 @@ func (x *ListMonitorsResponse) GetMonitors() []*MonitorSummary {
 	return nil
 }
 
-// TestResult is one test of one feature in one window.
+// TestResult is one test of one feature in one window: significance and effect size.
+// Verdicts from before there were checks have p value and effect size as a test each.
 type TestResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Test          string                 `protobuf:"bytes,1,opt,name=test,proto3" json:"test,omitempty"` // ks, psi, chi_square, jensen_shannon
-	Statistic     float64                `protobuf:"fixed64,2,opt,name=statistic,proto3" json:"statistic,omitempty"`
-	PValue        *float64               `protobuf:"fixed64,3,opt,name=p_value,json=pValue,proto3,oneof" json:"p_value,omitempty"` // absent for tests that are an effect size only
-	Threshold     float64                `protobuf:"fixed64,4,opt,name=threshold,proto3" json:"threshold,omitempty"`               // of the p value or of the statistic
-	Exceeded      bool                   `protobuf:"varint,5,opt,name=exceeded,proto3" json:"exceeded,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Test           string                 `protobuf:"bytes,1,opt,name=test,proto3" json:"test,omitempty"`             // ks, chi_square, proportions, unseen
+	Statistic      float64                `protobuf:"fixed64,2,opt,name=statistic,proto3" json:"statistic,omitempty"` // the effect size, where check is set
+	PValue         *float64               `protobuf:"fixed64,3,opt,name=p_value,json=pValue,proto3,oneof" json:"p_value,omitempty"`
+	Threshold      float64                `protobuf:"fixed64,4,opt,name=threshold,proto3" json:"threshold,omitempty"`                                         // of the effect size; of verdicts without check, of the p value or of the statistic
+	Exceeded       bool                   `protobuf:"varint,5,opt,name=exceeded,proto3" json:"exceeded,omitempty"`                                            // significant, and the effect reaches the threshold
+	Check          string                 `protobuf:"bytes,6,opt,name=check,proto3" json:"check,omitempty"`                                                   // what is tested: distribution, nulls, new_categories, outliers
+	Effect         string                 `protobuf:"bytes,7,opt,name=effect,proto3" json:"effect,omitempty"`                                                 // the scale of the effect size: distance, psi, jensen_shannon, cohen_h
+	AdjustedPValue *float64               `protobuf:"fixed64,8,opt,name=adjusted_p_value,json=adjustedPValue,proto3,oneof" json:"adjusted_p_value,omitempty"` // after Benjamini and Hochberg over the tests of the window
+	TestStatistic  *float64               `protobuf:"fixed64,9,opt,name=test_statistic,json=testStatistic,proto3,oneof" json:"test_statistic,omitempty"`      // of a distribution's test
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *TestResult) Reset() {
@@ -336,6 +365,34 @@ func (x *TestResult) GetExceeded() bool {
 		return x.Exceeded
 	}
 	return false
+}
+
+func (x *TestResult) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *TestResult) GetEffect() string {
+	if x != nil {
+		return x.Effect
+	}
+	return ""
+}
+
+func (x *TestResult) GetAdjustedPValue() float64 {
+	if x != nil && x.AdjustedPValue != nil {
+		return *x.AdjustedPValue
+	}
+	return 0
+}
+
+func (x *TestResult) GetTestStatistic() float64 {
+	if x != nil && x.TestStatistic != nil {
+		return *x.TestStatistic
+	}
+	return 0
 }
 
 type FeatureResult struct {
@@ -650,10 +707,15 @@ func (x *ShowMonitorResponse) GetWindows() []*WindowResult {
 	return nil
 }
 
+// RunMonitorRequest asks for a run over history where a time is set: the rows of the view's table with an event time
+// in [from, to) are judged as if they came now. Nothing is stored and nobody is told.
 type RunMonitorRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	From          int64                  `protobuf:"fixed64,3,opt,name=from,proto3" json:"from,omitempty"`      // microseconds since 1970 UTC
+	To            int64                  `protobuf:"fixed64,4,opt,name=to,proto3" json:"to,omitempty"`          // up to the newest row when 0
+	History       bool                   `protobuf:"varint,5,opt,name=history,proto3" json:"history,omitempty"` // from and to mean something
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -702,10 +764,32 @@ func (x *RunMonitorRequest) GetName() string {
 	return ""
 }
 
+func (x *RunMonitorRequest) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *RunMonitorRequest) GetTo() int64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *RunMonitorRequest) GetHistory() bool {
+	if x != nil {
+		return x.History
+	}
+	return false
+}
+
 type RunMonitorResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Monitor       *MonitorSummary        `protobuf:"bytes,1,opt,name=monitor,proto3" json:"monitor,omitempty"`
 	Windows       []*WindowResult        `protobuf:"bytes,2,rep,name=windows,proto3" json:"windows,omitempty"` // oldest first
+	Changes       []*MonitorChange       `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"` // of history: when it would have fired, and when that would have ended
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -754,6 +838,73 @@ func (x *RunMonitorResponse) GetWindows() []*WindowResult {
 	return nil
 }
 
+func (x *RunMonitorResponse) GetChanges() []*MonitorChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+type MonitorChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Drifted       bool                   `protobuf:"varint,1,opt,name=drifted,proto3" json:"drifted,omitempty"` // else resolved
+	Window        int64                  `protobuf:"fixed64,2,opt,name=window,proto3" json:"window,omitempty"`  // end of the window that changes the state
+	Since         int64                  `protobuf:"fixed64,3,opt,name=since,proto3" json:"since,omitempty"`    // start of the first window of the drift
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MonitorChange) Reset() {
+	*x = MonitorChange{}
+	mi := &file_weir_v1_drift_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MonitorChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MonitorChange) ProtoMessage() {}
+
+func (x *MonitorChange) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_drift_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MonitorChange.ProtoReflect.Descriptor instead.
+func (*MonitorChange) Descriptor() ([]byte, []int) {
+	return file_weir_v1_drift_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *MonitorChange) GetDrifted() bool {
+	if x != nil {
+		return x.Drifted
+	}
+	return false
+}
+
+func (x *MonitorChange) GetWindow() int64 {
+	if x != nil {
+		return x.Window
+	}
+	return 0
+}
+
+func (x *MonitorChange) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
 type ListEventsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // all when empty
@@ -767,7 +918,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_weir_v1_drift_proto_msgTypes[10]
+	mi := &file_weir_v1_drift_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -779,7 +930,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_drift_proto_msgTypes[10]
+	mi := &file_weir_v1_drift_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -792,7 +943,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_drift_proto_rawDescGZIP(), []int{10}
+	return file_weir_v1_drift_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListEventsRequest) GetProject() string {
@@ -851,7 +1002,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_weir_v1_drift_proto_msgTypes[11]
+	mi := &file_weir_v1_drift_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1014,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_drift_proto_msgTypes[11]
+	mi := &file_weir_v1_drift_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1027,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_weir_v1_drift_proto_rawDescGZIP(), []int{11}
+	return file_weir_v1_drift_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Event) GetId() string {
@@ -979,7 +1130,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_weir_v1_drift_proto_msgTypes[12]
+	mi := &file_weir_v1_drift_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1142,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_drift_proto_msgTypes[12]
+	mi := &file_weir_v1_drift_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1004,7 +1155,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_drift_proto_rawDescGZIP(), []int{12}
+	return file_weir_v1_drift_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListEventsResponse) GetEvents() []*Event {
@@ -1018,7 +1169,7 @@ var File_weir_v1_drift_proto protoreflect.FileDescriptor
 
 const file_weir_v1_drift_proto_rawDesc = "" +
 	"\n" +
-	"\x13weir/v1/drift.proto\x12\aweir.v1\x1a\x16weir/v1/features.proto\x1a\x16weir/v1/registry.proto\"\xf8\x01\n" +
+	"\x13weir/v1/drift.proto\x12\aweir.v1\x1a\x16weir/v1/features.proto\x1a\x16weir/v1/registry.proto\"\xdb\x02\n" +
 	"\x0eMonitorSummary\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -1027,20 +1178,30 @@ const file_weir_v1_drift_proto_rawDesc = "" +
 	"\x05since\x18\x05 \x01(\x10R\x05since\x12\x18\n" +
 	"\awindows\x18\x06 \x01(\x03R\awindows\x12)\n" +
 	"\x04last\x18\a \x01(\v2\x15.weir.v1.WindowResultR\x04last\x12\x1c\n" +
-	"\treference\x18\b \x01(\tR\treference\"/\n" +
+	"\treference\x18\b \x01(\tR\treference\x12!\n" +
+	"\ffalse_alarms\x18\t \x01(\x01R\vfalseAlarms\x12$\n" +
+	"\x0ewindows_a_year\x18\n" +
+	" \x01(\x01R\fwindowsAYear\x12\x18\n" +
+	"\apromise\x18\v \x01(\tR\apromise\"/\n" +
 	"\x13ListMonitorsRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\"K\n" +
 	"\x14ListMonitorsResponse\x123\n" +
-	"\bmonitors\x18\x01 \x03(\v2\x17.weir.v1.MonitorSummaryR\bmonitors\"\xa2\x01\n" +
+	"\bmonitors\x18\x01 \x03(\v2\x17.weir.v1.MonitorSummaryR\bmonitors\"\xd3\x02\n" +
 	"\n" +
 	"TestResult\x12\x12\n" +
 	"\x04test\x18\x01 \x01(\tR\x04test\x12\x1c\n" +
 	"\tstatistic\x18\x02 \x01(\x01R\tstatistic\x12\x1c\n" +
 	"\ap_value\x18\x03 \x01(\x01H\x00R\x06pValue\x88\x01\x01\x12\x1c\n" +
 	"\tthreshold\x18\x04 \x01(\x01R\tthreshold\x12\x1a\n" +
-	"\bexceeded\x18\x05 \x01(\bR\bexceededB\n" +
+	"\bexceeded\x18\x05 \x01(\bR\bexceeded\x12\x14\n" +
+	"\x05check\x18\x06 \x01(\tR\x05check\x12\x16\n" +
+	"\x06effect\x18\a \x01(\tR\x06effect\x12-\n" +
+	"\x10adjusted_p_value\x18\b \x01(\x01H\x01R\x0eadjustedPValue\x88\x01\x01\x12*\n" +
+	"\x0etest_statistic\x18\t \x01(\x01H\x02R\rtestStatistic\x88\x01\x01B\n" +
 	"\n" +
-	"\b_p_value\"\xad\x02\n" +
+	"\b_p_valueB\x13\n" +
+	"\x11_adjusted_p_valueB\x11\n" +
+	"\x0f_test_statistic\"\xad\x02\n" +
 	"\rFeatureResult\x12\x18\n" +
 	"\afeature\x18\x01 \x01(\tR\afeature\x12!\n" +
 	"\x04type\x18\x02 \x01(\x0e2\r.weir.v1.TypeR\x04type\x12\x18\n" +
@@ -1065,13 +1226,21 @@ const file_weir_v1_drift_proto_rawDesc = "" +
 	"\x05limit\x18\x03 \x01(\x05R\x05limit\"y\n" +
 	"\x13ShowMonitorResponse\x121\n" +
 	"\amonitor\x18\x01 \x01(\v2\x17.weir.v1.MonitorSummaryR\amonitor\x12/\n" +
-	"\awindows\x18\x02 \x03(\v2\x15.weir.v1.WindowResultR\awindows\"A\n" +
+	"\awindows\x18\x02 \x03(\v2\x15.weir.v1.WindowResultR\awindows\"\x7f\n" +
 	"\x11RunMonitorRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"x\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\x10R\x04from\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\x10R\x02to\x12\x18\n" +
+	"\ahistory\x18\x05 \x01(\bR\ahistory\"\xaa\x01\n" +
 	"\x12RunMonitorResponse\x121\n" +
 	"\amonitor\x18\x01 \x01(\v2\x17.weir.v1.MonitorSummaryR\amonitor\x12/\n" +
-	"\awindows\x18\x02 \x03(\v2\x15.weir.v1.WindowResultR\awindows\"\x85\x01\n" +
+	"\awindows\x18\x02 \x03(\v2\x15.weir.v1.WindowResultR\awindows\x120\n" +
+	"\achanges\x18\x03 \x03(\v2\x16.weir.v1.MonitorChangeR\achanges\"W\n" +
+	"\rMonitorChange\x12\x18\n" +
+	"\adrifted\x18\x01 \x01(\bR\adrifted\x12\x16\n" +
+	"\x06window\x18\x02 \x01(\x10R\x06window\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\x10R\x05since\"\x85\x01\n" +
 	"\x11ListEventsRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
 	"\amonitor\x18\x02 \x01(\tR\amonitor\x12\x12\n" +
@@ -1121,7 +1290,7 @@ func file_weir_v1_drift_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_v1_drift_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_v1_drift_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_weir_v1_drift_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_weir_v1_drift_proto_goTypes = []any{
 	(MonitorState)(0),            // 0: weir.v1.MonitorState
 	(*MonitorSummary)(nil),       // 1: weir.v1.MonitorSummary
@@ -1134,38 +1303,40 @@ var file_weir_v1_drift_proto_goTypes = []any{
 	(*ShowMonitorResponse)(nil),  // 8: weir.v1.ShowMonitorResponse
 	(*RunMonitorRequest)(nil),    // 9: weir.v1.RunMonitorRequest
 	(*RunMonitorResponse)(nil),   // 10: weir.v1.RunMonitorResponse
-	(*ListEventsRequest)(nil),    // 11: weir.v1.ListEventsRequest
-	(*Event)(nil),                // 12: weir.v1.Event
-	(*ListEventsResponse)(nil),   // 13: weir.v1.ListEventsResponse
-	(Type)(0),                    // 14: weir.v1.Type
-	(*Property)(nil),             // 15: weir.v1.Property
+	(*MonitorChange)(nil),        // 11: weir.v1.MonitorChange
+	(*ListEventsRequest)(nil),    // 12: weir.v1.ListEventsRequest
+	(*Event)(nil),                // 13: weir.v1.Event
+	(*ListEventsResponse)(nil),   // 14: weir.v1.ListEventsResponse
+	(Type)(0),                    // 15: weir.v1.Type
+	(*Property)(nil),             // 16: weir.v1.Property
 }
 var file_weir_v1_drift_proto_depIdxs = []int32{
 	0,  // 0: weir.v1.MonitorSummary.state:type_name -> weir.v1.MonitorState
 	6,  // 1: weir.v1.MonitorSummary.last:type_name -> weir.v1.WindowResult
 	1,  // 2: weir.v1.ListMonitorsResponse.monitors:type_name -> weir.v1.MonitorSummary
-	14, // 3: weir.v1.FeatureResult.type:type_name -> weir.v1.Type
+	15, // 3: weir.v1.FeatureResult.type:type_name -> weir.v1.Type
 	4,  // 4: weir.v1.FeatureResult.tests:type_name -> weir.v1.TestResult
-	15, // 5: weir.v1.FeatureResult.summary:type_name -> weir.v1.Property
+	16, // 5: weir.v1.FeatureResult.summary:type_name -> weir.v1.Property
 	5,  // 6: weir.v1.WindowResult.features:type_name -> weir.v1.FeatureResult
 	1,  // 7: weir.v1.ShowMonitorResponse.monitor:type_name -> weir.v1.MonitorSummary
 	6,  // 8: weir.v1.ShowMonitorResponse.windows:type_name -> weir.v1.WindowResult
 	1,  // 9: weir.v1.RunMonitorResponse.monitor:type_name -> weir.v1.MonitorSummary
 	6,  // 10: weir.v1.RunMonitorResponse.windows:type_name -> weir.v1.WindowResult
-	12, // 11: weir.v1.ListEventsResponse.events:type_name -> weir.v1.Event
-	2,  // 12: weir.v1.MonitorService.List:input_type -> weir.v1.ListMonitorsRequest
-	7,  // 13: weir.v1.MonitorService.Show:input_type -> weir.v1.ShowMonitorRequest
-	9,  // 14: weir.v1.MonitorService.Run:input_type -> weir.v1.RunMonitorRequest
-	11, // 15: weir.v1.EventService.List:input_type -> weir.v1.ListEventsRequest
-	3,  // 16: weir.v1.MonitorService.List:output_type -> weir.v1.ListMonitorsResponse
-	8,  // 17: weir.v1.MonitorService.Show:output_type -> weir.v1.ShowMonitorResponse
-	10, // 18: weir.v1.MonitorService.Run:output_type -> weir.v1.RunMonitorResponse
-	13, // 19: weir.v1.EventService.List:output_type -> weir.v1.ListEventsResponse
-	16, // [16:20] is the sub-list for method output_type
-	12, // [12:16] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	11, // 11: weir.v1.RunMonitorResponse.changes:type_name -> weir.v1.MonitorChange
+	13, // 12: weir.v1.ListEventsResponse.events:type_name -> weir.v1.Event
+	2,  // 13: weir.v1.MonitorService.List:input_type -> weir.v1.ListMonitorsRequest
+	7,  // 14: weir.v1.MonitorService.Show:input_type -> weir.v1.ShowMonitorRequest
+	9,  // 15: weir.v1.MonitorService.Run:input_type -> weir.v1.RunMonitorRequest
+	12, // 16: weir.v1.EventService.List:input_type -> weir.v1.ListEventsRequest
+	3,  // 17: weir.v1.MonitorService.List:output_type -> weir.v1.ListMonitorsResponse
+	8,  // 18: weir.v1.MonitorService.Show:output_type -> weir.v1.ShowMonitorResponse
+	10, // 19: weir.v1.MonitorService.Run:output_type -> weir.v1.RunMonitorResponse
+	14, // 20: weir.v1.EventService.List:output_type -> weir.v1.ListEventsResponse
+	17, // [17:21] is the sub-list for method output_type
+	13, // [13:17] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_drift_proto_init() }
@@ -1182,7 +1353,7 @@ func file_weir_v1_drift_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_drift_proto_rawDesc), len(file_weir_v1_drift_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
