@@ -17,6 +17,8 @@ type numbers struct {
 	m   sketch.Moments
 	raw []float64
 	kll *sketch.KLL // nil until raw was full once
+	// distinct has seen what kll has; nil beside a kll that was stored before values were told apart.
+	distinct *sketch.Distinct
 }
 
 // add folds values, which must be finite.
@@ -27,7 +29,7 @@ func (x *numbers) add(v []float64) {
 	x.m.Merge(sketch.MomentsOf(v))
 	for len(v) > 0 {
 		if len(x.raw) == 0 && len(v) > exactValues { // not by way of raw
-			x.sketch().AddBlock((*[sketch.BlockValues]float64)(v))
+			x.block((*[sketch.BlockValues]float64)(v))
 			v = v[exactValues:]
 			continue
 		}
@@ -43,18 +45,29 @@ func (x *numbers) add(v []float64) {
 // fold moves the pending values into the sketch.
 func (x *numbers) fold() {
 	if len(x.raw) == sketch.BlockValues {
-		x.sketch().AddBlock((*[sketch.BlockValues]float64)(x.raw))
+		x.block((*[sketch.BlockValues]float64)(x.raw))
 	} else {
-		x.sketch().AddFew(x.raw)
+		x.begin()
+		x.kll.AddFew(x.raw)
+		if x.distinct != nil {
+			x.distinct.AddNumbers(x.raw)
+		}
 	}
 	x.raw = x.raw[:0]
 }
 
-func (x *numbers) sketch() *sketch.KLL {
-	if x.kll == nil {
-		x.kll = sketch.NewKLL()
+func (x *numbers) block(v *[sketch.BlockValues]float64) {
+	x.begin()
+	x.kll.AddBlock(v)
+	if x.distinct != nil {
+		x.distinct.AddNumbers(v[:])
 	}
-	return x.kll
+}
+
+func (x *numbers) begin() {
+	if x.kll == nil {
+		x.kll, x.distinct = sketch.NewKLL(), &sketch.Distinct{}
+	}
 }
 
 func (x *numbers) merge(o *numbers) {
@@ -66,16 +79,50 @@ func (x *numbers) merge(o *numbers) {
 		x.fold()
 		if o.kll != nil {
 			x.kll.Merge(o.kll)
+			if x.distinct != nil && o.distinct != nil {
+				x.distinct.Merge(o.distinct)
+			} else {
+				x.distinct = nil
+			}
 		}
 		x.raw = append(x.raw, o.raw...)
 		x.fold()
 	}
 }
 
+// different is how many different values there are, and by how much of it that may be wrong.
+func (x *numbers) different() (n, within float64, ok bool) {
+	if x.kll == nil {
+		slices.Sort(x.raw)
+		for i, v := range x.raw {
+			if i == 0 || v != x.raw[i-1] {
+				n++
+			}
+		}
+		return n, 0, true
+	}
+	if x.distinct == nil {
+		return 0, 0, false
+	}
+	x.fold()
+	return x.distinct.Estimate(), sketch.DistinctError, true
+}
+
+// hll is the sketch of distinct values, made where there was no need for one; nil where nobody knows.
+func (x *numbers) hll() *sketch.Distinct {
+	if x.kll == nil {
+		d := &sketch.Distinct{}
+		d.AddNumbers(x.raw)
+		return d
+	}
+	x.fold()
+	return x.distinct
+}
+
 func (x *numbers) size() int64 {
 	n := int64(cap(x.raw)) * 8
 	if x.kll != nil {
-		n += x.kll.Size()
+		n += x.kll.Size() + 2<<10
 	}
 	return n
 }
@@ -87,52 +134,34 @@ func (x *numbers) rankError() float64 {
 	return x.kll.RankError()
 }
 
-func (x *numbers) datasketch() ([]byte, error) {
+func (x *numbers) datasketch() []byte {
+	if x.kll == nil { // and x stays exact
+		few := sketch.NewKLL()
+		few.AddFew(slices.Clone(x.raw))
+		return few.Bytes(x.m.Min, x.m.Max)
+	}
 	x.fold()
-	return x.kll.Bytes(x.m.Min, x.m.Max), nil
+	return x.kll.Bytes(x.m.Min, x.m.Max)
 }
 
-// distribution is a step function read from a sketch: cum[i] values are <= at[i].
-type distribution struct {
-	at  []float64 // ascending; equal neighbours are possible
-	cum []float64
-	n   float64
-}
+// distribution is what the tests read.
+type distribution struct{ sketch.Distribution }
 
 func (x *numbers) distribution() distribution {
-	if x.kll == nil {
-		slices.Sort(x.raw)
-		d := distribution{at: x.raw, cum: make([]float64, len(x.raw)), n: float64(len(x.raw))}
-		for i := range d.cum {
-			d.cum[i] = float64(i + 1)
-		}
-		return d
+	if x.kll != nil {
+		x.fold()
+		return distribution{x.kll.Distribution()}
 	}
-	x.fold()
-	d := x.kll.Distribution()
-	return distribution{at: d.At, cum: d.Cum, n: d.N}
-}
-
-// share is the share of values <= v.
-func (d distribution) share(v float64) float64 {
-	i, _ := slices.BinarySearchFunc(d.at, v, func(a, v float64) int {
-		if a <= v {
-			return -1
-		}
-		return 1
-	})
-	if i == 0 {
-		return 0
+	slices.Sort(x.raw)
+	d := sketch.Distribution{At: x.raw, Cum: make([]float64, len(x.raw)), N: float64(len(x.raw))}
+	for i := range d.Cum {
+		d.Cum[i] = float64(i + 1)
 	}
-	return d.cum[i-1] / d.n
+	return distribution{d}
 }
 
-func (d distribution) quantile(rank float64) float64 {
-	i, _ := slices.BinarySearch(d.cum, rank*d.n)
-	return d.at[min(i, len(d.at)-1)]
-}
-
-func (x *numbers) append(b []byte) ([]byte, error) {
+// append writes the moments, the values or the quantiles, and the distinct values.
+func (x *numbers) append(b []byte) []byte {
 	if x.kll != nil {
 		x.fold()
 	}
@@ -142,12 +171,17 @@ func (x *numbers) append(b []byte) ([]byte, error) {
 		b = wire.Float(b, v)
 	}
 	if x.kll == nil || x.kll.N() == 0 {
-		return wire.Uint(b, 0), nil
+		return wire.Bool(wire.Uint(b, 0), false)
 	}
-	return wire.Text(b, x.kll.Bytes(x.m.Min, x.m.Max)), nil
+	b = wire.Bool(wire.Text(b, x.kll.Bytes(x.m.Min, x.m.Max)), x.distinct != nil)
+	if x.distinct != nil {
+		b = x.distinct.AppendBinary(b)
+	}
+	return b
 }
 
-func (x *numbers) read(r *wire.Reader, count int64) {
+// read reads what append has written; the first version did so without distinct values.
+func (x *numbers) read(r *wire.Reader, count int64, first bool) {
 	*x = numbers{m: sketch.Moments{N: count, Min: r.Float(), Max: r.Float(), Mean: r.Float(), M2: r.Float()}}
 	n := r.Length(8)
 	if n > exactValues {
@@ -170,6 +204,16 @@ func (x *numbers) read(r *wire.Reader, count int64) {
 		}
 		x.kll = sketch.ReadKLL(b)
 		have += x.kll.N()
+	}
+	if !first && r.Bool() {
+		registers := make([]byte, sketch.DistinctBytes)
+		r.Fixed(registers)
+		d, err := sketch.ReadDistinct(registers)
+		if err != nil || x.kll == nil {
+			r.Fail()
+			return
+		}
+		x.distinct = d
 	}
 	if have != count {
 		r.Fail()

@@ -101,10 +101,7 @@ func (p *Profile) MarshalBinary() ([]byte, error) {
 	b = wire.Uint(b, uint64(len(p.Features)))
 	var s []byte
 	for _, f := range p.Features {
-		var err error
-		if s, err = f.Sketch.AppendBinary(s[:0]); err != nil {
-			return nil, feature.Errorf(feature.Internal, "drift.encode", "feature "+f.Name, "%w", err)
-		}
+		s = f.Sketch.AppendBinary(s[:0])
 		b = wire.Text(wire.Text(b, f.Name), s)
 	}
 	return b, nil

@@ -3,6 +3,7 @@ package drift
 import (
 	"fmt"
 
+	"github.com/weir-ml/weir/internal/sketch"
 	"github.com/weir-ml/weir/internal/wire"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -108,8 +109,41 @@ type Category struct {
 }
 
 // Categories returns the counted values, most frequent first, and how many rows
-// had a value beyond the cap (MaxCategories).
-func (s *Sketch) Categories() (top []Category, other int64) { return s.cat.sorted(), s.cat.other }
+// are in none of their counts: 0 as long as there are no more than fit (MaxCategories).
+// Where there are more, each count may be too low by CategoryError.
+func (s *Sketch) Categories() (top []Category, other int64) {
+	top = s.cat.sorted()
+	if s.cat.exact() {
+		return top, 0
+	}
+	other = s.cat.total()
+	for _, c := range top {
+		other -= c.Count
+	}
+	return top, other
+}
+
+// CategoryError is by how many rows the count of a category may be too low. One that is
+// not listed has come at most so often. 0 while all are counted.
+func (s *Sketch) CategoryError() int64 {
+	if s.cat.labels == nil {
+		return s.cat.other
+	}
+	return s.cat.labels.Off() + s.cat.other
+}
+
+// Distinct is how many different values there are, and by how much of that the number may
+// be off (with 99 % confidence; 0 when it is exact). ok is false of a NullsOnly sketch, and
+// of one that was stored before values were told apart.
+func (s *Sketch) Distinct() (n, within float64, ok bool) {
+	switch s.Shape {
+	case Numbers:
+		return s.num.different()
+	case Categories:
+		return s.cat.distinct()
+	}
+	return 0, 0, false
+}
 
 // Quantile returns the value at a rank in [0, 1] of a Numbers sketch, within
 // RankError; ok is false when it has no values.
@@ -117,21 +151,53 @@ func (s *Sketch) Quantile(rank float64) (v float64, ok bool) {
 	if s.Shape != Numbers || s.Count == 0 {
 		return 0, false
 	}
-	d := s.num.distribution()
-	return d.quantile(rank), true
+	return s.num.distribution().Quantile(rank), true
 }
 
 // RankError is how far, as a share of all values, a rank read from the sketch
 // may be off (with 99 % confidence); 0 while the sketch is exact.
 func (s *Sketch) RankError() float64 { return s.num.rankError() }
 
-// KLL returns the quantile sketch in the Apache DataSketches format (doubles),
-// for other tools to read. Its values are those of a Numbers sketch.
-func (s *Sketch) KLL() ([]byte, error) { return s.num.datasketch() }
+// KLL returns the quantiles of a Numbers sketch in the format of Apache DataSketches
+// (kll, doubles), for other tools to read; nil of another.
+func (s *Sketch) KLL() []byte {
+	if s.Shape != Numbers {
+		return nil
+	}
+	return s.num.datasketch()
+}
+
+// HLL returns the distinct values in that format (hll), nil where they are not known. It does not
+// merge with what other tools make of the same values: they hash them in another way.
+func (s *Sketch) HLL() []byte {
+	var d *sketch.Distinct
+	switch {
+	case s.Shape == Numbers:
+		d = s.num.hll()
+	case s.Shape == Categories && s.cat.other == 0:
+		d = s.cat.hll()
+	}
+	if d == nil {
+		return nil
+	}
+	return d.Datasketch()
+}
+
+// FrequentItems returns the categories in that format (frequent items, strings); nil of another shape.
+func (s *Sketch) FrequentItems() []byte {
+	if s.Shape != Categories {
+		return nil
+	}
+	return s.cat.frequent()
+}
+
+// secondFormat is set in the first byte of an encoded sketch, which was the shape alone
+// before there were distinct values.
+const secondFormat = 0x10
 
 // AppendBinary appends the sketch's encoding: shape, counts, then what the shape keeps.
-func (s *Sketch) AppendBinary(b []byte) ([]byte, error) {
-	b = append(b, byte(s.Shape))
+func (s *Sketch) AppendBinary(b []byte) []byte {
+	b = append(b, byte(s.Shape)|secondFormat)
 	b = wire.Uint(b, uint64(s.Count))
 	b = wire.Uint(b, uint64(s.Nulls))
 	b = wire.Uint(b, uint64(s.Odd))
@@ -139,22 +205,28 @@ func (s *Sketch) AppendBinary(b []byte) ([]byte, error) {
 	case Numbers:
 		return s.num.append(b)
 	case Categories:
-		return s.cat.append(b), nil
+		return s.cat.append(b)
 	}
-	return b, nil
+	return b
 }
 
-func (s *Sketch) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
+func (s *Sketch) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil), nil }
 
-// UnmarshalBinary makes the sketch the one that was encoded. It keeps nothing of b.
+// UnmarshalBinary makes the sketch the one that was encoded, in this format or the first. It keeps nothing of b.
 func (s *Sketch) UnmarshalBinary(b []byte) error {
 	r := wire.Read(b)
-	*s = Sketch{Shape: Shape(r.Byte()), Count: r.Count(), Nulls: r.Count(), Odd: r.Count()}
+	kind := r.Byte()
+	first := kind&secondFormat == 0
+	*s = Sketch{Shape: Shape(kind &^ secondFormat), Count: r.Count(), Nulls: r.Count(), Odd: r.Count()}
 	switch s.Shape {
 	case Numbers:
-		s.num.read(&r, s.Count)
+		s.num.read(&r, s.Count, first)
 	case Categories:
-		s.cat.read(&r, s.Count)
+		if first {
+			s.cat.readFirst(&r, s.Count)
+		} else {
+			s.cat.read(&r, s.Count)
+		}
 	case NullsOnly:
 	default:
 		r.Fail()

@@ -10,7 +10,7 @@ import (
 // sample is the sketch's numbers as the tests take them.
 func (s *Sketch) sample() stats.Sample {
 	d := s.num.distribution()
-	return stats.Sample{At: d.at, Cum: d.cum, RankError: s.RankError()}
+	return stats.Sample{At: d.At, Cum: d.Cum, RankError: s.RankError()}
 }
 
 // quantileBins cuts the line where the reference has its deciles; a value that
@@ -19,12 +19,12 @@ func (s *Sketch) sample() stats.Sample {
 func quantileBins(ref distribution) []float64 {
 	var cuts []float64
 	for k := 1; k < psiBins; k++ {
-		v := ref.quantile(float64(k) / psiBins)
+		v := ref.Quantile(float64(k) / psiBins)
 		if len(cuts) == 0 || v > cuts[len(cuts)-1] {
 			cuts = append(cuts, v)
 		}
 	}
-	if first := cuts[0]; first == ref.at[0] {
+	if first := cuts[0]; first == ref.At[0] {
 		cuts = slices.Insert(cuts, 0, math.Nextafter(first, math.Inf(-1)))
 	}
 	return cuts
@@ -38,7 +38,7 @@ func (d distribution) shares(cuts []float64) []float64 {
 	out := make([]float64, 0, len(cuts)+1)
 	last := 0.0
 	for _, c := range cuts {
-		s := d.share(c)
+		s := d.Share(c)
 		out = append(out, s-last)
 		last = s
 	}
@@ -85,34 +85,4 @@ func clamp(x float64) float64 {
 		return 1e300
 	}
 	return x
-}
-
-// cells lines the categories of two sketches up. Where one of them has reached
-// its cap, only categories that both count one by one get a cell; the rest is one cell.
-func cells(ref, cur *Sketch) (a, b []float64) {
-	exact := ref.cat.other == 0 && cur.cat.other == 0
-	var names []string
-	for v := range ref.cat.counts {
-		if _, both := cur.cat.counts[v]; both || exact {
-			names = append(names, v)
-		}
-	}
-	if exact {
-		for v := range cur.cat.counts {
-			if _, both := ref.cat.counts[v]; !both {
-				names = append(names, v)
-			}
-		}
-	}
-	slices.Sort(names)
-	restA, restB := ref.Count, cur.Count
-	for _, v := range names {
-		x, y := ref.cat.of(v), cur.cat.of(v)
-		restA, restB = restA-x, restB-y
-		a, b = append(a, float64(x)), append(b, float64(y))
-	}
-	if restA > 0 || restB > 0 {
-		a, b = append(a, float64(restA)), append(b, float64(restB))
-	}
-	return a, b
 }

@@ -15,7 +15,7 @@ func exact(v ...float64) distribution {
 }
 
 func ks(a, b distribution) float64 {
-	return stats.Merge(stats.Sample{At: a.at, Cum: a.cum}, stats.Sample{At: b.at, Cum: b.cum}).KS
+	return stats.Merge(stats.Sample{At: a.At, Cum: a.Cum}, stats.Sample{At: b.At, Cum: b.Cum}).KS
 }
 
 // sequence is numpy's side of the same generator: (state >> 11) / 2**53 of

@@ -5,18 +5,19 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/bitutil"
 )
 
 // Folding rows [from, to) of an Arrow column into a sketch: one loop for each
 // type, values gathered into a buffer so that moments and the quantile sketch
-// see many at once. Nulls are skipped by the validity bitmap, which is not
-// looked at where there are none.
+// see many at once. Nulls are skipped by the validity bitmap, which is counted
+// first: most columns have none.
 
 // folder holds the buffer that a run of updates shares. Not for parallel use.
 type folder struct{ buf []float64 }
 
 // foldRows is how many rows of a column are folded at a time.
-const foldRows = 8192
+const foldRows = 2048
 
 func shapeOfArrow(t arrow.DataType) Shape {
 	switch t.ID() {
@@ -98,28 +99,38 @@ func gather[T number](f *folder, s *Sketch, col arrow.Array, v []T, from, to int
 		f.buf = make([]float64, foldRows)
 	}
 	buf, k := f.buf[:n], 0
-	switch nulls := col.NullN(); {
-	case nulls == 0:
+	switch there := present(col, from, to); there {
+	case n:
 		for _, x := range v[from:to] {
 			buf[k] = float64(x)
 			k += finite(float64(x))
 		}
 		s.Odd += int64(n - k)
-	case nulls == col.Len(): // there may be no values to look at
+	case 0: // there may be no values to look at
 		s.Nulls += int64(n)
 	default:
 		bits, at := col.NullBitmapBytes(), col.Data().Offset()+from
-		there := 0
 		for i, x := range v[from:to] {
 			valid := int(bits[(at+i)>>3]>>((at+i)&7)) & 1
 			buf[k] = float64(x)
 			k += valid & finite(float64(x))
-			there += valid
 		}
 		s.Nulls += int64(n - there)
 		s.Odd += int64(there - k)
 	}
 	f.buf = buf[:k]
+}
+
+// present is how many of the rows are not null. col.NullN would count when first asked, and
+// keep that: several sinks may look at one batch.
+func present(col arrow.Array, from, to int) int {
+	if col.DataType().ID() == arrow.NULL {
+		return 0
+	}
+	if bits := col.NullBitmapBytes(); len(bits) > 0 {
+		return bitutil.CountSetBits(bits, col.Data().Offset()+from, to-from)
+	}
+	return to - from
 }
 
 // finite is 1 where x is a number, 0 where it is NaN or infinite: its exponent is all ones.
@@ -133,14 +144,14 @@ type texts interface {
 }
 
 func countTexts[C texts](s *Sketch, c C, from, to int) {
+	there := present(c, from, to)
 	for i := from; i < to; i++ {
-		if c.IsNull(i) {
-			s.Nulls++
-			continue
+		if there == to-from || !c.IsNull(i) {
+			s.cat.add(c.Value(i), 1)
 		}
-		s.cat.add(c.Value(i), 1)
-		s.Count++
 	}
+	s.Count += int64(there)
+	s.Nulls += int64(to - from - there)
 }
 
 func countBools(s *Sketch, c *array.Boolean, from, to int) {
@@ -166,14 +177,7 @@ func countBools(s *Sketch, c *array.Boolean, from, to int) {
 
 // nulls counts nulls and values alone.
 func (s *Sketch) nulls(col arrow.Array, from, to int) {
-	nulls := 0
-	if col.NullN() > 0 {
-		for i := from; i < to; i++ {
-			if col.IsNull(i) {
-				nulls++
-			}
-		}
-	}
+	nulls := to - from - present(col, from, to)
 	s.Nulls += int64(nulls)
 	if s.Shape == NullsOnly {
 		s.Count += int64(to - from - nulls)
