@@ -47,6 +47,18 @@ func (q *KLL) grow(levels int) {
 		q.caps = append(q.caps, max(kllM, levelCapacity(levels-h-1)))
 		q.room += q.caps[h]
 	}
+	q.tidy()
+}
+
+// tidy gives back the room of what levels held at their fullest: three times the items in
+// all. It is done when there is one level more, and where a sketch will rest.
+func (q *KLL) tidy() {
+	q.up = nil
+	for h, at := range q.levels {
+		if cap(at) > len(at)+kllM {
+			q.levels[h] = append(make([]float64, 0, len(at)), at...)
+		}
+	}
 }
 
 // AddBlock takes in a block of values.
@@ -74,6 +86,9 @@ func (q *KLL) put(level int, v []float64) {
 	q.grow(level + 1)
 	at := q.levels[level]
 	n := len(at)
+	if most := n + len(v); most > cap(at) { // append would double it, and there are many sketches
+		at = append(make([]float64, 0, most+most/8), at...)
+	}
 	at = append(at, v...)
 	if level > 0 {
 		// Merged from the end, where the room is.
@@ -134,7 +149,13 @@ func (q *KLL) RankError() float64 { return 2.296 / math.Pow(float64(q.minK), 0.9
 func (q *KLL) N() int64 { return q.n }
 
 // Size is about how many bytes of memory it takes.
-func (q *KLL) Size() int64 { return int64(q.items)*8 + K*8 }
+func (q *KLL) Size() int64 {
+	n := cap(q.up)*8 + cap(q.caps)*8 + cap(q.levels)*24 + 112
+	for _, at := range q.levels {
+		n += cap(at) * 8
+	}
+	return int64(n)
+}
 
 // Distribution reads the ranks of all items.
 func (q *KLL) Distribution() Distribution {
@@ -188,6 +209,7 @@ func (q *KLL) Bytes(lo, hi float64) []byte {
 		return appendFloat(head(2, 2, kllLone|kllSorted), q.levels[0][0])
 	}
 	slices.Sort(q.levels[0])
+	q.tidy() // what is stored is seldom added to
 	b := binary.LittleEndian.AppendUint64(head(5, 1, kllSorted), uint64(q.n))
 	b = append(binary.LittleEndian.AppendUint16(b, uint16(q.minK)), byte(len(q.levels)), 0)
 	at := q.room - q.items

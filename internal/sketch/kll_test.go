@@ -74,7 +74,11 @@ func TestKLLIsBounded(t *testing.T) {
 	}
 	d := q.Distribution()
 	require.Equal(t, float64(q.N()), d.Cum[len(d.Cum)-1])
-	require.Less(t, q.Size(), int64(8<<10))
+	require.Less(t, q.items*8, 8<<10)
+	require.Less(t, q.Size(), int64(20<<10), "levels have room for what they held at their fullest")
+	size := len(q.Bytes(0, 0))
+	require.Less(t, size, 6<<10)
+	require.Less(t, q.Size(), int64(size+2<<10), "and none when it is stored")
 	require.InDelta(t, 0, d.Quantile(0.5), 0.05)
 	require.InDelta(t, 0.5, d.Share(0), 0.02)
 }
