@@ -39,11 +39,24 @@ func (p *Pause) same(o *Pause) bool {
 	return p.Project == o.Project && p.View == o.View && p.TopicID == o.TopicID && p.Partition == o.Partition
 }
 
+// StateAmong is the state to store of a pause where all is what is stored of its view: that
+// of the same pause, here or on another partition, where somebody has resumed it.
+func (p *Pause) StateAmong(all []Pause) string {
+	for _, o := range all {
+		if o.Project == p.Project && o.View == p.View && o.TopicID == p.TopicID && o.Since == p.Since && o.State != PauseStanding {
+			return o.State
+		}
+	}
+	return p.State
+}
+
 // Pauses remembers views that paused. All workers of an installation share it.
 type Pauses interface {
 	// Of gives the pauses of a view; of all views of a project, or of all, where names are empty.
 	Of(ctx context.Context, project, view string) ([]Pause, error)
-	// Put stores a pause in the place of what was there of its view and partition.
+	// Put stores a pause in the place of what was there of its view and partition. A pause
+	// (Since) that was resumed stays so, on partitions that are noted later too: a worker that
+	// notes what it knew before somebody resumed must not undo that. See Pause.StateAmong.
 	Put(ctx context.Context, p Pause) error
 	// Resume moves the pauses of a view from PauseStanding to a state and returns them.
 	Resume(ctx context.Context, project, view, state string) ([]Pause, error)
@@ -99,11 +112,11 @@ func (m *memoryPauses) Of(_ context.Context, project, view string) (out []Pause,
 	return out, nil
 }
 
-func (m *memoryPauses) Put(ctx context.Context, p Pause) error {
-	_ = m.Forget(ctx, p)
+func (m *memoryPauses) Put(_ context.Context, p Pause) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.all = append(m.all, p)
+	p.State = p.StateAmong(m.all)
+	m.all = append(slices.DeleteFunc(m.all, func(o Pause) bool { return o.same(&p) }), p)
 	return nil
 }
 

@@ -65,9 +65,18 @@ func (s *Store) Put(ctx context.Context, p ingest.Pause) error {
 	if err != nil {
 		return err
 	}
-	return s.exec(ctx, `INSERT INTO ingest_pauses (project, name, topic_id, partition_no, state, body) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (project, name, topic_id, partition_no) DO UPDATE SET state = excluded.state, body = excluded.body`,
-		p.Project, p.View, hex.EncodeToString(p.TopicID[:]), p.Partition, p.State, string(body))
+	topic := hex.EncodeToString(p.TopicID[:])
+	err = s.db.Tx(ctx, func(tx *sql.Tx) error {
+		all, err := s.read(ctx, tx, columns+"WHERE project = ? AND name = ?", p.Project, p.View)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO ingest_pauses (project, name, topic_id, partition_no, state, body) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (project, name, topic_id, partition_no) DO UPDATE SET state = excluded.state, body = excluded.body`),
+			p.Project, p.View, topic, p.Partition, p.StateAmong(all), string(body))
+		return err
+	})
+	return sqldb.Classify("ingest.pauses", s.db.String(), err)
 }
 
 // Resume implements ingest.Pauses.

@@ -55,6 +55,20 @@ func pauses(t *testing.T, s ingest.Pauses) {
 	require.NoError(t, err)
 	require.Empty(t, got, "none stands still")
 
+	// A worker that knows nothing of that yet notes the same pause once more: it stays accepted. Another pause stands.
+	late := a
+	late.State, late.Clean = ingest.PauseStanding, false
+	require.NoError(t, s.Put(ctx, late))
+	a.Clean = false
+	require.ElementsMatch(t, []ingest.Pause{a, b}, of("p", "a"))
+	late.Partition = 2
+	require.NoError(t, s.Put(ctx, late))
+	require.Equal(t, ingest.PauseAccepted, of("p", "a")[2].State, "it was resumed before this partition of it was noted")
+	require.NoError(t, s.Forget(ctx, late))
+	late.Partition, late.Since = 0, 6
+	require.NoError(t, s.Put(ctx, late))
+	require.ElementsMatch(t, []ingest.Pause{late, b}, of("p", "a"))
+
 	require.NoError(t, s.Forget(ctx, a))
 	require.NoError(t, s.Forget(ctx, a))
 	require.Equal(t, []ingest.Pause{b}, of("p", "a"))
