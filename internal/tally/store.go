@@ -85,7 +85,7 @@ type WindowQuery struct {
 type Judgement[V comparable] struct {
 	Series
 	Start int64
-	// State is Judged or Skipped for a closed window; Open gives an early verdict to an open one.
+	// State is Judged, Skipped or Abandoned for a closed window; Open gives an early verdict to an open one.
 	State   WindowState
 	Verdict V // nil for Skipped
 	// Deltas and Seen are those of the record that was judged.

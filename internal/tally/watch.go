@@ -27,6 +27,9 @@ type Watch[D any, T Tally[T], V comparable] struct {
 	faults map[string]string // the last fault of an owner, so that it is logged once
 	pruned time.Time
 	flows  map[flowKey]*flow
+	// unwatched are the owners of windows that were not watched at asideAt.
+	unwatched map[Series]bool
+	asideAt   time.Time
 }
 
 // WatchOptions are what a Watch may be given; zero values are fine but for Config.
@@ -98,6 +101,9 @@ func (w *Watch[D, T, V]) Pass(ctx context.Context) (first error) {
 		if err != nil && first == nil {
 			first = err
 		}
+	}
+	if err := w.aside(ctx, all); err != nil && first == nil {
+		first = err
 	}
 	if now := w.opt.Now(); now.Sub(w.pruned) > time.Hour {
 		c := w.opt.Config

@@ -38,6 +38,7 @@ type house struct {
 	skip   int64 // windows that start below are not judged
 	waits  bool
 	judged int
+	gone   bool // nobody watches it
 	now    time.Time
 	at     feature.Position
 }
@@ -61,7 +62,12 @@ func (h *house) newWatch() *tally.Watch[float64, *tallytest.Counted, *tallytest.
 
 func (h *house) clock() time.Time { return h.now }
 
-func (h *house) Watched(context.Context) ([]watched, error)   { return []watched{h.series}, nil }
+func (h *house) Watched(context.Context) ([]watched, error) {
+	if h.gone {
+		return nil, nil
+	}
+	return []watched{h.series}, nil
+}
 func (h *house) Skips(_ *watched, start, _ int64) bool        { return start < h.skip }
 func (h *house) Recorded(_ *watched, _ *record, _ *judgement) {}
 
@@ -191,6 +197,28 @@ func TestEarlyVerdicts(t *testing.T) {
 	require.Contains(t, h.look(), "3 judged 2 0%, 4 judged 1 0%")
 	_, err = h.watch.Judge(bg, "p", "nobody")
 	require.ErrorIs(t, err, tally.ErrNotWatched)
+}
+
+// Windows that are no longer watched do not stay open, and are not gone on with when they are watched again.
+func TestWindowsNobodyWatches(t *testing.T) {
+	h := newHouse(t, 30*time.Minute, 1)
+	h.land("1.1! 2.1 2.2 3.1")
+	require.Equal(t, "1 judged 1 100%, 2 open 2 0%, 3 open 1", h.look())
+	h.gone = true
+	h.now = h.now.Add(10 * time.Minute)
+	require.Contains(t, h.look(), "2 open 2 0%, 3 open 1", "the catalog may be behind")
+	h.gone = false
+	h.now = h.now.Add(10 * time.Minute)
+	h.look()
+	h.gone = true
+	h.now = h.now.Add(10 * time.Minute)
+	require.Contains(t, h.look(), "3 open 1", "it was watched in between")
+	h.now = h.now.Add(10 * time.Minute)
+	require.Equal(t, "1 judged 1 100%, 2 abandoned 2 0%, 3 abandoned 1", h.look())
+	require.Empty(t, h.events())
+	h.gone = false
+	h.land("3.2 4.1 4.2 5.6")
+	require.Equal(t, "1 judged 1 100%, 2 abandoned 2 0%, 3 abandoned 1 late 1, 4 judged 2 0%, 5 open 1", h.look())
 }
 
 // The same counts with bad windows in a row: an amendment of the last one counted is counted as if it were new.
