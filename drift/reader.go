@@ -102,6 +102,32 @@ func (r *Reader) Windows(ctx context.Context, m *feature.Monitor, limit int) ([]
 	return out, nil
 }
 
+// Profiled returns the window of a monitor that a time falls in, the newest with a profile for 0, and its profile.
+func (r *Reader) Profiled(ctx context.Context, m *feature.Monitor, at int64) (*WindowRecord, error) {
+	s := SeriesOf(m)
+	q := WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Newest: true}
+	all, err := r.store.Windows(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	q.Profiles = true
+	for i := range all {
+		if at != 0 && (at < all[i].Start || at >= all[i].End) {
+			continue
+		}
+		q.Starts = []int64{all[i].Start}
+		with, err := r.store.Windows(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		if len(with) == 1 && with[0].Profile != nil {
+			return &with[0], nil
+		}
+	}
+	return nil, feature.Errorf(feature.NotFound, "monitor.profile", "monitor "+m.ID(), "there is no such window with a profile").
+		WithHint("profiles are kept for the time of drift.keep_profiles; weir monitor show %s lists the windows", m.Meta.Name)
+}
+
 // Events lists events, newest first.
 func (r *Reader) Events(ctx context.Context, q EventQuery) ([]Event, error) {
 	return r.store.Events(ctx, q)

@@ -76,6 +76,6 @@ func (a *App) registerLate(g grpc.ServiceRegistrar) {
 	weirv1.RegisterIngestServiceServer(g, &api.Ingest{Registry: a.registry, Tables: a.tables, Supervisor: a.supervisor, Importer: a.importer,
 		Held: a.ingestMetrics.Held, Newest: a.ingestMetrics.Newest, Shadow: a.ingestMetrics.Shadow, Pauses: a.pauses, Spool: spool, Place: a.importPlace})
 	weirv1.RegisterQuarantineServiceServer(g, &api.Quarantine{Registry: a.registry, Reader: quarantine.NewReader(a.kafka...), Rows: a.rowsWithin, Replayer: a.replayer})
-	weirv1.RegisterMonitorServiceServer(g, &api.Monitors{Registry: a.registry, Reader: drift.NewReader(a.drift), Watch: a.watch,
-		History: &drift.Backtester{Store: a.drift, References: profiles{a}, History: history{a.tables}}})
+	weirv1.RegisterProfileServiceServer(g, &api.Profiles{Registry: a.registry, Reader: drift.NewReader(a.drift)})
+	weirv1.RegisterMonitorServiceServer(g, &api.Monitors{Registry: a.registry, Reader: drift.NewReader(a.drift), Watch: a.watch})
 }
