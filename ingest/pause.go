@@ -132,7 +132,14 @@ func (p *Pipeline) recall(ctx context.Context, i int, o *Outlets, fresh map[int3
 	}
 	for _, x := range all {
 		part := fresh[x.Partition]
-		if part == nil || x.TopicID != p.topicID || part.views[i].stopped != nil {
+		if part != nil && part.views[i].stopped != nil {
+			continue
+		}
+		if x.TopicID != p.topicID { // of a topic that was made anew, or that the view no longer reads: nothing waits there
+			p.bygone = append(slices.DeleteFunc(p.bygone, func(o Pause) bool { return o.same(&x) }), x)
+			continue
+		}
+		if part == nil {
 			continue
 		}
 		pv := &part.views[i]
@@ -190,6 +197,13 @@ func (p *Pipeline) goesBeyond(ctx context.Context, i int, pv *partView) error {
 // notePauses brings what is remembered of pauses to where the views stand, and
 // alerts. What fails is tried again at the next flush. The caller holds flushMu.
 func (p *Pipeline) notePauses(ctx context.Context) {
+	p.bygone = slices.DeleteFunc(p.bygone, func(x Pause) bool {
+		err := p.goesOn(ctx, &x)
+		if err != nil {
+			p.Log.Warn("ending a pause of a topic that is gone; it is tried again", "view", x.Project+"/"+x.View, "partition", x.Partition, "err", err)
+		}
+		return err == nil
+	})
 	for i, o := range p.Outlets {
 		g := p.guards[i]
 		p.gaugeRejects(i)
@@ -198,14 +212,14 @@ func (p *Pipeline) notePauses(ctx context.Context) {
 			if pv.stopped != nil {
 				continue
 			}
-			if err := p.notePause(ctx, i, part.id, pv, g); err != nil {
+			if err := p.notePause(ctx, pv, g); err != nil {
 				p.Log.Warn("noting that a view pauses or goes on; it is tried again", "view", o.View.ID(), "partition", part.id, "err", err)
 			}
 		}
 	}
 }
 
-func (p *Pipeline) notePause(ctx context.Context, i int, part int32, pv *partView, g *guard) error {
+func (p *Pipeline) notePause(ctx context.Context, pv *partView, g *guard) error {
 	if x := pv.paused.Load(); x != nil {
 		if pv.at.Next < x.Next {
 			return nil // not before the table stands there
@@ -222,6 +236,16 @@ func (p *Pipeline) notePause(ctx context.Context, i int, part int32, pv *partVie
 	if x == nil || pv.at.Next <= x.Next || g.isAccepting() || x.State == PauseStanding && !g.calm() {
 		return nil
 	}
+	if err := p.goesOn(ctx, x); err != nil {
+		return err
+	}
+	pv.recalled.Store(nil)
+	g.forget()
+	return nil
+}
+
+// goesOn forgets a pause that is over; somebody hears of it when the view waits nowhere else.
+func (p *Pipeline) goesOn(ctx context.Context, x *Pause) error {
 	all, err := p.Pauses.Of(ctx, x.Project, x.View)
 	if err != nil {
 		return err
@@ -229,7 +253,7 @@ func (p *Pipeline) notePause(ctx context.Context, i int, part int32, pv *partVie
 	others := slices.ContainsFunc(all, func(o Pause) bool { return o.State == PauseStanding && !o.same(x) })
 	if p.Alert != nil && !others {
 		e := Event{ID: fmt.Sprintf("resumed/%s/%s/%d", x.Project, x.View, x.Since), Type: EventResumed, Project: x.Project, View: x.View,
-			Topic: x.Topic, At: time.Now().UnixMicro(), Events: x.Events, Limit: x.Limit, Partition: part, Accepted: x.State == PauseAccepted}
+			Topic: x.Topic, At: time.Now().UnixMicro(), Events: x.Events, Limit: x.Limit, Partition: x.Partition, Accepted: x.State == PauseAccepted}
 		if err := p.Alert.Alert(ctx, e); err != nil {
 			return err
 		}
@@ -237,9 +261,7 @@ func (p *Pipeline) notePause(ctx context.Context, i int, part int32, pv *partVie
 	if err := p.Pauses.Forget(ctx, *x); err != nil {
 		return err
 	}
-	pv.recalled.Store(nil)
-	g.forget()
-	p.Log.Info("view goes on", "view", p.Outlets[i].View.ID(), "partition", part, "offset", x.Next)
+	p.Log.Info("view goes on", "view", x.Project+"/"+x.View, "partition", x.Partition, "offset", x.Next)
 	return nil
 }
 

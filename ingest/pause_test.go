@@ -211,3 +211,19 @@ func TestPauseApplied(t *testing.T) {
 	require.Equal(t, held, g.held())
 	stop()
 }
+
+// TestPauseOfATopicThatIsGone: nothing waits there any more, so the pause ends, and somebody hears of it.
+func TestPauseOfATopicThatIsGone(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, 1)
+	for part := range int32(2) { // the new one has fewer partitions
+		require.NoError(t, g.pauses.Put(t.Context(), ingest.Pause{Project: "p", View: "strict", Topic: "t", TopicID: [16]byte{9}, Partition: part,
+			State: ingest.PauseStanding, Next: 7, Since: 5, Limit: 0.2, Events: 50}))
+	}
+	_, stop := g.up()
+	g.send(10, 5)
+	g.holds("strict", 10)
+	require.Eventually(t, func() bool { ps, _ := g.pauses.Of(t.Context(), "", ""); return len(ps) == 0 }, 30*time.Second, 5*time.Millisecond)
+	require.Equal(t, []string{"resumed"}, g.bell.said())
+	stop()
+}

@@ -86,6 +86,8 @@ type Pipeline struct {
 	over bool
 	// untold is guarded by flushMu. The group could not be told of the last commits.
 	untold bool
+	// bygone is guarded by flushMu. Pauses to be forgotten: nothing waits there any more.
+	bygone []Pause
 }
 
 // PipelineConfig is what a Pipeline is made of.

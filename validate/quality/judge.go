@@ -146,7 +146,7 @@ func (j *judge) Turned(w *watched, r *Window, v *Verdict, t tally.Turn, now time
 		}
 		x.Reason = fmt.Sprintf("window %s fails %s", span, strings.Join(names, ", "))
 	} else {
-		x.Severity, x.Expectations, x.Resolves = j.began.Severity, j.began.Expectations, j.event
+		x.Severity, x.Expectations, x.Resolves = j.began.Severity, hide(w.Of.View.Mask(), j.began.Expectations), j.event
 		x.Reason = fmt.Sprintf("window %s is good", span)
 		if r.Amended > 0 {
 			x.Reason += ", with rows that came late"

@@ -324,6 +324,31 @@ func TestMasked(t *testing.T) {
 	}
 }
 
+// TestMaskedLater: what was kept before a column was masked is not shown afterwards, nor told again when the alert ends.
+func TestMaskedLater(t *testing.T) {
+	q := tenMinutes()
+	q.Window.Lateness = 0
+	s := newStream(t, q, `{"type": "expect_column_values_to_match_regex", "kwargs": {"column": "card", "regex": "^x"}, "severity": "warning"}`)
+	s.send([]row{{1, 10, "4111222233334444"}})
+	s.send([]row{{11, 10, "x"}})
+	require.Equal(t, []string{failed}, s.told())
+	read := func() string {
+		ws, err := quality.NewReader(s.store, nil).Windows(ctx, s.view, time.Time{}, 10)
+		require.NoError(t, err)
+		b, err := json.Marshal(ws)
+		require.NoError(t, err)
+		return string(b)
+	}
+	require.Contains(t, read(), "4111222233334444")
+	s.view.Quality.Mask = []string{"card.number"}
+	require.NotContains(t, read(), "4111222233334444")
+	require.NotEmpty(t, s.verdict(0).Results[0].Examples, "what is stored is not changed by reading")
+	s.send([]row{{21, 10, "x"}})
+	require.Equal(t, []string{failed, resolved}, s.told())
+	require.NotContains(t, string(s.events()[1].Payload), "4111222233334444")
+	require.Len(t, s.alert(1).Expectations, 1)
+}
+
 // TestShadow: the suite in shadow has windows of its own, and says so.
 func TestShadow(t *testing.T) {
 	q := tenMinutes()

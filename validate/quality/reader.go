@@ -147,7 +147,16 @@ func (r *Reader) reason(ctx context.Context, event string) (string, error) {
 // windows are those of one suite, newest first.
 func (r *Reader) windows(ctx context.Context, l Line, limit int, starts []int64) ([]Window, error) {
 	s := l.Series()
-	return r.store.Windows(ctx, tally.WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Newest: true, Limit: limit, Starts: starts})
+	out, err := r.store.Windows(ctx, tally.WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Newest: true, Limit: limit, Starts: starts})
+	mask := l.View.Mask()
+	for i := range out {
+		if v := out[i].Verdict; v != nil {
+			masked := *v
+			masked.Results = hide(mask, v.Results)
+			out[i].Verdict = &masked
+		}
+	}
+	return out, err
 }
 
 // SuiteWindow is a window of a suite.

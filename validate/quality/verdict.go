@@ -150,6 +150,20 @@ func result(mask *feature.Mask, x *expect.Result, t *expect.WindowTally) Result 
 	return r
 }
 
+// hide gives results without the values of columns that are masked now: they may be from before that.
+func hide(mask *feature.Mask, rs []Result) []Result {
+	if mask == nil {
+		return rs
+	}
+	out := slices.Clone(rs) // what is stored stays as it is
+	for i := range out {
+		if r := &out[i]; r.Column != "" && mask.Hides(r.Column) {
+			r.Examples, r.Observed = nil, nil
+		}
+	}
+	return out
+}
+
 // columnsOf are the columns of an expectation, and its other arguments as JSON.
 func columnsOf(e *feature.Expectation) (columns []string, expected string) {
 	rest := map[string]json.RawMessage{}

@@ -46,7 +46,7 @@ func (l AlertList) String() string {
 	for _, c := range l {
 		s := c.name() + ": " + c.Type
 		if c.URL != "" {
-			s += " " + redactURL(c.URL)
+			s += " " + posting.Shown(c.URL)
 		}
 		for _, x := range []struct {
 			what string
@@ -105,7 +105,7 @@ func (l AlertList) Validate() error {
 			fault("name", "%s", f.Msg)
 		}
 		if err := posting.CheckURL(c.URL); c.Type != toLog && err != nil {
-			fault("url", "%v (got %q)", err, redactURL(c.URL))
+			fault("url", "%v (got %q)", err, posting.Shown(c.URL))
 		} else if c.Type == toLog && c.URL != "" {
 			fault("url", "the log has none")
 		}

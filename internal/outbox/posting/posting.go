@@ -50,13 +50,20 @@ func CheckURL(s string) error {
 	return nil
 }
 
-// where is the address for errors, without a password.
-func (c *Client) where() string {
-	u, err := url.Parse(c.url)
+// Shown is an address as errors, logs and settings may show it: without its password, and
+// without its query, where receivers like to have their keys.
+func Shown(address string) string {
+	u, err := url.Parse(address)
 	if err != nil {
-		return "address"
+		return "(an address that cannot be read)"
 	}
-	return u.Redacted()
+	if u.RawQuery != "" {
+		u.RawQuery = "redacted"
+	}
+	if _, has := u.User.Password(); has {
+		u.User = url.UserPassword(u.User.Username(), "redacted")
+	}
+	return u.String()
 }
 
 // Post sends the body. feature.Invalid means that the same request will never be accepted.
@@ -82,7 +89,7 @@ func (c *Client) Post(ctx context.Context, body []byte, header map[string]string
 		if errors.As(err, &ue) {
 			err = ue.Err // without the address, which may hold a password
 		}
-		return feature.Errorf(feature.Unavailable, c.op, c.where(), "%w", err)
+		return feature.Errorf(feature.Unavailable, c.op, Shown(c.url), "%w", err)
 	}
 	defer resp.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
@@ -97,7 +104,7 @@ func (c *Client) Post(ctx context.Context, body []byte, header map[string]string
 	if said = bytes.TrimSpace(said); len(said) > 0 {
 		msg += ": " + feature.Shorten(said)
 	}
-	return feature.Errorf(kind, c.op, c.where(), "%s", msg)
+	return feature.Errorf(kind, c.op, Shown(c.url), "%s", msg)
 }
 
 // Final reports whether a status says that the request itself is wrong, so that
