@@ -54,7 +54,7 @@ func (a *args) fault(name, format string, v ...any) {
 // unfits reports a kwarg that the columns at hand do not suit. A stream's suite is
 // written for its view, so that it is a fault there; a file is judged by it.
 func (a *args) unfits(name, format string, v ...any) {
-	if a.c.table == nil || a.c.window != nil {
+	if !a.alone() {
 		a.fault(name, format, v...)
 		return
 	}
@@ -71,6 +71,19 @@ func (a *args) lack(name, format string, v ...any) {
 	a.lacks = true
 	a.unfits(name, format, v...)
 }
+
+// fails reports a kwarg that Great Expectations takes and fails at: a file that is judged
+// by such a suite has its other answers.
+func (a *args) fails(name, format string, v ...any) {
+	if !a.alone() {
+		a.fault(name, format, v...)
+		return
+	}
+	a.lack(name, "%s "+format, append([]any{name}, v...)...)
+}
+
+// alone reports whether this is for one whole table and no stream.
+func (a *args) alone() bool { return a.c.table != nil && a.c.window == nil }
 
 // parameters puts the values in the place of {"$PARAMETER": "name"}.
 func (a *args) parameters() {

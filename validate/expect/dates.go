@@ -11,7 +11,7 @@ import (
 func (a *args) time(at, s string) *number {
 	t, err := pytime.ParseISO(s)
 	if err != nil {
-		a.fault(at, "%v", err)
+		a.fails(at, "%v", err)
 		return nil
 	}
 	return &number{i: big.NewInt(t)}

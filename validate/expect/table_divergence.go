@@ -58,20 +58,22 @@ func divergenceRule(a *args) whole {
 			return whole{}
 		}
 	}
+	// Kwargs that do not go together fail this expectation alone of a table, as in Great Expectations.
 	switch {
 	case given && d.partition.values != nil || !given && !bucketize:
 		if d.internal > 0 {
-			a.fault("internal_weight_holdout", "cannot be used with values: it is about bins")
+			a.fails("internal_weight_holdout", "cannot be used with values: it is about bins")
+			return whole{}
 		}
 		return whole{metrics: []metricSpec{a.groupsOf(col, false)}, answer: d.ofValues, window: a.nearShares(col, &d)}
 	case given && !bucketize:
-		a.fault("bucketize_data", "must be true for a partition_object with bins")
+		a.fails("bucketize_data", "must be true for a partition_object with bins")
 	case given && d.tail > 0 && d.partition.tails != nil:
-		a.fault("tail_weight_holdout", "must be 0 when the partition_object has tail_weights")
+		a.fails("tail_weight_holdout", "must be 0 when the partition_object has tail_weights")
 	case given && (math.IsInf(d.partition.bins[0], 0) || math.IsInf(d.partition.bins[len(d.partition.bins)-1], 0)) && d.partition.tails != nil:
-		a.fault("partition_object", "can have no tail_weights when its bins reach to infinity")
+		a.fails("partition_object", "can have no tail_weights when its bins reach to infinity")
 	case given && math.IsInf(d.partition.bins[0], 0) && math.IsInf(d.partition.bins[len(d.partition.bins)-1], 0) && d.tail > 0:
-		a.fault("tail_weight_holdout", "must be 0 when the bins reach to infinity on both sides")
+		a.fails("tail_weight_holdout", "must be 0 when the bins reach to infinity on both sides")
 	}
 	if _, ok := a.numeric("histogram"); !ok || a.bad {
 		return whole{}

@@ -19,10 +19,10 @@ func edgeTable(t *testing.T) arrow.RecordBatch {
 	fields := []arrow.Field{
 		{Name: "i", Type: arrow.PrimitiveTypes.Int64}, {Name: "b", Type: arrow.FixedWidthTypes.Boolean},
 		{Name: "s", Type: arrow.BinaryTypes.String, Nullable: true}, {Name: "none", Type: arrow.BinaryTypes.String, Nullable: true},
-		{Name: "never", Type: feature.Timestamp.Arrow(), Nullable: true},
+		{Name: "never", Type: feature.Timestamp.Arrow(), Nullable: true}, {Name: "at", Type: feature.Timestamp.Arrow()},
 	}
 	rec, _, err := array.RecordFromJSON(memory.DefaultAllocator, arrow.NewSchema(fields, nil), strings.NewReader(
-		`[{"i":1,"b":true,"s":"a"},{"i":2,"b":false,"s":null},{"i":3,"b":true,"s":"c"}]`))
+		`[{"i":1,"b":true,"s":"a","at":1795132800000000},{"i":2,"b":false,"s":null,"at":1795132800000000},{"i":3,"b":true,"s":"c","at":1795132800000000}]`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +74,17 @@ func TestTableEdges(t *testing.T) {
 		{"expect_column_values_to_be_of_type", `{"column":"never","type_":"int64"}`, false, ""},
 		{"expect_column_values_to_be_of_type", `{"column":"never","type_":"datetime64[ns]"}`, true, ""},
 		{"expect_column_values_to_be_in_type_list", `{"column":"i","type_list":null}`, true, ""},
+		// Kwargs that are wrong for this column or with one another fail where they are, and a set may have what no time equals.
+		{"expect_column_kl_divergence_to_be_less_than", `{"column":"i","threshold":1,"partition_object":{"values":[1,2,3],"weights":[0.5,0.25,0.25]},"internal_weight_holdout":0.1}`, false, "internal_weight_holdout cannot be used with values"},
+		{"expect_column_kl_divergence_to_be_less_than", `{"column":"i","threshold":1,"partition_object":{"bins":[0,2,4],"weights":[0.4,0.4],"tail_weights":[0.1,0.1]},"tail_weight_holdout":0.1}`, false, "tail_weight_holdout must be 0"},
+		{"expect_column_kl_divergence_to_be_less_than", `{"column":"i","threshold":1,"partition_object":{"bins":[-1e999999,2,1e999999],"weights":[0.5,0.5]},"tail_weight_holdout":0.1}`, false, "tail_weight_holdout must be 0"},
+		{"expect_column_kl_divergence_to_be_less_than", `{"column":"i","threshold":1,"partition_object":{"bins":[0,2,4],"weights":[0.5,0.5]},"bucketize_data":false}`, false, "bucketize_data must be true"},
+		{"expect_column_values_to_not_be_in_set", `{"column":"at","value_set":["never",1]}`, true, ""},
+		{"expect_column_values_to_be_in_set", `{"column":"at","value_set":["never","2026-11-20"]}`, true, ""},
+		{"expect_column_distinct_values_to_contain_set", `{"column":"at","value_set":["never"]}`, false, ""},
+		{"expect_column_pair_values_to_be_in_set", `{"column_A":"at","column_B":"i","value_pairs_set":[["never",1]]}`, false, ""},
+		{"expect_column_values_to_be_between", `{"column":"at","min_value":"never"}`, false, "min_value must be a time like"},
+		{"expect_column_max_to_be_between", `{"column":"at","max_value":"never"}`, false, "max_value must be a time like"},
 		// One bin that is open at both ends.
 		{"expect_column_kl_divergence_to_be_less_than", `{"column":"i","threshold":0.1,"partition_object":{"bins":[-1e999999,1e999999],"weights":[1]}}`, true, ""},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/weir-ml/weir/drift"
 	"github.com/weir-ml/weir/internal/outbox"
@@ -18,6 +19,7 @@ type Monitors struct {
 	Registry *registry.Registry
 	Reader   *drift.Reader
 	Watch    *drift.Watch
+	History  *drift.Backtester
 }
 
 func (s *Monitors) find(ctx context.Context, proj, name string) (*feature.Monitor, error) {
@@ -76,7 +78,7 @@ func (s *Monitors) Show(ctx context.Context, req *weirv1.ShowMonitorRequest) (*w
 // Run closes the monitor's windows now and judges those that wait.
 func (s *Monitors) Run(ctx context.Context, req *weirv1.RunMonitorRequest) (*weirv1.RunMonitorResponse, error) {
 	if req.History {
-		return nil, feature.Errorf(feature.Unsupported, "monitor.run", req.Name, "this server does not judge history").WithHint("ask a newer one")
+		return s.backtest(ctx, req)
 	}
 	if s.Watch == nil {
 		return nil, feature.Errorf(feature.Unsupported, "monitor.run", "", "this process does not judge").WithHint("ask one that runs the role drift")
@@ -100,6 +102,30 @@ func (s *Monitors) Run(ctx context.Context, req *weirv1.RunMonitorRequest) (*wei
 			r.Features = judged[i].Verdict.Features
 		}
 		resp.Windows = append(resp.Windows, window(m, &r))
+	}
+	return resp, nil
+}
+
+// backtest judges history: it stores nothing.
+func (s *Monitors) backtest(ctx context.Context, req *weirv1.RunMonitorRequest) (*weirv1.RunMonitorResponse, error) {
+	m, err := s.find(ctx, req.Project, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	to := req.To
+	if to == 0 {
+		to = time.Now().UnixMicro()
+	}
+	b, err := s.History.Run(ctx, m, req.From, to)
+	if err != nil {
+		return nil, err
+	}
+	resp := &weirv1.RunMonitorResponse{Monitor: summary(m, &b.State)}
+	for i := range b.Windows {
+		resp.Windows = append(resp.Windows, window(m, &b.Windows[i]))
+	}
+	for _, c := range b.Changes {
+		resp.Changes = append(resp.Changes, &weirv1.MonitorChange{Drifted: c.Drifted, Window: c.End, Since: c.Since})
 	}
 	return resp, nil
 }

@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weir-ml/weir/internal/tabular"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
+	"github.com/weir-ml/weir/registry/feature"
 )
 
 func (e *env) monitor() *cobra.Command {
@@ -51,18 +53,42 @@ func (e *env) monitor() *cobra.Command {
 		},
 	}
 	show.Flags().Int32Var(&limit, "limit", 20, "newest this many windows")
+	var from, to string
 	run := &cobra.Command{
-		Use: "run NAME", Short: "Close the open windows of a monitor now and judge them", Args: exactly(1, "NAME"),
+		Use: "run NAME", Short: "Close the open windows of a monitor now and judge them; with --from, judge history and change nothing", Args: exactly(1, "NAME"),
+		Example: "  weir monitor run churn_drift\n  weir monitor run churn_drift --from 2026-01-01 --to 2026-07-01",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			req := &weirv1.RunMonitorRequest{Name: args[0], History: from != "" || to != ""}
+			if to != "" && from == "" {
+				return feature.Errorf(feature.Invalid, "monitor.run", "--to", "needs --from").WithHint("--from is where history begins")
+			}
+			for _, x := range []struct {
+				flag, text string
+				at         *int64
+			}{{"--from", from, &req.From}, {"--to", to, &req.To}} {
+				if x.text == "" {
+					continue
+				}
+				var ok bool
+				if *x.at, ok = tabular.ParseTime([]byte(x.text)); !ok {
+					return feature.Errorf(feature.Invalid, "monitor.run", x.flag+" "+x.text, "not a time").WithHint("use 2026-01-31 or 2026-01-31T12:00:00Z")
+				}
+			}
 			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
-				r, err := c.monitors.Run(ctx, &weirv1.RunMonitorRequest{Project: c.project, Name: args[0]})
+				req.Project = c.project
+				r, err := c.monitors.Run(ctx, req)
 				if err != nil {
 					return err
+				}
+				if req.History {
+					return e.showBacktest(r)
 				}
 				return e.showMonitor(r.Monitor, r.Windows)
 			})
 		},
 	}
+	run.Flags().StringVar(&from, "from", "", "judge the table's rows from this event time on, as if they came now: when would it have fired?")
+	run.Flags().StringVar(&to, "to", "", "up to this event time (now)")
 	c.AddCommand(list, show, run, e.monitorProfile())
 	return c
 }
@@ -135,32 +161,36 @@ func (e *env) showMonitor(m *weirv1.MonitorSummary, windows []*weirv1.WindowResu
 		}
 	} else {
 		fmt.Fprintf(e.out, "%s/%s watches %s against %s: %s\n%s\n\n", m.Project, m.Name, m.View, m.Reference, stateName(m.State), m.Promise)
-		t := newTable(e.out, "window", "rows", "", "drifted features")
-		for _, w := range windows {
-			state := "ok"
-			if w.Drifted {
-				state = "DRIFT"
-			}
-			switch {
-			case w.Open && w.JudgedAt != 0: // late rows may amend it
-				state += ", still open"
-			case w.Open:
-				state = "open"
-			}
-			var fs []string
-			for _, f := range w.Features {
-				if f.Drifted {
-					fs = append(fs, f.Feature+": "+testsText(f.Tests))
-				}
-			}
-			t.AppendRow([]any{when(w.Start), count(w.Rows), state, strings.Join(fs, "\n")})
-		}
-		t.Render()
+		e.windowTable(windows)
 	}
 	if drifted {
 		return errNo
 	}
 	return nil
+}
+
+func (e *env) windowTable(windows []*weirv1.WindowResult) {
+	t := newTable(e.out, "window", "rows", "", "drifted features")
+	for _, w := range windows {
+		state := "ok"
+		if w.Drifted {
+			state = "DRIFT"
+		}
+		switch {
+		case w.Open && w.JudgedAt != 0: // late rows may amend it
+			state += ", still open"
+		case w.Open:
+			state = "open"
+		}
+		var fs []string
+		for _, f := range w.Features {
+			if f.Drifted {
+				fs = append(fs, f.Feature+": "+testsText(f.Tests))
+			}
+		}
+		t.AppendRow([]any{when(w.Start), count(w.Rows), state, strings.Join(fs, "\n")})
+	}
+	t.Render()
 }
 
 func (e *env) events() *cobra.Command {
