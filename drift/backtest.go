@@ -1,0 +1,149 @@
+package drift
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/weir-ml/weir/internal/tally"
+	"github.com/weir-ml/weir/internal/window"
+	"github.com/weir-ml/weir/registry/feature"
+)
+
+// Backtester judges history as a Watch would have: it tells when a monitor would have fired.
+// It stores nothing and tells nobody.
+type Backtester struct {
+	Store      Store // for the reference, if it is there already
+	References References
+	History    History
+}
+
+// Backtest is what came of it.
+type Backtest struct {
+	Windows []WindowReport // with rows, oldest first
+	Changes []Turned
+	State   Status // at the end of it
+}
+
+// Turned is a drift that would have been told, or that one is over.
+type Turned struct {
+	Drifted bool
+	Since   int64 // start of the first window of the drift
+	End     int64 // of the window that changes the state
+}
+
+const (
+	mostBacktested = 10_000 // windows
+	scanned        = 64     // windows of which the profiles are made at once, by one scan
+)
+
+// Run judges the whole windows of the monitor in [from, to), with all rows that
+// the table has, so with those that were late. Windows inside the reference are judged too: how often
+// the monitor would have fired there says what its promise is worth on this data.
+func (b *Backtester) Run(ctx context.Context, m *feature.Monitor, from, to int64) (*Backtest, error) {
+	m = m.WithDefaults()
+	what := "monitor " + m.ID()
+	if m.ViewOf == nil || from >= to {
+		return nil, feature.Errorf(feature.Invalid, "drift.backtest", what, "there is no time between %s and %s", feature.Time(from).Format(time.RFC3339), feature.Time(to).Format(time.RFC3339)).
+			WithHint("--from must be before --to")
+	}
+	size, err := window.Parse(m.Window.Size)
+	if err != nil {
+		return nil, err
+	}
+	var spans []window.Window
+	for w := size.Of(from); w.End <= to; w = size.Of(w.End) {
+		if w.Start < from {
+			continue
+		}
+		if spans = append(spans, w); len(spans) > mostBacktested {
+			return nil, feature.Errorf(feature.Invalid, "drift.backtest", what, "more than %d windows of %s", mostBacktested, m.Window.Size).
+				WithHint("choose a shorter time by --from and --to")
+		}
+	}
+	if len(spans) == 0 {
+		return nil, feature.Errorf(feature.Invalid, "drift.backtest", what, "no whole window of %s between --from and --to", m.Window.Size).
+			WithHint("windows begin at multiples of their size from 1970-01-01 UTC")
+	}
+	ref, err := b.reference(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	out := &Backtest{State: Status{Project: m.Meta.Project, Monitor: m.Meta.Name, View: m.View, Size: m.Window.Size}}
+	names, columns := map[string]string{}, []string{}
+	for _, f := range m.ViewOf.Features {
+		names[f.Name], columns = f.Stored(), append(columns, f.Name)
+	}
+	run := backtesting{m: m, ref: ref, out: out}
+	for len(spans) > 0 {
+		part := spans[:min(scanned, len(spans))]
+		spans = spans[len(part):]
+		c := &chunker{size: size, of: map[int64]*Profile{}}
+		for _, w := range part {
+			c.of[w.Start] = &Profile{}
+		}
+		fold := func(x *feature.Batch) error { c.fold(x); return ctx.Err() }
+		if err := b.History.Scan(ctx, m.ViewOf, part[0].Start, part[len(part)-1].End, columns, fold); err != nil {
+			return nil, feature.Errorf(feature.KindOf(err), "drift.backtest", "view "+m.ViewOf.ID(), "%w", err)
+		}
+		for _, w := range part {
+			if p := c.of[w.Start]; p.Rows > 0 {
+				run.judge(w, p.renamed(names))
+			}
+		}
+	}
+	out.State.Drifting = run.state.Firing
+	if run.state.Firing {
+		out.State.Since = run.state.Since
+	}
+	if n := len(out.Windows); n > 0 {
+		out.State.Judged, out.State.Last = n, &out.Windows[n-1].WindowRecord
+	}
+	return out, nil
+}
+
+// reference is what the monitor compares with: the stored one, else one made now, which is not stored.
+func (b *Backtester) reference(ctx context.Context, m *feature.Monitor) (*Baseline, error) {
+	text, err := b.Store.Reference(ctx, referenceKey(m))
+	if feature.KindOf(err) == feature.NotFound {
+		j := &judging{references: b.References, history: b.History, log: slog.New(slog.DiscardHandler)}
+		text, err = j.build(ctx, m, func(int64) bool { return true })
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the reference of monitor %s: %w", m.ID(), err)
+	}
+	return DecodeBaseline(text)
+}
+
+// backtesting is a run.
+type backtesting struct {
+	m     *feature.Monitor
+	ref   *Baseline
+	out   *Backtest
+	state tally.State
+	ended int64 // of the window that resolved last
+	cools bool
+}
+
+func (b *backtesting) judge(w window.Window, p *Profile) {
+	v := Judge(b.m, b.ref, p)
+	r := WindowReport{WindowRecord: WindowRecord{Series: SeriesOf(b.m), Start: w.Start, End: w.End, State: Judged, Rows: p.Rows, Verdict: v}, Features: v.Features}
+	b.out.Windows = append(b.out.Windows, r)
+	o := tally.Good
+	switch {
+	case v.Outcome == Insufficient, v.Outcome == Drifted && b.cools && !b.state.Firing && w.Start < b.ended+b.m.CoolDown.Micros():
+		o = tally.Unsure
+	case v.Outcome == Drifted:
+		o = tally.Bad
+	}
+	next, turn, _ := b.state.Count(w.Start, o, b.m.Windows, b.m.Windows)
+	b.state = next
+	if turn == nil {
+		return
+	}
+	b.out.Changes = append(b.out.Changes, Turned{Drifted: turn.Firing, Since: turn.Since, End: w.End})
+	if !turn.Firing {
+		b.cools, b.ended = b.m.CoolDown > 0, w.End
+	}
+}
