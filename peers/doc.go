@@ -7,6 +7,6 @@
 // value, and what it does to our tables must neither lose nor double an event.
 //
 // The tests are built with the tag peers and run by `make test-peers`: they
-// install pinned packages (engines, feast, expectations, formats, drift: requirements.txt) with uv, and jars
+// install pinned packages (engines, feast, expectations, formats, drift, sketches: requirements.txt) with uv, and jars
 // with Maven. Read engines/engine.py first, then TestEngines.
 package peers

@@ -24,6 +24,8 @@ formats_list=$(dirname "$0")/../peers/formats/requirements.txt
 formats_home=$cache/formats-$(sha256sum "$formats_list" | cut -c 1-12)
 drift_list=$(dirname "$0")/../peers/drift/requirements.txt
 drift_home=$cache/drift-$(sha256sum "$drift_list" | cut -c 1-12)
+sketches_list=$(dirname "$0")/../peers/sketches/requirements.txt
+sketches_home=$cache/sketches-$(sha256sum "$sketches_list" | cut -c 1-12)
 spark_home=$cache/spark-jars-4.1.4
 kafka_home=${WEIR_TEST_KAFKA_HOME:-$cache/kafka-$kafka_version}
 
@@ -228,5 +230,6 @@ if [ "${1:-}" = --peers ]; then
 	[ -e "$expectations_home/complete" ] || install_python expectations "$expectations_home" "$expectations_list" || missing=1
 	[ -e "$formats_home/complete" ] || install_python formats "$formats_home" "$formats_list" || missing=1
 	[ -e "$drift_home/complete" ] || install_python drift "$drift_home" "$drift_list" || missing=1
+	[ -e "$sketches_home/complete" ] || install_python sketches "$sketches_home" "$sketches_list" || missing=1
 fi
 exit "$missing"
