@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weir-ml/weir/internal/sketch"
 	"github.com/weir-ml/weir/internal/testserver"
 )
 
@@ -370,6 +371,46 @@ func checkWindows(t *testing.T, w *weir, project string, perMonth map[time.Time]
 	require.Equal(t, perMonth, got)
 	judged, drifted := m.drifted("2013-07", "temp")
 	require.True(t, judged && drifted, "July against January is a drift of temp")
+
+	var kept windowProfile
+	w.json(&kept, "monitor", "profile", "seasons", "--project", project, "--window", "2013-07-05T00:00:00Z", "--feature", "temp")
+	require.Equal(t, perMonth[time.Date(2013, 7, 1, 0, 0, 0, 0, time.UTC)], kept.Rows)
+	require.Len(t, kept.Features, 1)
+	temp := kept.Features[0]
+	require.Equal(t, "temp", temp.Feature)
+	require.Equal(t, kept.Rows, temp.Count+temp.Nulls+temp.Odd)
+	require.NoError(t, sketch.CheckKLL(temp.KLL))
+	require.NotEmpty(t, temp.HLL)
+	require.LessOrEqual(t, temp.Bytes, int64(8<<10))
+
+	// The same months over the table's history: it would have fired, and nothing is told of it.
+	events := w.run("events", "list", "--project", project)
+	var history struct {
+		Changes []struct {
+			Drifted bool   `json:"drifted"`
+			Window  string `json:"window"`
+		} `json:"changes"`
+		Results []any `json:"results"`
+	}
+	code, out, errs := w.try("monitor", "run", "seasons", "--project", project, "--from", "2013-06-01", "--to", "2013-08-01", "-o", "json")
+	require.Equal(t, 1, code, errs)
+	require.NoError(t, json.Unmarshal([]byte(out), &history), out)
+	require.Len(t, history.Results, 2)
+	require.Len(t, history.Changes, 1)
+	require.True(t, history.Changes[0].Drifted)
+	require.Equal(t, events, w.run("events", "list", "--project", project), "a backtest tells nobody")
+}
+
+// windowProfile is `weir monitor profile -o json`.
+type windowProfile struct {
+	Rows     int64 `json:"rows"`
+	Features []struct {
+		Feature           string `json:"feature"`
+		Count, Nulls, Odd int64
+		Bytes             int64  `json:"bytes"`
+		KLL               []byte `json:"kll"`
+		HLL               []byte `json:"hll"`
+	} `json:"features"`
 }
 
 // halfJanuary trains on a random half of January and streams the other.

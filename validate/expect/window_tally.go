@@ -13,7 +13,7 @@ import (
 //
 //	a rule that is judged row by row      at most 16 KiB, and 100 bytes while no row breaks it
 //	counts, least and greatest, mean, sum, standard deviation, histograms    at most 3 KiB (histograms: 8 bytes a bin)
-//	median, quantiles, z-scores, outliers at most 8 KiB
+//	median, quantiles, z-scores, outliers at most 8 KiB stored, 32 KiB while they are counted
 //	distinct, unique, most common values  at most 64 KiB
 //	increasing, decreasing                at most 24 KiB
 //

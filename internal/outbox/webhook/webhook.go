@@ -52,9 +52,9 @@ func New(o Options) *Deliverer {
 // Deliver posts the payload. webhook-id stays the same over all attempts: the
 // entry's id without its destination, which for an event is the event's id.
 func (d *Deliverer) Deliver(ctx context.Context, e *outbox.Entry) error {
-	header := map[string]string{"Content-Type": "application/json"}
+	header := map[string]string{"content-type": "application/json"}
 	for k, v := range e.Headers {
-		header[k] = v
+		header[strings.ToLower(k)] = v // or a header that is there twice is sent by chance
 	}
 	id := strings.TrimSuffix(e.ID, "/"+e.Destination)
 	at := strconv.FormatInt(d.opt.Now().Unix(), 10)
