@@ -55,7 +55,7 @@ func NewBaseline(p *Profile, chunks ...*Profile) *Baseline {
 
 // chunks finds how far chunks of a feature lie from all of it.
 func (b *Baseline) chunks(f Named, chunks []*Profile) {
-	effects := map[string][]float64{}
+	found := map[string][]float64{}
 	var counts []int64
 	every := func(string) bool { return true }
 	for _, c := range chunks {
@@ -67,19 +67,23 @@ func (b *Baseline) chunks(f Named, chunks []*Profile) {
 		// The chunk is a part of the whole: from the rest it differs by more than from the whole.
 		rest := 1 - min(0.5, float64(s.Rows())/float64(max(1, f.Rows())))
 		var r Result
-		for _, x := range measure(every, false, chunkValues, f.Sketch, s, &r) {
-			effects[x.Name+x.Effect] = append(effects[x.Name+x.Effect], x.Value/rest)
+		for _, x := range measure(every, effects{}, chunkValues, f.Sketch, s, &r) {
+			found[x.Name+x.Effect] = append(found[x.Name+x.Effect], x.Value/rest)
 		}
 		if r.PSI != nil {
 			k := feature.TestDistribution + effectPSI
-			effects[k] = append(effects[k], *r.PSI/rest/rest)
+			found[k] = append(found[k], *r.PSI/rest/rest)
+		}
+		if r.LInf != nil {
+			k := feature.TestDistribution + effectLInf
+			found[k] = append(found[k], *r.LInf/rest)
 		}
 	}
 	if len(counts) < fewChunks {
 		return
 	}
 	slices.Sort(counts)
-	for k, v := range effects {
+	for k, v := range found {
 		// A check that said nothing of some chunks has no effect there.
 		for len(v) < len(counts) {
 			v = append(v, 0)
@@ -185,9 +189,12 @@ func drawn(name string, base *Sketch, effect string, n int) []float64 {
 				}
 				counts[at] += 1 / float64(n)
 			}
-			if effect == effectPSI {
+			switch effect {
+			case effectPSI:
 				out[i] = stats.PSI(shares, counts)
-			} else {
+			case effectLInf:
+				out[i] = stats.LInf(shares, counts)
+			default:
 				out[i] = stats.JensenShannon(shares, counts)
 			}
 		}

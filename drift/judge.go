@@ -108,7 +108,7 @@ func compare(m *feature.Monitor, f feature.Field, ref *Baseline, window *Profile
 		return out // rows of before a change of type
 	}
 	tests := func(x string) bool { return slices.Contains(m.Tests, x) }
-	out.Checks = measure(tests, m.PSI > 0, m.MinCount, base, cur, &out)
+	out.Checks = measure(tests, effects{psi: m.PSI > 0, linf: m.LInf > 0}, m.MinCount, base, cur, &out)
 	for i := range out.Checks {
 		c := &out.Checks[i]
 		n := cur.Count
@@ -131,6 +131,8 @@ func asked(m *feature.Monitor, effect string) float64 {
 		return m.PSI
 	case effectJS:
 		return m.JS
+	case effectLInf:
+		return m.LInf
 	}
 	return smallH
 }

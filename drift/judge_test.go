@@ -238,6 +238,28 @@ func TestJudgeCategories(t *testing.T) {
 	require.Equal(t, Steady, v.Outcome)
 }
 
+// TestJudgeLInf: skew as the largest change of a share, which the Jensen-Shannon distance takes for small.
+func TestJudgeLInf(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	ref := NewBaseline(profileOf(map[string]any{"c": draw(r, 20000, .6, .3, .1)}))
+	moved, same := profileOf(map[string]any{"c": draw(r, 5000, .52, .38, .1)}), profileOf(map[string]any{"c": draw(r, 5000, .6, .3, .1)})
+	for _, c := range []struct {
+		js, linf    float64
+		moved, same Outcome
+	}{{0, 0, Steady, Steady}, {0, .05, Drifted, Steady}, {0, .2, Steady, Steady}, {.03, 0, Drifted, Steady}, {0, 1e-9, Drifted, Steady}} {
+		m := judged(feature.Field{Name: "c", Type: feature.String})
+		m.JS, m.LInf = c.js, c.linf
+		v := Judge(m, ref, moved)
+		require.Equal(t, c.moved, v.Outcome, "%+v", c)
+		require.Equal(t, c.same, Judge(m, ref, same).Outcome, "%+v", c)
+		require.InDelta(t, .08, *v.Features[0].LInf, .02)
+		if c.linf > 0 {
+			require.Equal(t, "l_infinity", v.Features[0].Checks[0].Effect)
+			require.GreaterOrEqual(t, v.Features[0].Checks[0].Threshold, c.linf)
+		}
+	}
+}
+
 func TestConstantReferenceDoesNotExplode(t *testing.T) {
 	m := judged(feature.Field{Name: "x", Type: feature.Float64}, feature.Field{Name: "y", Type: feature.String})
 	constant := func(n int, v float64) []float64 {

@@ -10,8 +10,12 @@ const (
 	effectDistance = "distance"       // of numbers: see moved
 	effectPSI      = "psi"            // of numbers, in ten bins
 	effectJS       = "jensen_shannon" // of categories
+	effectLInf     = "l_infinity"     // of categories: the largest change of a share
 	effectH        = "cohen_h"        // of two shares
 )
+
+// effects are those that a monitor asks for in the place of the usual ones.
+type effects struct{ psi, linf bool }
 
 // smallH is from where a change of a share is large: Cohen's small, from none to 1 %.
 const smallH = 0.2
@@ -19,15 +23,15 @@ const smallH = 0.2
 // measure compares a window's sketch of a feature with the reference's: a check for each of the tests,
 // without adjusted p-value and threshold. A test that these two say nothing about is left
 // out, by looks at both together, so that leaving out favours neither.
-func measure(tests func(string) bool, asPSI bool, minCount int64, base, cur *Sketch, out *Result) []Check {
+func measure(tests func(string) bool, by effects, minCount int64, base, cur *Sketch, out *Result) []Check {
 	var all []Check
 	n, m := float64(base.Rows()), float64(cur.Rows())
 	if base.Count >= minCount && cur.Count >= minCount {
 		switch {
 		case base.Shape == Numbers:
-			all = numericChecks(tests, asPSI, base, cur, out)
+			all = numericChecks(tests, by.psi, base, cur, out)
 		case base.Shape == Categories:
-			all = categoryChecks(tests, base, cur, out)
+			all = categoryChecks(tests, by.linf, base, cur, out)
 		}
 	}
 	// What is missing in neither can not have changed, and is no test.
@@ -75,14 +79,17 @@ func psi(base, cur *Sketch) float64 {
 	return stats.PSI(a.shares(cuts), b.shares(cuts))
 }
 
-func categoryChecks(tests func(string) bool, base, cur *Sketch, out *Result) (all []Check) {
+func categoryChecks(tests func(string) bool, asLInf bool, base, cur *Sketch, out *Result) (all []Check) {
 	a, b := cells(base, cur)
 	if tests(feature.TestDistribution) {
 		t := stats.Homogeneity(a, b)
-		c := Check{Name: feature.TestDistribution, Test: "chi_square", PValue: t.P,
-			Effect: effectJS, Value: stats.JensenShannon(stats.Shares(a), stats.Shares(b))}
-		js := c.Value
-		out.JS = &js
+		x, y := stats.Shares(a), stats.Shares(b)
+		js, most := stats.JensenShannon(x, y), stats.LInf(x, y)
+		out.JS, out.LInf = &js, &most
+		c := Check{Name: feature.TestDistribution, Test: "chi_square", PValue: t.P, Effect: effectJS, Value: js}
+		if asLInf {
+			c.Effect, c.Value = effectLInf, most
+		}
 		out.tested(c, t.Statistic)
 		all = append(all, c)
 	}

@@ -42,10 +42,12 @@ type Result struct {
 	// SketchError is how far the KS statistic may be off because sketches were
 	// compared; the p-value is that of the statistic less this.
 	SketchError float64 `json:"sketch_error,omitempty"`
-	// Effect sizes: Distance (in standard deviations of the reference) and PSI of numbers, JS (a distance) of categories.
+	// Effect sizes: Distance (in standard deviations of the reference) and PSI of numbers; JS (a distance) and LInf (the
+	// largest change of a category's share) of categories.
 	Distance *float64 `json:"distance,omitempty"`
 	PSI      *float64 `json:"psi,omitempty"`
 	JS       *float64 `json:"js,omitempty"`
+	LInf     *float64 `json:"linf,omitempty"`
 	Outliers *float64 `json:"outliers,omitempty"` // share of numbers beyond the reference's usual ones
 	Unseen   int      `json:"unseen,omitempty"`   // categories that the reference does not have
 	// Checks are all tests, what was made of each; verdicts from before there were several have none.

@@ -20,11 +20,13 @@ type Monitor struct {
 	Alpha float64 `json:"alpha,omitempty"`
 	// Distance is how far numbers must have moved as well, in standard deviations of the
 	// reference; 0.1 when 0. PSI, where it is set, takes its place: an index of ten bins. JS is
-	// the Jensen-Shannon distance that categories must reach, 0.1 when 0. What the reference's own
+	// the Jensen-Shannon distance that categories must reach, 0.1 when 0; LInf, where it is set, takes
+	// its place: by how much the share of some category must have changed. What the reference's own
 	// chunks reach is the least that counts, whatever is set here.
 	Distance float64 `json:"distance,omitempty"`
 	PSI      float64 `json:"psi,omitempty"`
 	JS       float64 `json:"js,omitempty"`
+	LInf     float64 `json:"linf,omitempty"`
 	// Tests are what a feature is tested for; everything in MonitorTests when empty.
 	Tests []string `json:"tests,omitempty"`
 	// Windows is how many drifted windows in a row make a drift; 1 when 0.
@@ -106,11 +108,17 @@ func (m *Monitor) Check() []Fault {
 	if m.Alpha < 0 || m.Alpha >= 1 {
 		f = append(f, Fault{"spec.alpha", "must be between 0 and 1"})
 	}
-	if m.PSI < 0 || m.JS < 0 || m.Distance < 0 || m.MinCount < 0 || m.Windows < 0 || m.CoolDown < 0 {
-		f = append(f, Fault{"spec", "distance, psi, js, min_count, windows and cool_down must not be negative"})
+	if m.PSI < 0 || m.JS < 0 || m.LInf < 0 || m.Distance < 0 || m.MinCount < 0 || m.Windows < 0 || m.CoolDown < 0 {
+		f = append(f, Fault{"spec", "distance, psi, js, linf, min_count, windows and cool_down must not be negative"})
 	}
 	if m.PSI > 0 && m.Distance > 0 {
 		f = append(f, Fault{"spec.distance", "give distance or psi, not both: either says how far numbers must have moved"})
+	}
+	if m.JS > 0 && m.LInf > 0 {
+		f = append(f, Fault{"spec.linf", "give js or linf, not both: either says how far categories must have moved"})
+	}
+	if m.LInf > 1 {
+		f = append(f, Fault{"spec.linf", "is a difference of two shares: 1 at most"})
 	}
 	for i, x := range m.Tests {
 		at := fmt.Sprintf("spec.tests[%d]", i)
@@ -143,7 +151,7 @@ func (m *Monitor) WithDefaults() *Monitor {
 	if len(c.Tests) == 0 {
 		c.Tests = MonitorTests()
 	}
-	if c.JS == 0 {
+	if c.JS == 0 && c.LInf == 0 {
 		c.JS = 0.1
 	}
 	if c.Windows == 0 {
