@@ -28,6 +28,7 @@ func TestStartsLight(t *testing.T) {
 		seen = seen || string(m[1]) == "github.com/apache/iceberg-go/table/substrait"
 	}
 	require.True(t, seen, "iceberg-go does not load Substrait's functions any longer: remove internal/substrait")
-	require.Less(t, total, 12<<20)
+	// The binary takes 9 MiB, this one with what tests need and the race detector 12; Substrait would add 32.
+	require.Less(t, total, 20<<20)
 	t.Logf("%d KiB are taken before main", total>>10)
 }
