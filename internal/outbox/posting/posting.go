@@ -108,10 +108,12 @@ func (c *Client) Post(ctx context.Context, body []byte, header map[string]string
 }
 
 // Final reports whether a status says that the request itself is wrong, so that
-// sending it again is no use.
+// sending it again is no use. Who may not come in, or finds nobody at the address, is not
+// told so: a token is renewed, a receiver that is being replaced comes back.
 func Final(status int) bool {
 	switch status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusProxyAuthRequired,
+		http.StatusRequestTimeout, http.StatusLocked, http.StatusTooEarly, http.StatusTooManyRequests:
 		return false
 	}
 	return status/100 == 4

@@ -92,7 +92,7 @@ func TestAnswers(t *testing.T) {
 	url, got := receiver(t, &status)
 	d := webhook.New(webhook.Options{URL: strings.Replace(url, "://", "://me:hunter2@", 1)})
 	for code, kind := range map[int]feature.ErrorKind{
-		301: feature.Unavailable, 400: feature.Invalid, 401: feature.Invalid, 404: feature.Invalid, 408: feature.Unavailable,
+		301: feature.Unavailable, 400: feature.Invalid, 401: feature.Unavailable, 403: feature.Unavailable, 404: feature.Unavailable, 408: feature.Unavailable,
 		410: feature.Invalid, 425: feature.Unavailable, 429: feature.Unavailable, 500: feature.Unavailable, 503: feature.Unavailable,
 	} {
 		status, *got = code, nil
