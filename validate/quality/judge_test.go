@@ -302,6 +302,45 @@ func TestHeldBack(t *testing.T) {
 	require.Equal(t, quality.Failed, w.Outcome)
 }
 
+// TestReplayedFromQuarantine: a row that was held back and passes after all was judged twice, and so the rules about
+// single rows count it twice, unless they have changed; the others count what is in the table.
+func TestReplayedFromQuarantine(t *testing.T) {
+	const least = `{"type": "expect_column_values_to_be_between", "kwargs": {"column": "amount", "min_value": %d}}`
+	s := newStream(t, tenMinutes(), fmt.Sprintf(least, 0), `{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "amount"}}`, mean)
+	s.send([]row{{1, 10, ""}, {1, 10, ""}}, row{2, -5, ""})
+	s.view.SuiteOf.Expectations[0] = expectation(t, fmt.Sprintf(least, -10))
+	s.open()
+	s.replay(row{2, -5, ""})
+	s.send([]row{{11, 10, ""}})
+	v := s.verdict(0)
+	require.EqualValues(t, 4, v.Rows)
+	require.EqualValues(t, 1, v.Results[0].Elements, "the changed one has begun anew")
+	require.Zero(t, v.Results[0].Unexpected)
+	require.EqualValues(t, 4, v.Results[1].Elements)
+	require.InDelta(t, 5, v.Results[2].Observed, 1e-9, "three rows are in the table")
+	require.Equal(t, quality.OK, v.Outcome)
+}
+
+// replay has rows land that were held back, as a replay of its own does.
+func (s *stream) replay(rows ...row) {
+	s.t.Helper()
+	o, n := feature.ReplayOrigin(), int64(len(rows))
+	from := feature.Position{Topic: o.Topic, TopicID: o.TopicID, Partition: o.Partition, Commit: "r0"}
+	to := from
+	to.Next, to.Commit, o.Next = n, "r1", n
+	tap := tally.NewTap(s.view, quality.Targets(s.view), s.store, tally.TapOptions{Name: "quality", Held: true, Progress: true, Now: func() time.Time { return s.now }})
+	require.NoError(s.t, tap.Assign(ctx, []feature.Position{from}))
+	b := &feature.Batch{View: s.view, Origin: feature.Origin{TopicID: s.at.TopicID, Next: s.at.Next}, Replay: &o}
+	b.Rows, b.Offsets, b.EventTime = s.batch(rows, s.at.Next-n)
+	b.KnownTime = b.EventTime
+	defer b.Rows.Release()
+	require.NoError(s.t, tap.Write(ctx, b))
+	c := &feature.Commit{ID: to.Commit, View: s.view, Advances: []feature.Advance{{From: from, To: to, Drained: true}}}
+	tap.Cut(c)
+	require.NoError(s.t, tap.Stage(ctx, c))
+	require.NoError(s.t, tap.Settle(ctx, c))
+}
+
 // TestMasked: values of masked columns are shown nowhere, whether they are named by column or path.
 func TestMasked(t *testing.T) {
 	for _, mask := range []string{"card", "card.number", ""} {
