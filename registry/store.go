@@ -49,6 +49,7 @@ type Store interface {
 	// Revisions returns the revisions after the given one, oldest first.
 	Revisions(ctx context.Context, after int64) ([]Revision, error)
 	Snapshots
+	Models
 	// Close frees what the store opened.
 	Close() error
 }
@@ -66,6 +67,6 @@ type Snapshots interface {
 	ListSnapshots(ctx context.Context, project string) ([]feature.Snapshot, error)
 	// DeleteSnapshot removes a snapshot with its profile; feature.NotFound when there is
 	// none, feature.Conflict when the catalog's newest revision is not base: who uses
-	// the snapshot was looked up in another catalog then.
+	// the snapshot was looked up in another catalog then. feature.Conflict also when a model was trained on it.
 	DeleteSnapshot(ctx context.Context, id string, base int64) error
 }

@@ -21,6 +21,7 @@ type Store struct {
 	revisions []registry.Revision // revisions[i] is number i+1
 	records   map[feature.Ref][]registry.Record
 	snapshots []kept // oldest first
+	models    models
 }
 
 type kept struct {
@@ -195,6 +196,9 @@ func (s *Store) DeleteSnapshot(ctx context.Context, id string, base int64) error
 	at := slices.IndexFunc(s.snapshots, func(k kept) bool { return k.ID == id })
 	if at < 0 {
 		return registry.NoSnapshot("", id)
+	}
+	if by := s.models.trainedOn(id); len(by) > 0 {
+		return registry.SnapshotTrained(id, by)
 	}
 	s.snapshots = slices.Delete(s.snapshots, at, at+1)
 	return nil

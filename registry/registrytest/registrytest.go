@@ -43,6 +43,10 @@ func Run(t *testing.T, newData func(t testing.TB) Opener) {
 		{"snapshots", snapshots},
 		{"snapshots deleted", snapshotsDeleted},
 		{"snapshot deleted while it comes into use", snapshotDeletedInUse},
+		{"models", models},
+		{"aliases", aliases},
+		{"aliases moved by many", aliasRaces},
+		{"snapshot deleted while a model is registered", snapshotDeletedUnderModel},
 		{"cancelled", cancelled},
 	} {
 		t.Run(c.name, func(t *testing.T) {

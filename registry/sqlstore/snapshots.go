@@ -89,6 +89,13 @@ func (s *Store) DeleteSnapshot(ctx context.Context, id string, base int64) error
 		if n != base {
 			return registry.Stale(base, n)
 		}
+		by, err := s.models(ctx, tx, "WHERE m.snapshot = ?", id)
+		if err != nil {
+			return err
+		}
+		if len(by) > 0 {
+			return registry.SnapshotTrained(id, by)
+		}
 		r, err := tx.ExecContext(ctx, s.db.Rebind("DELETE FROM registry_snapshots WHERE id = ?"), id)
 		if err != nil {
 			return err
