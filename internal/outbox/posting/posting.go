@@ -5,17 +5,13 @@
 package posting
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/weir-ml/weir/internal/secret"
-	"github.com/weir-ml/weir/registry/feature"
 )
 
 // Client posts to one address. Make it with New.
@@ -31,14 +27,7 @@ const DefaultTimeout = 10 * time.Second
 
 // New makes a client. op begins its errors; token, where there is one, is sent as a bearer token.
 func New(op, url string, token secret.Ref, timeout time.Duration) *Client {
-	if timeout <= 0 {
-		timeout = DefaultTimeout
-	}
-	return &Client{op: op, url: url, token: token, http: &http.Client{
-		Timeout: timeout,
-		// A redirected POST becomes a GET without its body, and would hand the token to somebody else.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return &Client{op: op, url: url, token: token, http: HTTP(timeout)}
 }
 
 // CheckURL reports an address that nothing can be posted to.
@@ -68,43 +57,21 @@ func Shown(address string) string {
 
 // Post sends the body. feature.Invalid means that the same request will never be accepted.
 func (c *Client) Post(ctx context.Context, body []byte, header map[string]string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
-	if err != nil {
-		return feature.Errorf(feature.Invalid, c.op, "address", "it is not one")
-	}
+	r := Request{Method: http.MethodPost, URL: c.url, Header: http.Header{}, Body: body}
 	for k, v := range header {
-		req.Header.Set(k, v)
+		r.Header.Set(k, v)
 	}
-	req.Header.Set("User-Agent", "weir")
-	token, err := c.token.Read()
+	if err := Authorize(r.Header, "", "", c.token); err != nil {
+		return err
+	}
+	a, err := Send(ctx, c.http, c.op, r)
 	if err != nil {
 		return err
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+string(token))
+	if a.Status/100 != 2 {
+		return Refused(c.op, c.url, a)
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err // without the address, which may hold a password
-		}
-		return feature.Errorf(feature.Unavailable, c.op, Shown(c.url), "%w", err)
-	}
-	defer resp.Body.Close()
-	said, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
-	if resp.StatusCode/100 == 2 {
-		return nil
-	}
-	kind := feature.Unavailable
-	if Final(resp.StatusCode) {
-		kind = feature.Invalid
-	}
-	msg := fmt.Sprintf("answered %d", resp.StatusCode)
-	if said = bytes.TrimSpace(said); len(said) > 0 {
-		msg += ": " + feature.Shorten(said)
-	}
-	return feature.Errorf(kind, c.op, Shown(c.url), "%s", msg)
+	return nil
 }
 
 // Final reports whether a status says that the request itself is wrong, so that
