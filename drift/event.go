@@ -23,15 +23,18 @@ const (
 
 // EventData is the data of a drift event: what docs/drift-v1.schema.json describes.
 type EventData struct {
-	Project   string         `json:"project"`
-	Monitor   string         `json:"monitor"`
-	Version   int            `json:"monitor_version"`
-	View      string         `json:"view"`
-	Window    EventWindow    `json:"window"`
-	Since     time.Time      `json:"since"` // start of the first window of the drift
-	Reference EventReference `json:"reference"`
-	Alpha     float64        `json:"alpha"`
-	Features  []EventFeature `json:"features"`
+	Project string `json:"project"`
+	Monitor string `json:"monitor"`
+	Version int    `json:"monitor_version"`
+	View    string `json:"view"`
+	// Severity is the monitor's; of a resolved event, that of the event it ends.
+	Severity  feature.Severity `json:"severity"`
+	Resolves  string           `json:"resolves,omitempty"` // id of the event that this one ends
+	Window    EventWindow      `json:"window"`
+	Since     time.Time        `json:"since"` // start of the first window of the drift
+	Reference EventReference   `json:"reference"`
+	Alpha     float64          `json:"alpha"`
+	Features  []EventFeature   `json:"features"`
 	// Retrain asks for a retraining: set on detected events of monitors that name a model or pipeline.
 	Retrain *feature.Retrain `json:"retrain,omitempty"`
 }
@@ -89,11 +92,11 @@ func eventID(m *feature.Monitor, windowStart int64, eventType string, amended in
 }
 
 // newEvent makes the event of a change of state.
-func newEvent(m *feature.Monitor, w *WindowRecord, v *Verdict, since int64, kind string, now time.Time) (*Event, error) {
+func newEvent(m *feature.Monitor, w *WindowRecord, v *Verdict, since int64, kind string, began beginning, now time.Time) (*Event, error) {
 	d := EventData{
 		Project: m.Meta.Project, Monitor: m.Meta.Name, Version: m.Version, View: m.View,
-		Window: EventWindow{feature.Time(w.Start), feature.Time(w.End), w.Rows},
-		Since:  feature.Time(since), Alpha: v.Alpha, Features: make([]EventFeature, len(v.Features)),
+		Window:   EventWindow{feature.Time(w.Start), feature.Time(w.End), w.Rows},
+		Severity: m.Severity, Since: feature.Time(since), Alpha: v.Alpha, Features: make([]EventFeature, len(v.Features)),
 	}
 	if r := m.Reference; r.Snapshot != "" {
 		d.Reference.Snapshot = r.Snapshot
@@ -112,6 +115,12 @@ func newEvent(m *feature.Monitor, w *WindowRecord, v *Verdict, since int64, kind
 	e := &Event{
 		ID: eventID(m, w.Start, kind, w.Amended), Project: m.Meta.Project, Owner: m.Meta.Name, View: m.View, Type: kind,
 		Time: now.UnixMicro(), WindowStart: w.Start, WindowEnd: w.End,
+	}
+	if kind == ResolvedType && began.event != "" {
+		d.Severity, d.Resolves = began.severity, began.event
+	}
+	if d.Severity == "" {
+		d.Severity = feature.Warning
 	}
 	if kind == DetectedType && m.Retrain != (feature.Retrain{}) {
 		d.Retrain, e.Retrain = &m.Retrain, true

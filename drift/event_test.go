@@ -69,24 +69,27 @@ func TestEventsAreWhatTheDocsSay(t *testing.T) {
 		{Name: "a", Outcome: Steady, Test: "chi_square", Statistic: &zero, PValue: &one, JS: &zero, Count: 9}, {Name: "b", Outcome: CountedOnly, Nulls: 9},
 	}}
 	now := time.Unix(1000, 0)
-	e, err := newEvent(m, w, v, w.Start, DetectedType, now)
+	e, err := newEvent(m, w, v, w.Start, DetectedType, beginning{}, now)
 	require.NoError(t, err)
 	ce, d := checkEvent(t, s, e.Payload)
 	require.Equal(t, e.ID, ce.ID())
 	require.Equal(t, &m.Retrain, d.Retrain)
+	require.Equal(t, feature.Warning, d.Severity, "where the monitor does not say")
 	require.True(t, e.Retrain)
 	require.Zero(t, *d.Features[0].Statistic)
 	require.Nil(t, d.Features[1].PValue)
 
-	again, err := newEvent(m, w, v, w.Start, DetectedType, now.Add(time.Hour))
+	again, err := newEvent(m, w, v, w.Start, DetectedType, beginning{}, now.Add(time.Hour))
 	require.NoError(t, err)
 	require.Equal(t, e.ID, again.ID)
-	other, err := newEvent(m, w, v, w.Start, ResolvedType, now)
+	other, err := newEvent(m, w, v, w.Start, ResolvedType, beginning{"the first", feature.Critical}, now)
 	require.NoError(t, err)
 	require.NotEqual(t, e.ID, other.ID)
 	require.False(t, other.Retrain)
 	_, d = checkEvent(t, s, other.Payload)
 	require.Nil(t, d.Retrain)
+	require.Equal(t, feature.Critical, d.Severity, "that of what it ends")
+	require.Equal(t, "the first", d.Resolves)
 	m.Version++
 	require.NotEqual(t, e.ID, EventID(m, w.Start, DetectedType))
 }

@@ -2,6 +2,7 @@ package drift
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,21 +27,21 @@ type WatchOptions struct {
 	Store    Store
 	Monitors func(context.Context) ([]*feature.Monitor, error) // resolved; usually the catalog's
 	// References and History may be nil where no monitor refers to a snapshot or a range.
-	References   References
-	History      History
-	Config       Config
-	Destinations []string // of events in the outbox
-	Told         func()   // called after an event was recorded: Dispatcher.Kick
-	Log          *slog.Logger
-	Metrics      *Metrics
-	Now          func() time.Time // the wall clock when nil
+	References References
+	History    History
+	Config     Config
+	Route      outbox.Route // where events go; nowhere when nil
+	Told       func()       // called after an event was recorded: Dispatcher.Kick
+	Log        *slog.Logger
+	Metrics    *Metrics
+	Now        func() time.Time // the wall clock when nil
 }
 
 // NewWatch makes a watch; Run starts it.
 func NewWatch(o WatchOptions) *Watch {
 	j := &judging{
 		store: o.Store, monitors: o.Monitors, references: o.References, history: o.History,
-		destinations: o.Destinations, log: o.Log, met: o.Metrics, now: o.Now, refs: map[string]*Baseline{},
+		route: o.Route, log: o.Log, met: o.Metrics, now: o.Now, refs: map[string]*Baseline{},
 	}
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
@@ -50,6 +51,9 @@ func NewWatch(o WatchOptions) *Watch {
 	}
 	if j.now == nil {
 		j.now = time.Now
+	}
+	if j.route == nil {
+		j.route = outbox.To()
 	}
 	return &Watch{tally.NewWatch(o.Store, j, tally.WatchOptions{
 		Config: o.Config.watch(), What: "monitor", Told: o.Told, Log: j.log, Now: j.now, Passed: j.passed,
@@ -69,16 +73,17 @@ func (w *Watch) Judge(ctx context.Context, project, monitor string) ([]WindowRec
 
 // judging is the monitors' tally.Judge.
 type judging struct {
-	store        Store
-	monitors     func(context.Context) ([]*feature.Monitor, error)
-	references   References
-	history      History
-	destinations []string
-	log          *slog.Logger
-	met          *Metrics
-	now          func() time.Time
-	refs         map[string]*Baseline // by referenceKey
-	shown        bool                 // the gauge shows the states that were stored before this process
+	store      Store
+	monitors   func(context.Context) ([]*feature.Monitor, error)
+	references References
+	history    History
+	route      outbox.Route
+	log        *slog.Logger
+	met        *Metrics
+	now        func() time.Time
+	refs       map[string]*Baseline // by referenceKey
+	began      beginning            // of the drift that the window judged last may end
+	shown      bool                 // the gauge shows the states that were stored before this process
 }
 
 // watched is a line of windows of a monitor, its defaults filled in.
@@ -139,6 +144,11 @@ func (j *judging) Judge(ctx context.Context, w *watched, r *WindowRecord, past f
 		cur = &Profile{}
 	}
 	v := Judge(w.Of, ref, cur)
+	if v.Outcome != Drifted {
+		if j.began, err = j.beginning(ctx, w.Series); err != nil {
+			return nil, tally.Unsure, true, err
+		}
+	}
 	switch v.Outcome {
 	case Drifted:
 		cool, err := j.cooling(ctx, w.Of, r.Start)
@@ -173,11 +183,52 @@ func (j *judging) Turned(w *watched, r *WindowRecord, v *Verdict, t tally.Turn, 
 	if t.Firing {
 		kind = DetectedType
 	}
-	e, err := newEvent(w.Of, r, v, t.Since, kind, now)
+	e, err := newEvent(w.Of, r, v, t.Since, kind, j.began, now)
 	if err != nil {
 		return nil, nil, err
 	}
-	return e, e.Entries(j.destinations, map[string]string{"content-type": EventContentType}), nil
+	s := outbox.Subject{Project: e.Project, Type: kind, Owner: e.Owner, View: e.View, Severity: w.Of.Severity, Firing: t.Firing}
+	if !t.Firing && j.began.event != "" {
+		s.Severity = j.began.severity
+	}
+	if e.Retrain {
+		s.Retrain = &w.Of.Retrain
+	}
+	return e, e.Entries(j.route(s), map[string]string{"content-type": EventContentType}), nil
+}
+
+// beginning is what the end of a drift takes over from the event that told of it:
+// who was told by severity hears of the end, whatever the monitor says by then.
+type beginning struct {
+	event    string // its id; empty when nothing fires
+	severity feature.Severity
+}
+
+func (j *judging) beginning(ctx context.Context, s Series) (beginning, error) {
+	all, err := j.store.States(ctx, s.Project, s.Owner)
+	if err != nil {
+		return beginning{}, err
+	}
+	for _, st := range all {
+		if st.Series != s || !st.Firing || st.Event == "" {
+			continue
+		}
+		evs, err := j.store.Events(ctx, EventQuery{ID: st.Event, Limit: 1})
+		if err != nil || len(evs) == 0 {
+			return beginning{}, err
+		}
+		var ce struct {
+			Data struct {
+				Severity feature.Severity `json:"severity"`
+			} `json:"data"`
+		}
+		b := beginning{event: st.Event, severity: feature.Warning} // of events from before there were severities
+		if json.Unmarshal(evs[0].Payload, &ce) == nil && ce.Data.Severity != "" {
+			b.severity = ce.Data.Severity
+		}
+		return b, nil
+	}
+	return beginning{}, nil
 }
 
 // Recorded logs and counts.

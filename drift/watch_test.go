@@ -44,6 +44,7 @@ type house struct {
 	columns []feature.SnapshotColumn // of all of them
 	commits int
 	log     bytes.Buffer
+	route   outbox.Route // to kafka where a test does not say
 }
 
 type part struct {
@@ -54,7 +55,7 @@ type part struct {
 var stream = [16]byte{1}
 
 func newHouse(t *testing.T, change func(*feature.Monitor)) *house {
-	h := &house{t: t, r: rand.New(rand.NewPCG(11, 12)), view: drifttest.View(), store: memory.New(), now: time.Unix(1e9, 0), at: map[part]feature.Position{}, profile: map[string][]byte{}}
+	h := &house{t: t, r: rand.New(rand.NewPCG(11, 12)), view: drifttest.View(), store: memory.New(), now: time.Unix(1e9, 0), at: map[part]feature.Position{}, profile: map[string][]byte{}, route: outbox.To("kafka")}
 	h.mon = drifttest.Monitor(h.view, "1h")
 	h.mon.Features = []string{"num", "cat", "at"}
 	h.mon.Reference = feature.Reference{From: time.Unix(0, 0), To: time.Unix(7200, 0)}
@@ -73,7 +74,7 @@ func (h *house) newWatch() *drift.Watch {
 	return drift.NewWatch(drift.WatchOptions{
 		Store:      h.store,
 		Monitors:   func(context.Context) ([]*feature.Monitor, error) { return []*feature.Monitor{h.mon}, nil },
-		References: h, History: h, Config: drift.DefaultConfig(), Destinations: []string{"kafka"},
+		References: h, History: h, Config: drift.DefaultConfig(), Route: h.route,
 		Log: slog.New(slog.NewTextHandler(&h.log, nil)), Metrics: drift.NewMetrics(prometheus.NewRegistry()), Now: h.clock,
 	})
 }
@@ -445,7 +446,7 @@ func TestTwoWatchesTellOnce(t *testing.T) {
 	for range 4 {
 		w := drift.NewWatch(drift.WatchOptions{
 			Store: h.store, Monitors: func(context.Context) ([]*feature.Monitor, error) { return []*feature.Monitor{h.mon}, nil },
-			References: h, History: h, Config: drift.DefaultConfig(), Destinations: []string{"a", "b"}, Now: h.clock,
+			References: h, History: h, Config: drift.DefaultConfig(), Route: outbox.To("a", "b"), Now: h.clock,
 		})
 		wg.Add(1)
 		go func() {
@@ -506,4 +507,37 @@ func TestWatchCoolsDown(t *testing.T) {
 	all, err := drift.NewReader(h.store).Events(bg, drift.EventQuery{})
 	require.NoError(t, err)
 	require.Equal(t, 6*hour, all[0].WindowStart, "the first window that begins two hours after the one that ended the drift")
+}
+
+// TestSeverityOfADrift: who is told by severity that a drift began hears of its end, whatever
+// the monitor says by then; the destinations are those of the moment it is recorded.
+func TestSeverityOfADrift(t *testing.T) {
+	h := newHouse(t, func(m *feature.Monitor) { m.Severity = feature.Critical })
+	var asked []outbox.Subject
+	h.route = func(s outbox.Subject) []string {
+		asked = append(asked, s)
+		if s.Severity == feature.Critical {
+			return []string{"oncall"}
+		}
+		return nil
+	}
+	h.watch = h.newWatch()
+	for i, mean := range []float64{0, 0, 4, 0} {
+		h.flush(1, one(h.rows(int64(i), 300, mean)))
+		h.windows()
+	}
+	require.Equal(t, []string{"detected.v1"}, h.events())
+	h.mon.Severity = feature.Warning
+	h.flush(1, one(h.rows(4, 1, 0)))
+	h.windows()
+	require.Equal(t, []string{"detected.v1", "resolved.v1"}, h.events())
+	require.Len(t, asked, 2)
+	require.Equal(t, outbox.Subject{Project: h.mon.Meta.Project, Type: drift.DetectedType, Owner: h.mon.Meta.Name, View: h.mon.View,
+		Severity: feature.Critical, Firing: true, Retrain: &feature.Retrain{Model: "churn"}}, asked[0])
+	require.Equal(t, outbox.Subject{Project: h.mon.Meta.Project, Type: drift.ResolvedType, Owner: h.mon.Meta.Name, View: h.mon.View, Severity: feature.Critical}, asked[1])
+	all, err := h.store.Entries(bg, outbox.Query{Destination: "oncall"})
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	require.Contains(t, string(all[0].Payload), `"severity":"critical"`)
+	require.Contains(t, string(all[0].Payload), `"resolves":"`+strings.TrimSuffix(all[1].ID, "/oncall")+`"`)
 }

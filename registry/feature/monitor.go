@@ -36,6 +36,8 @@ type Monitor struct {
 	CoolDown Duration `json:"cool_down,omitempty"`
 	// Retrain names what the retraining event asks for; both are only carried along.
 	Retrain Retrain `json:"retrain,omitempty"`
+	// Severity of its events: critical or warning; warning when empty.
+	Severity Severity `json:"severity,omitempty"`
 
 	ViewOf  *View `json:"-"` // set when the catalog resolves the monitor
 	Version int   `json:"-"`
@@ -62,10 +64,12 @@ type Reference struct {
 	To       time.Time `json:"to,omitzero"`
 }
 
-// Window is a tumbling event-time window.
+// Window is a window of event time.
 type Window struct {
 	// Size is a duration ("1h", "1d", "7d"), aligned to 1970-01-01 UTC (weeks to Monday), or "month".
-	Size     string   `json:"size"`
+	Size string `json:"size"`
+	// Slide is how long after one window the next one begins; windows do not overlap when it is empty.
+	Slide    string   `json:"slide,omitempty"`
 	Lateness Duration `json:"lateness,omitempty"`   // how long after its end a window still takes rows
 	IdleFor  Duration `json:"idle_after,omitempty"` // a drained partition stops holding windows open after this; 1m when 0
 }
@@ -117,6 +121,9 @@ func (m *Monitor) Check() []Fault {
 	if m.JS > 0 && m.LInf > 0 {
 		f = append(f, Fault{"spec.linf", "give js or linf, not both: either says how far categories must have moved"})
 	}
+	if !slices.Contains([]Severity{"", Critical, Warning}, m.Severity) {
+		f = append(f, Fault{"spec.severity", fmt.Sprintf("unknown severity %q: use critical or warning", m.Severity)})
+	}
 	if m.LInf > 1 {
 		f = append(f, Fault{"spec.linf", "is a difference of two shares: 1 at most"})
 	}
@@ -156,6 +163,9 @@ func (m *Monitor) WithDefaults() *Monitor {
 	}
 	if c.Windows == 0 {
 		c.Windows = 1
+	}
+	if c.Severity == "" {
+		c.Severity = Warning
 	}
 	if c.Window.IdleFor == 0 {
 		c.Window.IdleFor = Duration(time.Minute)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/internal/tally"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -19,26 +20,29 @@ type States interface {
 
 // Alerts stores changes of state with their events and outbox entries. Several may share a store.
 type Alerts struct {
-	store        States
-	destinations []string
-	told         func()
-	logger       *slog.Logger
-	met          *Metrics
-	now          func() time.Time
+	store  States
+	route  outbox.Route
+	told   func()
+	logger *slog.Logger
+	met    *Metrics
+	now    func() time.Time
 }
 
 // AlertOptions are what Alerts may be given; zero values are fine.
 type AlertOptions struct {
-	Destinations []string // of events in the outbox
-	Told         func()   // called after an event was recorded: Dispatcher.Kick
-	Log          *slog.Logger
-	Metrics      *Metrics
-	Now          func() time.Time // the wall clock when nil
+	Route   outbox.Route // where events go; nowhere when nil
+	Told    func()       // called after an event was recorded: Dispatcher.Kick
+	Log     *slog.Logger
+	Metrics *Metrics
+	Now     func() time.Time // the wall clock when nil
 }
 
 // NewAlerts makes one on a store.
 func NewAlerts(s States, o AlertOptions) *Alerts {
-	a := &Alerts{store: s, destinations: o.Destinations, told: o.Told, logger: o.Log, met: o.Metrics, now: o.Now}
+	a := &Alerts{store: s, route: o.Route, told: o.Told, logger: o.Log, met: o.Metrics, now: o.Now}
+	if a.route == nil {
+		a.route = outbox.To()
+	}
 	if a.told == nil {
 		a.told = func() {}
 	}
@@ -113,7 +117,7 @@ func (a *Alerts) tell(ctx context.Context, s tally.Series, of func(tally.State) 
 			return false, err
 		}
 		next.Event = e.ID
-		ok, err := a.store.Tell(ctx, &tally.Change{Next: &next, Event: e, Outbox: entries(e, a.destinations), At: now})
+		ok, err := a.store.Tell(ctx, &tally.Change{Next: &next, Event: e, Outbox: a.entries(e, &x), At: now})
 		if err != nil {
 			return false, err
 		}

@@ -149,9 +149,10 @@ func (a *Alert) event(s tally.Series, now time.Time, change ...int64) (*tally.Ev
 	return e, nil
 }
 
-// entries are the outbox entries of an event.
-func entries(e *tally.Event, destinations []string) []outbox.Entry {
-	return e.Entries(destinations, map[string]string{"content-type": ContentType})
+// entries are the outbox entries of an alert's event.
+func (a *Alerts) entries(e *tally.Event, x *Alert) []outbox.Entry {
+	to := a.route(outbox.Subject{Project: e.Project, Type: e.Type, Owner: e.Owner, View: e.View, Severity: x.Severity, Firing: x.Firing})
+	return e.Entries(to, map[string]string{"content-type": ContentType})
 }
 
 // ReadAlert reads the data of an event.

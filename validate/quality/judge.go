@@ -156,7 +156,7 @@ func (j *judge) Turned(w *watched, r *Window, v *Verdict, t tally.Turn, now time
 	if err != nil {
 		return nil, nil, err
 	}
-	return e, entries(e, j.opt.Alerts.destinations), nil
+	return e, j.opt.Alerts.entries(e, &x), nil
 }
 
 // Recorded logs and counts.

@@ -20,6 +20,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/internal/tally"
 	tallymemory "github.com/weir-ml/weir/internal/tally/memory"
 	"github.com/weir-ml/weir/registry/feature"
@@ -62,7 +63,7 @@ func newStream(t *testing.T, q feature.Quality, expectations ...string) *stream 
 	s.store = tallymemory.New[*expect.WindowTally, *quality.Verdict](expect.DecodeWindow, nil)
 	s.reg = prometheus.NewRegistry()
 	met, now := quality.NewMetrics(s.reg), func() time.Time { return s.now }
-	alerts := quality.NewAlerts(s.store, quality.AlertOptions{Destinations: []string{"kafka"}, Metrics: met, Now: now})
+	alerts := quality.NewAlerts(s.store, quality.AlertOptions{Route: outbox.To("kafka"), Metrics: met, Now: now})
 	s.watch = quality.NewWatch(s.store, quality.WatchOptions{Views: func(context.Context) ([]*feature.View, error) { return []*feature.View{s.view}, nil },
 		Alerts: alerts, Config: tally.DefaultConfig(), Metrics: met, Now: now})
 	s.open()

@@ -59,7 +59,7 @@ func (r *room) start() {
 	r.reg = prometheus.NewRegistry()
 	met := quality.NewMetrics(r.reg)
 	now := func() time.Time { return r.now }
-	r.alerts = quality.NewAlerts(r.store, quality.AlertOptions{Destinations: []string{"kafka", "oncall"}, Metrics: met, Now: now})
+	r.alerts = quality.NewAlerts(r.store, quality.AlertOptions{Route: outbox.To("kafka", "oncall"), Metrics: met, Now: now})
 	r.rules = append(r.rules, quality.NewRules(r.store, r.clocks, r.alerts,
 		func(context.Context) ([]*feature.View, error) { return r.views, nil }, quality.RuleOptions{Metrics: met, Now: now}))
 }

@@ -28,6 +28,19 @@ func (c *Config) destinations() []string {
 	return out
 }
 
+// route chooses an event's destinations: its project's topic always, of alerts those that ask for it.
+func (c *Config) route() outbox.Route {
+	return func(s outbox.Subject) []string {
+		out := []string{api.EventDestination}
+		for i := range c.Alerts {
+			if x := &c.Alerts[i]; x.wants(s.Project, s.Severity) {
+				out = append(out, x.name())
+			}
+		}
+		return out
+	}
+}
+
 // deliverers makes what takes events to their destinations, and what repeats to Alertmanager what fires.
 func (a *App) deliverers() (to map[string]outbox.Deliverer, repeat []*alertmanager.Deliverer) {
 	to = map[string]outbox.Deliverer{api.EventDestination: driftkafka.New(a.producer)}
@@ -39,9 +52,9 @@ func (a *App) deliverers() (to map[string]outbox.Deliverer, repeat []*alertmanag
 		}
 		switch c.Type {
 		case toLog:
-			to[c.name()] = chosen{c, outbox.Log{Logger: a.log}}
+			to[c.name()] = outbox.Log{Logger: a.log}
 		case toWebhook:
-			to[c.name()] = chosen{c, webhook.New(webhook.Options{URL: c.URL, Secret: c.Secret, Token: c.Token, Timeout: c.Timeout})}
+			to[c.name()] = webhook.New(webhook.Options{URL: c.URL, Secret: c.Secret, Token: c.Token, Timeout: c.Timeout})
 		case toAlertmanager:
 			d := alertmanager.New(alertmanager.Options{URL: c.URL, Token: c.Token, Timeout: c.Timeout, Resend: c.Resend, Firing: a.firing, Log: a.log,
 				Alerts: func(payload []byte) ([]alertmanager.Alert, error) { return alertsOf(&c, payload) }})
@@ -50,23 +63,6 @@ func (a *App) deliverers() (to map[string]outbox.Deliverer, repeat []*alertmanag
 		}
 	}
 	return to, repeat
-}
-
-// chosen passes on only the events that a destination asks for.
-type chosen struct {
-	cfg AlertConfig
-	to  outbox.Deliverer
-}
-
-func (d chosen) Deliver(ctx context.Context, e *outbox.Entry) error {
-	x, err := readEvent(e.Payload)
-	if err != nil {
-		return err
-	}
-	if !d.cfg.wants(x) {
-		return nil
-	}
-	return d.to.Deliver(ctx, e)
 }
 
 // told is what destinations need of an event, of drift or quality.
@@ -85,20 +81,24 @@ func readEvent(payload []byte) (*told, error) {
 		return nil, feature.Errorf(feature.Invalid, "alerts", "event", "%w", err)
 	}
 	if x.Data.Monitor != "" {
-		x.Data.Severity, x.Data.Firing = feature.Warning, x.Type == drift.DetectedType
+		x.Data.Firing = x.Type == drift.DetectedType
+		if x.Data.Severity == "" { // from before monitors had one
+			x.Data.Severity = feature.Warning
+		}
 	}
 	return x, nil
 }
 
-func (c *AlertConfig) wants(x *told) bool {
-	return (len(c.Projects) == 0 || slices.Contains(c.Projects, x.Data.Project)) &&
-		(len(c.Severities) == 0 || slices.Contains(c.Severities, string(x.Data.Severity)))
+// wants reports whether a destination asks for events of a project and severity.
+func (c *AlertConfig) wants(project string, severity feature.Severity) bool {
+	return (len(c.Projects) == 0 || slices.Contains(c.Projects, project)) &&
+		(len(c.Severities) == 0 || slices.Contains(c.Severities, string(severity)))
 }
 
 // alertsOf makes alerts for Alertmanager of an event: of a suite one for each expectation that failed.
 func alertsOf(c *AlertConfig, payload []byte) ([]alertmanager.Alert, error) {
 	x, err := readEvent(payload)
-	if err != nil || !c.wants(x) {
+	if err != nil || !c.wants(x.Data.Project, x.Data.Severity) {
 		return nil, err
 	}
 	d := &x.Data

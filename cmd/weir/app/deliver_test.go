@@ -1,12 +1,13 @@
 package app
 
 import (
-	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/cmd/weir/api"
 	"github.com/weir-ml/weir/internal/outbox"
 )
 
@@ -65,9 +66,16 @@ func TestChosen(t *testing.T) {
 		{AlertConfig{Projects: []string{"q"}}, []string{staleEvent}},
 	} {
 		var got []string
-		d := chosen{c.cfg, deliver(func(e *outbox.Entry) { got = append(got, string(e.Payload)) })}
+		c.cfg.Type = toLog
+		route := (&Config{Alerts: AlertList{c.cfg}}).route()
 		for _, p := range []string{failedEvent, resolvedEvent, staleEvent, driftEvent} {
-			require.NoError(t, d.Deliver(context.Background(), &outbox.Entry{Payload: []byte(p)}))
+			x, err := readEvent([]byte(p))
+			require.NoError(t, err)
+			to := route(outbox.Subject{Project: x.Data.Project, Severity: x.Data.Severity})
+			require.Equal(t, api.EventDestination, to[0], "the topic has all")
+			if slices.Contains(to, toLog) {
+				got = append(got, p)
+			}
 		}
 		require.Equal(t, c.want, got)
 		if len(c.cfg.Projects)+len(c.cfg.Severities) > 0 {
@@ -77,7 +85,3 @@ func TestChosen(t *testing.T) {
 		}
 	}
 }
-
-type deliver func(*outbox.Entry)
-
-func (f deliver) Deliver(_ context.Context, e *outbox.Entry) error { f(e); return nil }

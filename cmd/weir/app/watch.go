@@ -32,7 +32,7 @@ func (a *App) startDrift() (service, error) {
 			return cat.Monitors(), nil
 		},
 		References: profiles{a}, History: history{a.tables}, Config: a.cfg.Drift,
-		Destinations: a.cfg.destinations(), Told: a.dispatch.Kick, Log: a.log, Metrics: a.driftMetrics,
+		Route: a.cfg.route(), Told: a.dispatch.Kick, Log: a.log, Metrics: a.driftMetrics,
 	})
 	views := func(ctx context.Context) ([]*feature.View, error) {
 		cat, err := a.registry.Current(ctx)
@@ -69,7 +69,7 @@ func (a *App) openWatching(ctx context.Context, db *sqldb.DB) (err error) {
 	if a.clocks, err = qualitysql.New(ctx, db); err != nil {
 		return err
 	}
-	a.alerts = quality.NewAlerts(a.quality, quality.AlertOptions{Destinations: a.cfg.destinations(), Log: a.log, Metrics: a.qualityMetrics,
+	a.alerts = quality.NewAlerts(a.quality, quality.AlertOptions{Route: a.cfg.route(), Log: a.log, Metrics: a.qualityMetrics,
 		Told: func() {
 			if a.dispatch != nil { // elsewhere it looks by itself
 				a.dispatch.Kick()

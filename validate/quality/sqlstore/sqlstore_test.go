@@ -11,6 +11,7 @@ import (
 
 	"github.com/weir-ml/weir/internal/sqldb"
 	"github.com/weir-ml/weir/internal/sqldb/sqldbtest"
+	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/internal/tally"
 	tallysql "github.com/weir-ml/weir/internal/tally/sqlstore"
 	"github.com/weir-ml/weir/internal/testserver"
@@ -55,7 +56,7 @@ func oneAlert(t *testing.T, url string) {
 	for range 4 {
 		c, s := open(t, url)
 		store = s
-		a := quality.NewAlerts(s, quality.AlertOptions{Destinations: []string{"kafka"}, Now: func() time.Time { return now }})
+		a := quality.NewAlerts(s, quality.AlertOptions{Route: outbox.To("kafka"), Now: func() time.Time { return now }})
 		alerts = append(alerts, a)
 		rules = append(rules, quality.NewRules(s, c, a, func(context.Context) ([]*feature.View, error) { return []*feature.View{v}, nil },
 			quality.RuleOptions{Now: func() time.Time { return now }}))
