@@ -16,6 +16,8 @@ type view struct {
 	final  map[string]bool // imports by topic id: whether they have ended
 	ended  int64           // the newest event time of an import that has ended
 	any    bool            // ended means something
+	known  bool            // the stream's partitions are known, all of them
+	busy   bool            // an import is under way
 }
 
 func (w *Watch[D, T, V]) progress(ctx context.Context, x *Watched[D]) (v view, err error) {
@@ -24,6 +26,11 @@ func (w *Watch[D, T, V]) progress(ctx context.Context, x *Watched[D]) (v view, e
 		return v, err
 	}
 	v.final = map[string]bool{}
+	idle := time.Duration(x.Window.IdleFor)
+	if idle == 0 {
+		idle = time.Minute
+	}
+	now := w.opt.Now()
 	// Of several incarnations of a topic the one that moved last counts.
 	var newest *Progress
 	for i := range all {
@@ -33,6 +40,7 @@ func (w *Watch[D, T, V]) progress(ctx context.Context, x *Watched[D]) (v view, e
 		}
 		if p.Partition == feature.ImportPartition {
 			v.final[ImportID(p.TopicID)] = p.Final
+			v.busy = v.busy || !p.Final && now.Sub(feature.Time(p.Since)) < idle
 			if p.Final && p.Any && (!v.any || p.MaxEvent > v.ended) {
 				v.ended, v.any = p.MaxEvent, true
 			}
@@ -43,11 +51,6 @@ func (w *Watch[D, T, V]) progress(ctx context.Context, x *Watched[D]) (v view, e
 	if newest == nil {
 		return v, nil
 	}
-	idle := time.Duration(x.Window.IdleFor)
-	if idle == 0 {
-		idle = time.Minute
-	}
-	now := w.opt.Now()
 	resumed := w.resumed(all, newest.TopicID, flowKey{x.ViewID, newest.TopicID, idle}, now)
 	var parts []window.Partition
 	expected := 0
@@ -63,7 +66,7 @@ func (w *Watch[D, T, V]) progress(ctx context.Context, x *Watched[D]) (v view, e
 		v.live = v.live || !x.Idle(now, idle)
 		parts = append(parts, x)
 	}
-	v.live = v.live || len(parts) < expected
+	v.live, v.known = v.live || len(parts) < expected, len(parts) >= expected
 	v.mark, v.marked = window.Watermark(parts, expected, now, idle)
 	return v, nil
 }
@@ -103,6 +106,47 @@ func (w *Watch[D, T, V]) resumed(all []Progress, topic [16]byte, k flowKey, now 
 		f.last = last
 	}
 	return f.resumed
+}
+
+// reached reports whether the view's own rows show that a time is over.
+func (v *view) reached(t int64) bool {
+	return v.marked && v.mark >= t || v.any && v.ended >= t
+}
+
+// holds reports whether the view may still bring rows of before a time: its stream flows and
+// has not come so far, or nothing is known of it yet. One that is idle holds nothing up, as
+// idle partitions do not within a stream; but it must have brought something at some time.
+func (v *view) holds(t int64) bool {
+	return v.busy || !v.reached(t) && (!v.known && !v.any || v.live || !v.marked && !v.any)
+}
+
+// past gives what tells whether a time is over in the owner's stream, and further in those that
+// it is judged with: they show so themselves, or are idle while the owner's shows it.
+func (w *Watch[D, T, V]) past(ctx context.Context, x *Watched[D], own *view, force bool) (func(int64) bool, error) {
+	if force || len(x.With) == 0 {
+		return func(t int64) bool { return force || own.reached(t) }, nil
+	}
+	others := make([]view, len(x.With))
+	for i, with := range x.With {
+		other := *x
+		other.ViewID = with.ViewID
+		var err error
+		if others[i], err = w.progress(ctx, &other); err != nil {
+			return nil, err
+		}
+	}
+	return func(t int64) bool {
+		if own.holds(t) {
+			return false
+		}
+		for i := range others {
+			at := t + x.With[i].After
+			if others[i].holds(at) || !others[i].reached(at) && !own.reached(at) {
+				return false
+			}
+		}
+		return true
+	}, nil
 }
 
 // due tells whether an open window is to be closed. The stream's watermark

@@ -189,8 +189,9 @@ func (w *Watch[D, T, V]) look(ctx context.Context, x *Watched[D], force bool) ([
 			return nil, err
 		}
 	}
-	past := func(end int64) bool {
-		return force || (v.marked && v.mark >= end) || (v.any && v.ended >= end)
+	past, err := w.past(ctx, x, &v, force)
+	if err != nil {
+		return nil, err
 	}
 	// Oldest first: those that are over come before those that may change.
 	judged, err := w.last(ctx, x, q, past)

@@ -17,11 +17,20 @@ type Watched[D any] struct {
 	View   string // its name, kept in the state
 	// Version is the definition's, kept in the state.
 	Version int
-	// Window says how late rows may come, and when a quiet partition no longer holds windows open.
+	// Window says how late rows may come, when a quiet partition no longer holds windows
+	// open, and of how many panes a window is made.
 	Window feature.Window
 	// Fire is how many bad windows in a row begin to fire, Resolve how many good ones end it; 1 when 0.
 	Fire, Resolve int
-	Of            D
+	// With are other streams that the verdict needs: a time is past, as Judge is told, when they have come so far too.
+	With []With
+	Of   D
+}
+
+// With is a stream that is waited for.
+type With struct {
+	ViewID string
+	After  int64 // microseconds: how much further than the time it must have come
 }
 
 func (w *Watched[D]) String() string { return w.Project + "/" + w.Owner }
@@ -32,7 +41,7 @@ type Judge[D any, T Tally[T], V comparable] interface {
 	Watched(ctx context.Context) ([]Watched[D], error)
 	// Skips reports whether a window is only counted (Skipped) and gets no verdict.
 	Skips(w *Watched[D], start, end int64) bool
-	// Judge gives a window's verdict; its profile may be nil. wait puts it off: what it
+	// Judge gives a window's verdict; r is the whole window, of all its panes. Its profile may be nil. wait puts it off: what it
 	// is compared with is not there yet. past tells whether a time is over in the stream.
 	Judge(ctx context.Context, w *Watched[D], r *Record[T, V], past func(int64) bool) (v V, o Outcome, wait bool, err error)
 	// Turned makes the event of a change of state that a verdict brings, and its outbox entries;
