@@ -12,6 +12,7 @@ import (
 	"github.com/weir-ml/weir/drift"
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/schemaregistry"
+	"github.com/weir-ml/weir/internal/mlflow"
 	"github.com/weir-ml/weir/internal/objects"
 	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/sqldb"
@@ -48,6 +49,8 @@ type Config struct {
 	Drift          drift.Config          `koanf:"drift"`
 	// Alerts are where events go beside the projects' topics.
 	Alerts AlertList `koanf:"alerts"`
+	// MLflow has the models' versions, where it is set.
+	MLflow MLflowConfig `koanf:"mlflow"`
 }
 
 // LogConfig says what is logged and how; to standard error.
@@ -113,6 +116,7 @@ func DefaultConfig() Config {
 		Flight:         flight.DefaultConfig(),
 		Feast:          feast.DefaultConfig(),
 		Drift:          drift.DefaultConfig(),
+		MLflow:         MLflowConfig{Config: mlflow.DefaultConfig()},
 	}
 }
 
@@ -165,7 +169,7 @@ func (c *Config) Validate() error {
 		// Other engines write to Iceberg's catalog; they have no business with definitions, windows and events.
 		errs = append(errs, fmt.Errorf("offline.catalog: must be another database than registry.url (got %q for both)", redactURL(c.Offline.Catalog)))
 	}
-	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate(), c.Alerts.Validate())
+	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate(), c.Alerts.Validate(), c.MLflow.Validate())
 	return errors.Join(errs...)
 }
 
