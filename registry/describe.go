@@ -15,6 +15,7 @@ type Description struct {
 	Uses       []feature.Ref      // what it refers to
 	UsedBy     []feature.Ref      // what depends on it, directly or through others
 	Snapshots  []feature.Snapshot // of a service, or with a table of a view; oldest first
+	Models     []feature.Model    // that were trained on one of them
 }
 
 // Version is one version in a definition's past.
@@ -72,12 +73,19 @@ func (r *Registry) Describe(ctx context.Context, ref feature.Ref) (*Description,
 	if err != nil {
 		return nil, err
 	}
+	used := map[string]bool{}
 	for _, x := range snaps {
-		if snapshotUses(x, ref) {
+		if used[x.ID] = snapshotUses(x, ref); used[x.ID] {
 			out.Snapshots = append(out.Snapshots, x)
 		}
 	}
-	return out, nil
+	models, err := r.store.ListModels(ctx, ref.Project, "")
+	for _, m := range models {
+		if used[m.Snapshot] {
+			out.Models = append(out.Models, m)
+		}
+	}
+	return out, err
 }
 
 // GetVersion returns a definition as one of its versions had it, unresolved;

@@ -56,18 +56,3 @@ func SnapshotTrained(id string, by []feature.Model) error {
 	return feature.Errorf(feature.Conflict, "registry.delete_snapshot", "snapshot "+id, "%s trained on it", modelNames(by)).
 		WithHint("delete the model version first: weir model delete %s %s", by[0].Name, by[0].Version)
 }
-
-// modelNames is "model churn@3 (champion) was", or "models churn@3 (champion), churn@4 were": who, for sentences.
-func modelNames(all []feature.Model) string {
-	names := make([]string, len(all))
-	for i := range all {
-		names[i] = all[i].Label()
-		if len(all[i].Aliases) > 0 {
-			names[i] += " (" + strings.Join(all[i].Aliases, ", ") + ")"
-		}
-	}
-	if len(all) == 1 {
-		return "model " + names[0] + " was"
-	}
-	return "models " + strings.Join(names, ", ") + " were"
-}

@@ -74,6 +74,9 @@ func prepare(ctx context.Context, base *state, store Store, checks Checks, req R
 	if err := p.findSchemaBreaks(ctx); err != nil {
 		return nil, err
 	}
+	if err := p.checkTrained(ctx); err != nil {
+		return nil, err
+	}
 	slices.SortStableFunc(p.plan.Changes, func(a, b Change) int { return compareRefs(a.Ref(), b.Ref()) })
 	slices.SortStableFunc(p.plan.Faults, func(a, b Fault) int {
 		if (a.Index < 0) != (b.Index < 0) {

@@ -174,6 +174,9 @@ func (s *Definitions) Describe(ctx context.Context, req *weirv1.DescribeRequest)
 	for _, x := range d.Snapshots {
 		prop("snapshot "+x.ID, fmt.Sprintf("%d rows", x.Rows))
 	}
+	for _, x := range d.Models {
+		prop("model "+x.Label(), strings.TrimSpace("trained on snapshot "+x.Snapshot+"  "+strings.Join(x.Aliases, ", ")))
+	}
 	return resp, nil
 }
 
