@@ -39,6 +39,8 @@ type Record[T Tally[T], V comparable] struct {
 	Amended      int64 // verdicts that were replaced because rows came within the lateness
 	ClosedAt     int64
 	JudgedAt     int64
+	// Lost is how many of its panes have rows whose profile is no longer kept. Of what is stored it is 0.
+	Lost int
 }
 
 // Early reports whether the verdict may still be amended.

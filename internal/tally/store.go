@@ -67,8 +67,14 @@ type Store[T Tally[T], V comparable] interface {
 	// Events lists events, newest first.
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
 	// Prune forgets the ids of commits settled before, the profiles of windows
-	// judged for good before, and outbox entries delivered before.
-	Prune(ctx context.Context, settled, judged, delivered time.Time) error
+	// judged for good before but for those to keep, and outbox entries delivered before.
+	Prune(ctx context.Context, settled, judged, delivered time.Time, keep ...Kept) error
+}
+
+// Kept are profiles that stay, whatever their age: others are put together of them, or compared with them.
+type Kept struct {
+	Series
+	From int64 // those of windows that end after it
 }
 
 // WindowQuery chooses windows; empty fields do not choose.
@@ -76,9 +82,10 @@ type WindowQuery struct {
 	Project, Owner, Size string
 	States               []WindowState
 	Starts               []int64
-	Profiles             bool // decode the profiles too
-	Newest               bool // newest first, where Limit is to cut the oldest off
-	Limit                int  // no limit when 0
+	From, Before         int64 // windows that start in [From, Before); both 0 do not choose
+	Profiles             bool  // decode the profiles too
+	Newest               bool  // newest first, where Limit is to cut the oldest off
+	Limit                int   // no limit when 0
 }
 
 // Judgement is what Record stores.

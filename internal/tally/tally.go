@@ -27,7 +27,7 @@ type Decode[T any] func([]byte) (T, error)
 // Target is a line of windows that a view's rows are folded into.
 type Target[T any] interface {
 	Series() Series
-	// Window is the size; Series.Size is the same text.
+	// Window says by its Pane what rows are counted in. Series.Size tells it apart from the owner's other lines.
 	Window() feature.Window
 	// New is an empty tally.
 	New() T

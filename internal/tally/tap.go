@@ -150,7 +150,7 @@ func NewTap[T Tally[T]](view *feature.View, targets []Target[T], store Stager[T]
 func (t *Tap[T]) SetTargets(targets []Target[T]) {
 	p := &plan[T]{}
 	for _, to := range targets {
-		size, err := window.Parse(to.Window().Size)
+		size, err := window.Parse(to.Window().Pane())
 		if err != nil { // the catalog does not let it in
 			t.opt.Log.Error("windows are not counted", "windows", to.Series().String(), "error", err)
 			continue

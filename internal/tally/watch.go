@@ -105,13 +105,24 @@ func (w *Watch[D, T, V]) Pass(ctx context.Context) (first error) {
 	if err := w.aside(ctx, all); err != nil && first == nil {
 		first = err
 	}
-	if now := w.opt.Now(); now.Sub(w.pruned) > time.Hour {
-		c := w.opt.Config
-		if err := w.store.Prune(ctx, now.Add(-c.KeepSettled), now.Add(-c.KeepProfiles), now.Add(-c.KeepDelivered)); err == nil {
-			w.pruned = now
-		}
-	}
+	w.prune(ctx, all)
 	return first
+}
+
+// prune forgets what is too old to be needed, once an hour.
+func (w *Watch[D, T, V]) prune(ctx context.Context, all []Watched[D]) {
+	now := w.opt.Now()
+	if now.Sub(w.pruned) <= time.Hour {
+		return
+	}
+	keep, err := w.kept(ctx, all)
+	if err != nil {
+		return // tried again at the next pass
+	}
+	c := w.opt.Config
+	if err := w.store.Prune(ctx, now.Add(-c.KeepSettled), now.Add(-c.KeepProfiles), now.Add(-c.KeepDelivered), keep...); err == nil {
+		w.pruned = now
+	}
 }
 
 // fault logs what an owner suffers from when it changes.
@@ -174,13 +185,17 @@ func (w *Watch[D, T, V]) look(ctx context.Context, x *Watched[D], force bool) ([
 	if err != nil {
 		return nil, err
 	}
+	merges, err := w.merges(ctx, x, open)
+	if err != nil {
+		return nil, err
+	}
 	var starts, early []int64
 	for i := range open {
 		r := &open[i]
 		switch {
 		case force || v.due(x.Window.Lateness.Micros(), r.span(), r.Rows > r.ImportRows, r.Imports):
 			starts = append(starts, r.Start)
-		case r.Deltas > r.Seen && r.Rows > r.ImportRows && v.marked && r.span().Due(v.mark, 0) && !w.judge.Skips(x, r.Start, r.End):
+		case merges[i] > r.Seen && r.Rows > r.ImportRows && v.marked && r.span().Due(v.mark, 0) && !w.judge.Skips(x, r.Start-x.reach(), r.End):
 			early = append(early, r.Start)
 		}
 	}
@@ -238,10 +253,14 @@ func (w *Watch[D, T, V]) early(ctx context.Context, x *Watched[D], q WindowQuery
 	return nil
 }
 
-// verdict gives a window its verdict and records it with all that follows
-// from it. done is false while it has to wait, or when another watch was first.
+// verdict gives the window that ends with a pane its verdict and records it with all that follows
+// from it; r becomes the window. done is false while it has to wait, or when another watch was first.
 func (w *Watch[D, T, V]) verdict(ctx context.Context, x *Watched[D], r *Record[T, V], to WindowState, past func(int64) bool) (done bool, err error) {
-	j := &Judgement[V]{Series: r.Series, Start: r.Start, State: to, Deltas: r.Deltas, Seen: r.Seen, Change: Change{At: w.opt.Now()}}
+	pane := r.Start
+	if *r, err = w.whole(ctx, x, r); err != nil {
+		return false, err
+	}
+	j := &Judgement[V]{Series: r.Series, Start: pane, State: to, Deltas: r.Deltas, Seen: r.Seen, Change: Change{At: w.opt.Now()}}
 	switch {
 	case w.judge.Skips(x, r.Start, r.End):
 		j.State = Skipped

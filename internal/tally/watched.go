@@ -20,6 +20,9 @@ type Watched[D any] struct {
 	// Window says how late rows may come, when a quiet partition no longer holds windows
 	// open, and of how many panes a window is made.
 	Window feature.Window
+	// Keep is for how long before the newest window profiles are needed by windows to come, in event
+	// time (microseconds), beside those that a window is put together of.
+	Keep int64
 	// Fire is how many bad windows in a row begin to fire, Resolve how many good ones end it; 1 when 0.
 	Fire, Resolve int
 	// With are other streams that the verdict needs: a time is past, as Judge is told, when they have come so far too.

@@ -86,6 +86,9 @@ func (q *Quality) check(at string) []Fault {
 	fault := func(field, msg string, args ...any) { f = append(f, Fault{at + field, fmt.Sprintf(msg, args...)}) }
 	if q.Windowed() {
 		f = append(f, q.Window.check(at+".window")...)
+		if q.Window.Slide != "" {
+			f = append(f, Fault{at + ".window.slide", "windows of data quality do not overlap: leave it out"})
+		}
 	} else {
 		if q.Window != (Window{}) {
 			fault(".window.size", "a window needs a size, like 1h")
@@ -144,21 +147,6 @@ func (q *Quality) check(at string) []Fault {
 		case slices.Contains(q.Mask[:i], m):
 			fault(fmt.Sprintf(".mask[%d]", i), "%q is there twice", m)
 		}
-	}
-	return f
-}
-
-// check reports what is wrong with a window at the path at.
-func (w Window) check(at string) []Fault {
-	var f []Fault
-	if w.Size != "month" {
-		d, err := ParseDuration(w.Size)
-		if err != nil || d < Duration(time.Second) {
-			f = append(f, Fault{at + ".size", fmt.Sprintf("%q is not a window: use a duration of at least 1s, like 1h or 7d, or month", w.Size)})
-		}
-	}
-	if w.Lateness < 0 || w.IdleFor < 0 {
-		f = append(f, Fault{at, "lateness and idle_after must not be negative"})
 	}
 	return f
 }

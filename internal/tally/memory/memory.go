@@ -188,7 +188,8 @@ func (s *Store[T, V]) Windows(_ context.Context, q tally.WindowQuery) ([]tally.R
 	var out []tally.Record[T, V]
 	for _, w := range s.windows {
 		if (q.Project != "" && q.Project != w.Project) || (q.Owner != "" && q.Owner != w.Owner) || (q.Size != "" && q.Size != w.Size) ||
-			(len(q.States) > 0 && !slices.Contains(q.States, w.State)) || (len(q.Starts) > 0 && !slices.Contains(q.Starts, w.Start)) {
+			(len(q.States) > 0 && !slices.Contains(q.States, w.State)) || (len(q.Starts) > 0 && !slices.Contains(q.Starts, w.Start)) ||
+			((q.From != 0 || q.Before != 0) && (w.Start < q.From || w.Start >= q.Before)) {
 			continue
 		}
 		out = append(out, *w)
@@ -299,7 +300,7 @@ func (s *Store[T, V]) PutReference(_ context.Context, key string, profile []byte
 	return nil
 }
 
-func (s *Store[T, V]) Prune(_ context.Context, settled, judged, delivered time.Time) error {
+func (s *Store[T, V]) Prune(_ context.Context, settled, judged, delivered time.Time, keep ...tally.Kept) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, at := range s.settled {
@@ -309,7 +310,8 @@ func (s *Store[T, V]) Prune(_ context.Context, settled, judged, delivered time.T
 	}
 	var none T
 	for _, w := range s.windows {
-		if w.State != tally.Open && w.State != tally.Closed && w.JudgedAt < judged.UnixMicro() {
+		if w.State != tally.Open && w.State != tally.Closed && w.JudgedAt < judged.UnixMicro() &&
+			!slices.ContainsFunc(keep, func(k tally.Kept) bool { return k.Series == w.Series && w.End > k.From }) {
 			w.Profile = none
 		}
 	}

@@ -197,15 +197,55 @@ func limit(n int) int {
 	return n
 }
 
-func (s *Store[T, V]) Prune(ctx context.Context, settled, judged, delivered time.Time) error {
+func (s *Store[T, V]) Prune(ctx context.Context, settled, judged, delivered time.Time, keep ...tally.Kept) error {
 	return s.db.Tx(ctx, func(tx *sql.Tx) error {
 		if _, err := s.exec(ctx, tx, `DELETE FROM @settled WHERE settled_at < ?`, settled.UnixMicro()); err != nil {
 			return err
 		}
-		if _, err := s.exec(ctx, tx, `UPDATE @windows SET profile = NULL WHERE judged_at <> 0 AND judged_at < ? AND state NOT IN ('open', 'closed') AND profile IS NOT NULL`, judged.UnixMicro()); err != nil {
+		if err := s.pruneProfiles(ctx, tx, judged.UnixMicro(), keep); err != nil {
 			return err
 		}
 		_, err := s.exec(ctx, tx, `DELETE FROM drift_outbox WHERE state = 'delivered' AND updated_at < ?`, delivered.UnixMicro())
 		return err
 	})
+}
+
+// pruneProfiles forgets the profiles of windows judged before. What is kept is told by series, of which there may be
+// more than a statement holds: then the windows are looked at one by one.
+func (s *Store[T, V]) pruneProfiles(ctx context.Context, tx *sql.Tx, judged int64, keep []tally.Kept) error {
+	const old = ` WHERE judged_at <> 0 AND judged_at < ? AND state NOT IN ('open', 'closed') AND profile IS NOT NULL`
+	if len(keep) == 0 {
+		_, err := s.exec(ctx, tx, `UPDATE @windows SET profile = NULL`+old, judged)
+		return err
+	}
+	from := make(map[tally.Series]int64, len(keep))
+	for _, k := range keep {
+		from[k.Series] = k.From
+	}
+	type window struct {
+		tally.Series
+		start int64
+	}
+	var gone []window
+	err := s.query(ctx, tx, func(scan func(...any) error) error {
+		var w window
+		var end int64
+		if err := scan(&w.Project, &w.Owner, &w.Size, &w.start, &end); err != nil {
+			return err
+		}
+		if at, ok := from[w.Series]; !ok || end <= at {
+			gone = append(gone, w)
+		}
+		return nil
+	}, `SELECT project, @owner, size, start_at, end_at FROM @windows`+old, judged)
+	if err != nil {
+		return err
+	}
+	for _, w := range gone {
+		if _, err := s.exec(ctx, tx, `UPDATE @windows SET profile = NULL WHERE project = ? AND @owner = ? AND size = ? AND start_at = ?`,
+			w.Project, w.Owner, w.Size, w.start); err != nil {
+			return err
+		}
+	}
+	return nil
 }

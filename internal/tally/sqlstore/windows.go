@@ -144,6 +144,10 @@ func (s *Store[T, V]) Windows(ctx context.Context, q tally.WindowQuery) (out []t
 		where = append(where, `start_at IN (`+marks(len(q.Starts))+`)`)
 		args = append(args, anys(q.Starts)...)
 	}
+	if q.From != 0 || q.Before != 0 {
+		where = append(where, `start_at >= ? AND start_at < ?`)
+		args = append(args, q.From, q.Before)
+	}
 	sel += ` FROM @windows` + and(where) + ` ORDER BY project, @owner, size, start_at`
 	if q.Newest {
 		sel += ` DESC`

@@ -273,6 +273,9 @@ func (k *Kit[T, V]) windowQueries(t *testing.T, s tally.Store[T, V]) {
 	require.Equal(t, []int64{1, 5, 0}, starts(tally.WindowQuery{States: []tally.WindowState{tally.Open, tally.Judged}}))
 	require.Equal(t, []int64{3}, starts(tally.WindowQuery{Project: "p", Owner: "m", Size: "1h", States: []tally.WindowState{tally.Closed}}))
 	require.Empty(t, starts(tally.WindowQuery{Size: "2h"}))
+	require.Equal(t, []int64{1, 3}, starts(tally.WindowQuery{From: hour, Before: 5 * hour}))
+	require.Equal(t, []int64{0}, starts(tally.WindowQuery{From: -hour, Before: 1}))
+	require.Equal(t, []int64{3}, starts(tally.WindowQuery{Owner: "m", From: hour + 1, Before: 5*hour + 1, Newest: true, Limit: 5, States: []tally.WindowState{tally.Closed}}))
 }
 
 func (k *Kit[T, V]) record(t *testing.T, s tally.Store[T, V]) {
@@ -352,8 +355,12 @@ func (k *Kit[T, V]) prune(t *testing.T, s tally.Store[T, V]) {
 	require.NoError(t, s.Done(ctx, []string{"x"}, t0))
 	later := t0.Add(time.Second)
 	require.NoError(t, s.Prune(ctx, t0, t0, t0))
+	require.NoError(t, s.Prune(ctx, t0, later, t0, tally.Kept{Series: tally.Series{Project: "p", Owner: "other", Size: "1h"}, From: 0}, tally.Kept{Series: series, From: 2*hour - 1}))
+	kept, err := s.Windows(ctx, tally.WindowQuery{Profiles: true, Owner: "m"})
+	require.NoError(t, err)
+	require.NotZero(t, kept[0].Profile)
 	require.True(t, settle(t, s, "a"))
-	require.NoError(t, s.Prune(ctx, later, later, later))
+	require.NoError(t, s.Prune(ctx, later, later, later, tally.Kept{Series: series, From: 2 * hour}))
 	require.False(t, settle(t, s, "a"))
 	all, err := s.Windows(ctx, tally.WindowQuery{Profiles: true, Owner: "m"})
 	require.NoError(t, err)

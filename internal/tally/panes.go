@@ -1,0 +1,126 @@
+package tally
+
+import (
+	"context"
+	"slices"
+
+	"github.com/weir-ml/weir/internal/window"
+)
+
+// Windows that overlap are put together when they are judged. What is stored, and what rows are counted
+// in, are their panes, as long as the slide: a row is counted once, in one pane, and so is part of every
+// window that its pane is part of, or came too late for all of them. A pane's record carries the verdict of
+// the window that ends with it. Where no row came in a pane there is nothing new: the window that would
+// end with it is not judged.
+
+// reach is how far before its last pane a window begins.
+func (w *Watched[D]) reach() int64 {
+	n := w.Window.Panes()
+	if n == 1 {
+		return 0
+	}
+	size, err := window.Parse(w.Window.Pane())
+	if err != nil {
+		return 0 // such panes are not counted
+	}
+	one := size.Of(0)
+	return int64(n-1) * (one.End - one.Start)
+}
+
+// Whole makes of the panes of a window, in the order of their starts, the window that ends with the last of
+// them and begins at start. It takes their profiles.
+func Whole[T Tally[T], V comparable](start int64, panes []Record[T, V]) Record[T, V] {
+	w := panes[len(panes)-1]
+	if len(panes) == 1 {
+		w.Start = start
+		return w
+	}
+	var none T
+	w.Start, w.Profile, w.Imports = start, none, nil
+	w.Rows, w.ImportRows, w.Late, w.Deltas = 0, 0, 0, 0
+	for i := range panes {
+		p := &panes[i]
+		w.Rows, w.ImportRows, w.Late, w.Deltas = w.Rows+p.Rows, w.ImportRows+p.ImportRows, w.Late+p.Late, w.Deltas+p.Deltas
+		for _, id := range p.Imports {
+			if !slices.Contains(w.Imports, id) {
+				w.Imports = append(w.Imports, id)
+			}
+		}
+		switch {
+		case p.Profile == none:
+			if p.Rows > 0 {
+				w.Lost++
+			}
+		case w.Profile == none:
+			w.Profile = p.Profile
+		default:
+			w.Profile.Merge(p.Profile) // in their order: what is merged last is worth more
+		}
+	}
+	return w
+}
+
+// whole gives the window that ends with a pane, with its profile.
+func (w *Watch[D, T, V]) whole(ctx context.Context, x *Watched[D], r *Record[T, V]) (Record[T, V], error) {
+	reach := x.reach()
+	if reach == 0 {
+		return *r, nil
+	}
+	q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: r.Start - reach, Before: r.Start + 1, Profiles: true}
+	panes, err := w.store.Windows(ctx, q)
+	if err != nil {
+		return Record[T, V]{}, err
+	}
+	// The pane itself as it was read: what has come since is seen by the next look.
+	if n := len(panes); n > 0 && panes[n-1].Start == r.Start {
+		panes[n-1] = *r
+	} else {
+		panes = append(panes, *r)
+	}
+	return Whole(r.Start-reach, panes), nil
+}
+
+// merges is how often rows were merged into the windows that end with open panes: with the panes before, which may be open too.
+func (w *Watch[D, T, V]) merges(ctx context.Context, x *Watched[D], open []Record[T, V]) ([]int64, error) {
+	out := make([]int64, len(open))
+	reach := x.reach()
+	panes := open
+	if reach > 0 && len(open) > 0 {
+		var err error
+		q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: open[0].Start - reach, Before: open[len(open)-1].Start + 1}
+		if panes, err = w.store.Windows(ctx, q); err != nil {
+			return nil, err
+		}
+	}
+	first := 0
+	for i := range open {
+		for first < len(panes) && panes[first].Start < open[i].Start-reach {
+			first++
+		}
+		for k := first; k < len(panes) && panes[k].Start <= open[i].Start; k++ {
+			out[i] += panes[k].Deltas
+		}
+	}
+	return out, nil
+}
+
+// kept are the profiles that windows to come are put together of, or compared with. They are counted back from the
+// newest window, not from now: a stream may stand still for longer than profiles are kept.
+func (w *Watch[D, T, V]) kept(ctx context.Context, all []Watched[D]) (keep []Kept, err error) {
+	for i := range all {
+		x := &all[i]
+		need := x.Keep + x.reach()
+		if need == 0 {
+			continue
+		}
+		newest, err := w.store.Windows(ctx, WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, Newest: true, Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range newest {
+			// What waits may be older than the newest, and the first of it needs as much before it.
+			keep = append(keep, Kept{x.Series, r.Start - need - x.Window.Lateness.Micros()})
+		}
+	}
+	return keep, nil
+}
