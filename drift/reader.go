@@ -2,7 +2,9 @@ package drift
 
 import (
 	"context"
+	"slices"
 
+	"github.com/weir-ml/weir/internal/tally"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -45,19 +47,24 @@ func (r *Reader) Status(ctx context.Context, monitors []*feature.Monitor) ([]Sta
 		if err != nil {
 			return nil, err
 		}
+		last := -1
 		for i := range all {
 			switch all[i].State {
 			case Open:
 				st.Open++
 				if all[i].Early() {
-					st.Last = &all[i]
+					last = i
 				}
 			case Closed:
 				st.Waiting++
 			default:
 				st.Judged++
-				st.Last = &all[i]
+				last = i
 			}
+		}
+		if last >= 0 {
+			w := whole(m, all, last)
+			st.Last = &w
 		}
 		out = append(out, st)
 	}
@@ -75,53 +82,88 @@ type WindowReport struct {
 // first, open ones too.
 func (r *Reader) Windows(ctx context.Context, m *feature.Monitor, limit int) ([]WindowReport, error) {
 	s := SeriesOf(m)
-	all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Newest: true, Limit: limit, Profiles: true})
+	q := WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Newest: true}
+	if limit > 0 {
+		q.Limit = limit + m.Window.Panes() - 1 // the panes that the oldest of them is made of
+	}
+	panes, err := r.store.Windows(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]WindowReport, len(all))
-	for i := range all {
-		w := &out[len(all)-1-i]
-		w.WindowRecord = all[i]
-		switch {
-		case w.Verdict != nil:
+	slices.Reverse(panes)
+	var out []WindowReport
+	for i := range panes {
+		if limit > 0 && i < len(panes)-limit {
+			continue
+		}
+		w := WindowReport{WindowRecord: whole(m, panes, i)}
+		if w.Verdict != nil {
 			w.Features = w.Verdict.Features
-		case w.Profile != nil:
-			for _, f := range w.Profile.Features {
-				name := f.Name
-				if m.ViewOf != nil {
-					if at := m.ViewOf.Stored(name); at >= 0 {
-						name = m.ViewOf.Features[at].Name
-					}
-				}
-				w.Features = append(w.Features, Result{Name: name, Outcome: CountedOnly, Count: f.Count, Nulls: f.Nulls})
+		} else if w.Features, err = r.counted(ctx, m, &panes[i]); err != nil {
+			return nil, err
+		}
+		out = append(out, w)
+	}
+	return out, nil
+}
+
+// whole is the window that ends with a pane, without its profile.
+func whole(m *feature.Monitor, panes []WindowRecord, last int) WindowRecord {
+	start, first := panes[last].Start-m.Window.Reach(), last
+	for first > 0 && panes[first-1].Start >= start {
+		first--
+	}
+	return tally.Whole(start, panes[first:last+1])
+}
+
+// profiled is the window that ends with a pane, with its profile.
+func (r *Reader) profiled(ctx context.Context, m *feature.Monitor, pane *WindowRecord) (*WindowRecord, error) {
+	start := pane.Start - m.Window.Reach()
+	panes, err := r.store.Windows(ctx, WindowQuery{
+		Project: pane.Project, Owner: pane.Owner, Size: pane.Size, From: start, Before: pane.Start + 1, Profiles: true})
+	if err != nil || len(panes) == 0 {
+		return nil, err
+	}
+	w := tally.Whole(start, panes)
+	return &w, nil
+}
+
+// counted is what is known of the features of a window that has no verdict.
+func (r *Reader) counted(ctx context.Context, m *feature.Monitor, pane *WindowRecord) (out []Result, err error) {
+	w, err := r.profiled(ctx, m, pane)
+	if err != nil || w == nil || w.Profile == nil {
+		return nil, err
+	}
+	for _, f := range w.Profile.Features {
+		name := f.Name
+		if m.ViewOf != nil {
+			if at := m.ViewOf.Stored(name); at >= 0 {
+				name = m.ViewOf.Features[at].Name
 			}
 		}
-		w.Profile = nil
+		out = append(out, Result{Name: name, Outcome: CountedOnly, Count: f.Count, Nulls: f.Nulls})
 	}
 	return out, nil
 }
 
 // Profiled returns the window of a monitor that a time falls in, the newest with a profile for 0, and its profile.
+// Of windows that overlap it is the last to begin.
 func (r *Reader) Profiled(ctx context.Context, m *feature.Monitor, at int64) (*WindowRecord, error) {
 	s := SeriesOf(m)
-	q := WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Newest: true}
-	all, err := r.store.Windows(ctx, q)
+	all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Newest: true})
 	if err != nil {
 		return nil, err
 	}
-	q.Profiles = true
 	for i := range all {
-		if at != 0 && (at < all[i].Start || at >= all[i].End) {
+		if at != 0 && (at < all[i].Start-m.Window.Reach() || at >= all[i].End) {
 			continue
 		}
-		q.Starts = []int64{all[i].Start}
-		with, err := r.store.Windows(ctx, q)
+		w, err := r.profiled(ctx, m, &all[i])
 		if err != nil {
 			return nil, err
 		}
-		if len(with) == 1 && with[0].Profile != nil {
-			return &with[0], nil
+		if w != nil && w.Profile != nil && w.Lost == 0 {
+			return w, nil
 		}
 	}
 	return nil, feature.Errorf(feature.NotFound, "monitor.profile", "monitor "+m.ID(), "there is no such window with a profile").

@@ -39,5 +39,5 @@ const AssignGrace = tally.AssignGrace
 
 // SeriesOf is the series of a monitor's windows.
 func SeriesOf(m *feature.Monitor) Series {
-	return Series{Project: m.Meta.Project, Owner: m.Meta.Name, Size: m.Window.Size}
+	return Series{Project: m.Meta.Project, Owner: m.Meta.Name, Size: m.Window.Name()}
 }

@@ -3,8 +3,6 @@ package tally
 import (
 	"context"
 	"slices"
-
-	"github.com/weir-ml/weir/internal/window"
 )
 
 // Windows that overlap are put together when they are judged. What is stored, and what rows are counted
@@ -12,20 +10,6 @@ import (
 // window that its pane is part of, or came too late for all of them. A pane's record carries the verdict of
 // the window that ends with it. Where no row came in a pane there is nothing new: the window that would
 // end with it is not judged.
-
-// reach is how far before its last pane a window begins.
-func (w *Watched[D]) reach() int64 {
-	n := w.Window.Panes()
-	if n == 1 {
-		return 0
-	}
-	size, err := window.Parse(w.Window.Pane())
-	if err != nil {
-		return 0 // such panes are not counted
-	}
-	one := size.Of(0)
-	return int64(n-1) * (one.End - one.Start)
-}
 
 // Whole makes of the panes of a window, in the order of their starts, the window that ends with the last of
 // them and begins at start. It takes their profiles.
@@ -62,7 +46,7 @@ func Whole[T Tally[T], V comparable](start int64, panes []Record[T, V]) Record[T
 
 // whole gives the window that ends with a pane, with its profile.
 func (w *Watch[D, T, V]) whole(ctx context.Context, x *Watched[D], r *Record[T, V]) (Record[T, V], error) {
-	reach := x.reach()
+	reach := x.Window.Reach()
 	if reach == 0 {
 		return *r, nil
 	}
@@ -83,7 +67,7 @@ func (w *Watch[D, T, V]) whole(ctx context.Context, x *Watched[D], r *Record[T, 
 // merges is how often rows were merged into the windows that end with open panes: with the panes before, which may be open too.
 func (w *Watch[D, T, V]) merges(ctx context.Context, x *Watched[D], open []Record[T, V]) ([]int64, error) {
 	out := make([]int64, len(open))
-	reach := x.reach()
+	reach := x.Window.Reach()
 	panes := open
 	if reach > 0 && len(open) > 0 {
 		var err error
@@ -109,7 +93,7 @@ func (w *Watch[D, T, V]) merges(ctx context.Context, x *Watched[D], open []Recor
 func (w *Watch[D, T, V]) kept(ctx context.Context, all []Watched[D]) (keep []Kept, err error) {
 	for i := range all {
 		x := &all[i]
-		need := x.Keep + x.reach()
+		need := x.Keep + x.Window.Reach()
 		if need == 0 {
 			continue
 		}

@@ -195,7 +195,7 @@ func (w *Watch[D, T, V]) look(ctx context.Context, x *Watched[D], force bool) ([
 		switch {
 		case force || v.due(x.Window.Lateness.Micros(), r.span(), r.Rows > r.ImportRows, r.Imports):
 			starts = append(starts, r.Start)
-		case merges[i] > r.Seen && r.Rows > r.ImportRows && v.marked && r.span().Due(v.mark, 0) && !w.judge.Skips(x, r.Start-x.reach(), r.End):
+		case merges[i] > r.Seen && r.Rows > r.ImportRows && v.marked && r.span().Due(v.mark, 0) && !w.judge.Skips(x, r.Start-x.Window.Reach(), r.End):
 			early = append(early, r.Start)
 		}
 	}

@@ -30,6 +30,16 @@ func (w Window) Panes() int {
 	return max(1, int(size/slide))
 }
 
+// Reach is how far before its last pane a window begins, in microseconds.
+func (w Window) Reach() int64 {
+	n := w.Panes()
+	if n == 1 {
+		return 0
+	}
+	slide, _ := ParseDuration(w.Slide)
+	return int64(n-1) * slide.Micros()
+}
+
 // Name says which windows they are: monitors whose windows have one name count the same panes.
 func (w Window) Name() string {
 	if w.Slide != "" {
