@@ -35,6 +35,7 @@ type client struct {
 	tables     weirv1.TableServiceClient
 	exports    weirv1.ExportServiceClient
 	quality    weirv1.QualityServiceClient
+	models     weirv1.ModelServiceClient
 }
 
 func (e *env) dial() (*client, error) {
@@ -59,6 +60,7 @@ func connect(addr, project string) (*client, error) {
 		events: weirv1.NewEventServiceClient(conn), upkeep: weirv1.NewUpkeepServiceClient(conn),
 		tables: weirv1.NewTableServiceClient(conn), exports: weirv1.NewExportServiceClient(conn),
 		quality: weirv1.NewQualityServiceClient(conn),
+		models:  weirv1.NewModelServiceClient(conn),
 	}, nil
 }
 

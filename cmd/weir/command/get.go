@@ -19,6 +19,12 @@ func (e *env) get() *cobra.Command {
 		Short: "List definitions of a kind (or: all), or print one",
 		Args:  cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if isModel(args[0]) {
+				if len(args) == 2 {
+					return e.showModel(cmd.Context(), args[1])
+				}
+				return e.listModels(cmd.Context(), "")
+			}
 			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
 				if len(args) == 2 {
 					r, err := c.registry.Get(ctx, &weirv1.GetRequest{Kind: args[0], Project: c.project, Name: args[1]})
@@ -86,6 +92,9 @@ func (e *env) describe() *cobra.Command {
 		Short: "Show a definition, what it needs and who uses it",
 		Args:  exactly(2, "KIND and NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if isModel(args[0]) {
+				return e.showModel(cmd.Context(), args[1])
+			}
 			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
 				r, err := c.registry.Describe(ctx, &weirv1.DescribeRequest{Kind: args[0], Project: c.project, Name: args[1]})
 				if err != nil {

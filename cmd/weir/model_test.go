@@ -1,0 +1,89 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// modelShown is what weir model show -o json has.
+type modelShown struct {
+	Name           string            `json:"name"`
+	Version        string            `json:"version"`
+	Service        string            `json:"service"`
+	ServiceVersion int               `json:"service_version"`
+	Snapshot       string            `json:"snapshot"`
+	URI            string            `json:"uri"`
+	Tags           map[string]string `json:"tags"`
+	Aliases        []string          `json:"aliases"`
+	Moves          []struct{ Alias, Version, Snapshot string }
+}
+
+// TestModels registers versions, moves aliases and shows them; what they were trained with stays until they go.
+func TestModels(t *testing.T) {
+	w, spine := salesWeir(t, 60)
+	snapshot := func() string {
+		var s struct{ ID string }
+		w.json(&s, "snapshot", "create", "--service", "model", "--spine", spine, "--out", filepath.Join(t.TempDir(), "set.parquet"))
+		return s.ID
+	}
+	one, two := snapshot(), snapshot()
+	fails := func(says string, args ...string) {
+		t.Helper()
+		code, _, errs := w.try(args...)
+		require.Equal(t, 2, code)
+		require.Contains(t, errs, says)
+	}
+
+	require.Contains(t, w.run("model", "register", "churn", "--version", "1", "--snapshot", one, "--uri", "s3://models/1", "--tag", "team=growth", "--alias", "champion"),
+		"registered model churn@1: service model@1, snapshot "+one+", champion\n")
+	w.run("model", "register", "churn", "--version", "2", "--snapshot", two, "--service", "model")
+	require.Contains(t, w.run("model", "register", "churn", "--version", "2", "--snapshot", two), "was registered already: model churn@2")
+	fails("what a version was made of never changes", "model", "register", "churn", "--version", "2", "--snapshot", one)
+	fails("weir snapshot list shows what there is", "model", "register", "churn", "--version", "3", "--snapshot", "zzz")
+	fails("was made with model@1", "model", "register", "churn", "--version", "3", "--snapshot", one, "--service", "other")
+	fails("give --version and --snapshot", "model", "register", "churn")
+	fails("write it as key=value", "model", "register", "churn", "--version", "3", "--snapshot", one, "--tag", "x")
+
+	require.Contains(t, w.run("model", "alias", "churn", "2", "champion"), "churn@2 is champion now")
+	require.Contains(t, w.run("model", "alias", "churn", "2", "champion"), "churn@2 is champion already")
+	fails("there are versions 1, 2", "get", "model", "churn@3")
+	fails(`did you mean "churn"?`, "model", "show", "chrun")
+	fails("champion is version 2", "model", "alias", "churn", "1", "champion", "--delete")
+
+	var m modelShown
+	w.json(&m, "get", "model", "churn")
+	require.Equal(t, "2", m.Version, "the champion")
+	require.Len(t, m.Moves, 2)
+	require.Equal(t, []string{one, two}, []string{m.Moves[0].Snapshot, m.Moves[1].Snapshot}, "who was champion when")
+	w.json(&m, "describe", "model", "churn@1")
+	require.Equal(t, "s3://models/1", m.URI)
+	require.Equal(t, map[string]string{"team": "growth"}, m.Tags)
+	require.Empty(t, m.Aliases)
+	text := w.run("model", "show", "churn@champion")
+	require.Contains(t, text, "default/churn@2")
+	require.Contains(t, text, "since")
+	var all []modelShown
+	w.json(&all, "get", "models")
+	require.Len(t, all, 2)
+	require.Contains(t, w.run("model", "list"), "champion")
+	require.Contains(t, w.run("describe", "service", "model"), "model churn@2")
+
+	// In use.
+	fails("model churn@1 was trained on it (delete the model version first: weir model delete churn 1)", "snapshot", "delete", one, "--yes")
+	fails("models churn@1, churn@2 (champion) were trained with it", "delete", "service", "model")
+	code, _, errs := w.try("apply", "-f", fileOf(t, "m.yaml", salesManifest("{name: n, type: int64}, {name: y, type: string}", `"sales:n"`)))
+	require.Equal(t, 2, code)
+	require.Contains(t, errs, "models churn@1, churn@2 (champion) were trained with it as it is")
+
+	// The way out.
+	w.run("model", "delete", "churn", "1")
+	w.run("snapshot", "delete", one, "--yes")
+	fails("move the alias to another version, or take it off: weir model alias churn 2 champion --delete", "model", "delete", "churn", "2")
+	require.Contains(t, w.run("model", "alias", "churn", "2", "champion", "--delete"), "no longer champion")
+	fails("no version is champion", "model", "alias", "churn", "2", "champion", "--delete")
+	w.run("model", "delete", "churn", "2")
+	w.run("delete", "service", "model")
+	w.run("snapshot", "delete", two, "--yes")
+}
