@@ -14,6 +14,9 @@ func TestMonitorFalseAlarms(t *testing.T) {
 		{Monitor{Window: Window{Size: "1h"}, Windows: 2}, "at most 0.88 false alarms a year are expected: 8766 windows, alpha 0.01, 2 in a row"},
 		{Monitor{Window: Window{Size: "month"}}, "at most 0.12 false alarms a year are expected: 12 windows, alpha 0.01"},
 		{Monitor{Window: Window{Size: "1d"}, Alpha: 0.001, Windows: 3}, "at most 3.7e-07 false alarms a year are expected: 365 windows, alpha 0.001, 3 in a row"},
+		{Monitor{Window: Window{Size: "1h", Slide: "10m"}}, "at most 526 false alarms a year are expected: 52595 windows of which 6 overlap, alpha 0.01; windows: 7 would make it 5.26"},
+		{Monitor{Window: Window{Size: "1d", Slide: "12h"}, Windows: 2}, "at most 3.65 false alarms a year are expected: 730 windows of which 2 overlap, alpha 0.01, 2 in a row"},
+		{Monitor{Window: Window{Size: "1d", Slide: "12h"}, Windows: 3}, "at most 0.07 false alarms a year are expected: 730 windows of which 2 overlap, alpha 0.01, 3 in a row"},
 		{Monitor{Window: Window{Size: "1m"}, Alpha: 0.5, CoolDown: Duration(365.2425 * 24 * float64(time.Hour))}, ""},
 	} {
 		if got := c.m.Promise(); c.promise != "" && got != c.promise {
@@ -37,5 +40,45 @@ func TestMonitorDecisionsAreChecked(t *testing.T) {
 		if !got[want] {
 			t.Errorf("no fault at %s: %v", want, got)
 		}
+	}
+}
+
+func TestWindowsThatOverlapAreChecked(t *testing.T) {
+	for _, c := range []struct {
+		w     Window
+		fault string
+	}{
+		{Window{Size: "1h", Slide: "10m"}, ""},
+		{Window{Size: "28d", Slide: "1d"}, ""},
+		{Window{Size: "64s", Slide: "1s"}, ""},
+		{Window{Size: "1h", Slide: "7m"}, ".slide"},
+		{Window{Size: "1h", Slide: "1h"}, ".slide"},
+		{Window{Size: "1h", Slide: "2h"}, ".slide"},
+		{Window{Size: "65s", Slide: "1s"}, ".slide"},
+		{Window{Size: "1h", Slide: "10"}, ".slide"},
+		{Window{Size: "1s", Slide: "100ms"}, ".slide"},
+		{Window{Size: "month", Slide: "1d"}, ".slide"},
+		{Window{Size: "an hour", Slide: "1d"}, ".size"},
+	} {
+		got := ""
+		for _, f := range c.w.check("") {
+			got += f.Field
+		}
+		if got != c.fault {
+			t.Errorf("%+v: faults at %q", c.w, got)
+		}
+	}
+	w := Window{Size: "1h", Slide: "10m"}
+	if w.Panes() != 6 || w.Pane() != "10m" || w.Name() != "1h/10m" || w.Reach() != 50*60*1e6 {
+		t.Errorf("%d panes of %s, %s, %d", w.Panes(), w.Pane(), w.Name(), w.Reach())
+	}
+	w.Slide = ""
+	if w.Panes() != 1 || w.Pane() != "1h" || w.Name() != "1h" || w.Reach() != 0 {
+		t.Errorf("%d panes of %s, %s, %d", w.Panes(), w.Pane(), w.Name(), w.Reach())
+	}
+	q := Quality{Window: w}
+	q.Window.Slide = "30m"
+	if f := q.check("q"); len(f) != 1 || f[0].Field != "q.window.slide" {
+		t.Error(f)
 	}
 }
