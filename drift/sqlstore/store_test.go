@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,31 +42,97 @@ func TestExactlyOnce(t *testing.T) {
 	})
 }
 
-type instant struct{}
+// arrived keeps what a destination got, by key; it refuses all while it is down.
+type arrived struct {
+	mu   sync.Mutex
+	down bool
+	got  map[string][]string
+}
 
-func (instant) Deliver(context.Context, *outbox.Entry) error { return nil }
+func (r *arrived) Deliver(_ context.Context, e *outbox.Entry) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.down {
+		return feature.Errorf(feature.Unavailable, "test", e.Destination, "it is down")
+	}
+	r.got[e.Key] = append(r.got[e.Key], e.ID)
+	return nil
+}
 
-// Ten thousand undelivered events of a few monitors drain well within half a minute.
+// killed is a store of a process that dies before it can say what was delivered.
+type killed struct{ outbox.Store }
+
+func (killed) Done(context.Context, []string, time.Time) error {
+	return feature.Errorf(feature.Unavailable, "test", "process", "killed")
+}
+
+// Ten thousand undelivered events, of one monitor or of many, survive the process, which dies after
+// a batch was sent and before that was recorded, and drain in order: a batch twice, the others once. Another
+// destination that is down, with its entries at the head, holds nothing back.
 func TestOutboxDrains(t *testing.T) {
 	if raceOn {
 		t.Skip("SKIP(race): ten thousand entries; the other tests have it watch the same steps")
 	}
-	s := open(t, sqldbtest.NewSQLite(t))
-	const n = 10000
-	entries := make([]outbox.Entry, n)
-	for i := range entries {
-		entries[i] = outbox.Entry{ID: fmt.Sprintf("%05d", i), Destination: "x", Key: fmt.Sprint(i % 3), Payload: make([]byte, 1500)}
-	}
-	drifttest.Put(t, s, "all", time.Now(), entries...)
-	d := outbox.New(s, map[string]outbox.Deliverer{"x": instant{}}, outbox.DefaultConfig(), slog.New(slog.DiscardHandler), nil, nil)
-	start := time.Now()
-	for left := n; left > 0; {
-		k, err := d.Step(context.Background())
-		require.NoError(t, err)
-		require.Positive(t, k)
-		left -= k
-	}
-	t.Logf("%d entries drained in %s", n, time.Since(start))
+	const n, others = 10_000, 300
+	sqldbtest.Each(t, func(t *testing.T, newURL func(testing.TB) string) {
+		for _, keys := range []int{1, 50} {
+			url, ctx, now := newURL(t), context.Background(), time.Unix(1e9, 0)
+			s := open(t, url)
+			var entries []outbox.Entry
+			for i := range others {
+				entries = append(entries, outbox.Entry{ID: fmt.Sprintf("%05d/down", i), Destination: "down", Key: fmt.Sprint(i), Payload: []byte("{}")})
+			}
+			for i := range n {
+				entries = append(entries, outbox.Entry{ID: fmt.Sprintf("%05d", i), Destination: "x", Key: fmt.Sprint(i % keys), Payload: make([]byte, 1500)})
+			}
+			drifttest.Put(t, s, "all", now, entries...)
+			to := &arrived{got: map[string][]string{}}
+			dispatcher := func(s outbox.Store) *outbox.Dispatcher {
+				return outbox.New(s, map[string]outbox.Deliverer{"x": to, "down": &arrived{down: true}}, outbox.DefaultConfig(), slog.New(slog.DiscardHandler), nil, func() time.Time { return now })
+			}
+			_, err := dispatcher(killed{s}).Step(ctx)
+			require.Error(t, err)
+
+			s = open(t, url)
+			pending := func() (left [2]int64) {
+				all, err := s.Backlogs(ctx)
+				require.NoError(t, err)
+				for _, b := range all {
+					left[map[string]int{"x": 0, "down": 1}[b.Destination]] = b.Pending
+				}
+				return left
+			}
+			require.Equal(t, [2]int64{n, others}, pending())
+			now = now.Add(outbox.DefaultConfig().Lease) // until then the dead process has them
+			d, start := dispatcher(s), time.Now()
+			for took := 1; took > 0; { // what fails is not due again at this time
+				took, err = d.Step(ctx)
+				require.NoError(t, err)
+			}
+			t.Logf("%d entries of %d keys drained in %s", n, keys, time.Since(start))
+			require.Equal(t, [2]int64{0, others}, pending())
+			total, twice := 0, 0
+			for k := range keys {
+				next := k
+				for _, id := range to.got[fmt.Sprint(k)] {
+					total++
+					if id == fmt.Sprintf("%05d", next) {
+						next += keys
+						continue
+					}
+					require.Less(t, id, fmt.Sprintf("%05d", next), "out of order")
+					twice++
+					next = 0 // the batch once more, from its first
+					_, err := fmt.Sscanf(id, "%d", &next)
+					require.NoError(t, err)
+					next += keys
+				}
+				require.Equal(t, n+k, next, "all of key %d", k)
+			}
+			require.Equal(t, n+outbox.DefaultConfig().Batch, total)
+			require.Equal(t, keys, twice, "each key begins once more")
+		}
+	})
 }
 
 // Connections are cut while commits are staged and settled: every delta counts once.

@@ -5,25 +5,35 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-ml/weir/registry/feature"
 )
 
 // Dispatcher works an outbox off. Several may share one store.
+//
+// Each destination is worked off by itself, so that one that hangs, or has much
+// to catch up with, takes no time and no place of the others.
 type Dispatcher struct {
 	store Store
-	to    map[string]Deliverer
-	names []string
+	lines []*line // by name
 	cfg   Config
 	log   *slog.Logger
 	now   func() time.Time
-	kick  chan struct{}
+	gone  func()
+	away  atomic.Bool // the store does not answer
 
 	delivered, failed, dead *prometheus.CounterVec
+}
+
+// line is one destination.
+type line struct {
+	name string
+	to   Deliverer
+	kick chan struct{}
 }
 
 // New makes a dispatcher for the destinations of to. now may be nil for the
@@ -32,11 +42,16 @@ func New(store Store, to map[string]Deliverer, cfg Config, log *slog.Logger, reg
 	if now == nil {
 		now = time.Now
 	}
-	d := &Dispatcher{store: store, to: to, cfg: cfg, log: log, now: now, kick: make(chan struct{}, 1)}
-	for name := range to {
-		d.names = append(d.names, name)
+	d := &Dispatcher{store: store, cfg: cfg, log: log, now: now, gone: func() {}}
+	for name, x := range to {
+		d.lines = append(d.lines, &line{name, x, make(chan struct{}, 1)})
 	}
-	slices.Sort(d.names)
+	slices.SortFunc(d.lines, func(a, b *line) int {
+		if a.name < b.name {
+			return -1
+		}
+		return 1
+	})
 	vec := func(name, help string) *prometheus.CounterVec {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"destination"})
 		if reg != nil {
@@ -50,35 +65,48 @@ func New(store Store, to map[string]Deliverer, cfg Config, log *slog.Logger, reg
 	return d
 }
 
+// OnDead has f called, which must not block, after an entry was given up. Call it before Run.
+func (d *Dispatcher) OnDead(f func()) { d.gone = f }
+
 // Kick tells that there may be new entries. It never blocks.
 func (d *Dispatcher) Kick() {
-	select {
-	case d.kick <- struct{}{}:
-	default:
+	for _, l := range d.lines {
+		select {
+		case l.kick <- struct{}{}:
+		default:
+		}
 	}
 }
 
 // Run delivers until ctx ends. A store that does not answer is asked again.
 func (d *Dispatcher) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, l := range d.lines {
+		wg.Go(func() { d.run(ctx, l) })
+	}
+	wg.Wait()
+	return nil
+}
+
+func (d *Dispatcher) run(ctx context.Context, l *line) {
 	t := time.NewTimer(0)
 	defer t.Stop()
-	away := false
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-t.C:
-		case <-d.kick:
+		case <-l.kick:
 		}
-		n, err := d.Step(ctx)
-		switch { // a line when an outage starts and when it ends, not one a look
-		case ctx.Err() != nil:
-		case err != nil && !away:
-			d.log.Error("outbox cannot be read, will try again", "error", err)
-		case err == nil && away:
-			d.log.Info("outbox is read again")
+		n, err := d.step(ctx, l)
+		if ctx.Err() == nil && d.away.CompareAndSwap(err == nil, err != nil) {
+			// A line when an outage starts and when it ends, not one a look.
+			if err != nil {
+				d.log.Error("outbox cannot be read, will try again", "error", err)
+			} else {
+				d.log.Info("outbox is read again")
+			}
 		}
-		away = err != nil
 		wait := d.cfg.Poll
 		if n > 0 && err == nil {
 			wait = 0 // there may be more
@@ -87,79 +115,106 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	}
 }
 
-// Step delivers what is due now, at most one batch, and returns how many
+// Step delivers what is due now, at most one batch of each destination, and returns how many
 // entries it took up.
-func (d *Dispatcher) Step(ctx context.Context) (int, error) {
-	if len(d.names) == 0 {
-		return 0, nil
+func (d *Dispatcher) Step(ctx context.Context) (n int, first error) {
+	for _, l := range d.lines {
+		k, err := d.step(ctx, l)
+		if n += k; err != nil && first == nil {
+			first = err
+		}
 	}
+	return n, first
+}
+
+// taken is what has become of a batch.
+type taken struct {
+	mu            sync.Mutex
+	done, release []string
+	err           error
+}
+
+// step delivers at most one batch of a destination: keys side by side, the entries of a key one after another.
+func (d *Dispatcher) step(ctx context.Context, l *line) (int, error) {
 	start := d.now()
-	due, err := d.store.Claim(ctx, d.names, start, d.cfg.Lease, d.cfg.Batch)
+	due, err := d.store.Claim(ctx, l.name, start, d.cfg.Lease, d.cfg.Batch)
 	if err != nil || len(due) == 0 {
 		return 0, err
 	}
-	type lane struct{ destination, key string }
-	var order []lane
-	lanes := map[lane][]*Entry{}
+	var order []string
+	keys := map[string][]*Entry{}
 	for i := range due {
-		l := lane{due[i].Destination, due[i].Key}
-		if lanes[l] == nil {
-			order = append(order, l)
+		k := due[i].Key
+		if keys[k] == nil {
+			order = append(order, k)
 		}
-		lanes[l] = append(lanes[l], &due[i])
+		keys[k] = append(keys[k], &due[i])
 	}
-	var mu sync.Mutex
-	var done, release []string
-	var g errgroup.Group
-	g.SetLimit(d.cfg.Parallel)
-	for _, l := range order {
-		g.Go(func() error {
-			for i, e := range lanes[l] {
-				// What cannot be finished well before the lease ends is left for the next step.
-				if ctx.Err() != nil || d.now().Sub(start) > d.cfg.Lease-d.cfg.Timeout {
-					mu.Lock()
-					for _, rest := range lanes[l][i:] {
-						release = append(release, rest.ID)
-					}
-					mu.Unlock()
-					return nil
-				}
-				if err := d.deliver(ctx, e); err != nil {
-					mu.Lock()
-					for _, rest := range lanes[l][i+1:] {
-						release = append(release, rest.ID)
-					}
-					mu.Unlock()
-					return d.fail(ctx, e, err)
-				}
-				mu.Lock()
-				done = append(done, e.ID)
-				mu.Unlock()
+	is := &taken{}
+	next := make(chan []*Entry)
+	var wg sync.WaitGroup
+	for range min(d.cfg.Parallel, len(order)) {
+		wg.Go(func() {
+			for entries := range next {
+				d.inOrder(ctx, l, entries, start, is)
 			}
-			return nil
 		})
 	}
-	err = g.Wait()
+	for _, k := range order {
+		next <- keys[k]
+	}
+	close(next)
+	wg.Wait()
 	// What was acknowledged is recorded even while stopping: or it is sent again.
 	rec, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Timeout)
 	defer cancel()
-	if len(done) > 0 {
-		if e := d.store.Done(rec, done, d.now()); e != nil {
-			err = e
+	if len(is.done) > 0 {
+		if e := d.store.Done(rec, is.done, d.now()); e != nil {
+			is.err = e
 		}
 	}
-	if len(release) > 0 {
-		if e := d.store.Release(rec, release, d.now()); e != nil && err == nil {
-			err = e
+	if len(is.release) > 0 {
+		if e := d.store.Release(rec, is.release, d.now()); e != nil && is.err == nil {
+			is.err = e
 		}
 	}
-	return len(due), err
+	return len(due), is.err
 }
 
-func (d *Dispatcher) deliver(ctx context.Context, e *Entry) error {
+// inOrder delivers the entries of one key up to the first that fails.
+func (d *Dispatcher) inOrder(ctx context.Context, l *line, entries []*Entry, start time.Time, is *taken) {
+	var done, release []string
+	var err error
+	rest := func(from int) {
+		for _, e := range entries[from:] {
+			release = append(release, e.ID)
+		}
+	}
+	for i, e := range entries {
+		// What cannot be finished well before the lease ends is left for the next step.
+		if ctx.Err() != nil || d.now().Sub(start) > d.cfg.Lease-d.cfg.Timeout {
+			rest(i)
+			break
+		}
+		if cause := d.deliver(ctx, l, e); cause != nil {
+			rest(i + 1)
+			err = d.fail(ctx, e, cause)
+			break
+		}
+		done = append(done, e.ID)
+	}
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	is.done, is.release = append(is.done, done...), append(is.release, release...)
+	if is.err == nil {
+		is.err = err
+	}
+}
+
+func (d *Dispatcher) deliver(ctx context.Context, l *line, e *Entry) error {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
 	defer cancel()
-	err := d.to[e.Destination].Deliver(ctx, e)
+	err := l.to.Deliver(ctx, e)
 	if err == nil {
 		d.delivered.WithLabelValues(e.Destination).Inc()
 	}
@@ -184,10 +239,14 @@ func (d *Dispatcher) fail(ctx context.Context, e *Entry, cause error) error {
 	d.failed.WithLabelValues(e.Destination).Inc()
 	if dead {
 		d.dead.WithLabelValues(e.Destination).Inc()
-		d.log.Error("event given up: it stays in the outbox and can be sent again", "id", e.ID, "destination", e.Destination, "attempts", e.Attempts+1, "error", cause)
+		d.log.Error("event given up: it stays in the outbox and can be sent again", "event", e.Event(), "destination", e.Destination, "attempts", e.Attempts+1, "error", cause)
 	} else {
-		d.log.Warn("event not delivered, will try again", "id", e.ID, "destination", e.Destination, "attempt", e.Attempts+1, "in", wait, "error", cause)
+		d.log.Warn("event not delivered, will try again", "event", e.Event(), "destination", e.Destination, "attempt", e.Attempts+1, "in", wait, "error", cause)
 	}
 	now := d.now()
-	return d.store.Fail(rec, e.ID, cause.Error(), now, now.Add(wait), dead)
+	err := d.store.Fail(rec, e.ID, cause.Error(), now, now.Add(wait), dead)
+	if dead && err == nil {
+		d.gone()
+	}
+	return err
 }

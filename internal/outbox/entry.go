@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -11,12 +12,13 @@ type State string
 const (
 	Pending   State = "pending"
 	Delivered State = "delivered"
-	Dead      State = "dead" // given up; Resend makes it pending again
+	Dead      State = "dead"      // given up; Resend makes it pending again
+	Discarded State = "discarded" // given up, and a person has said that it is no loss
 )
 
 // Entry is one message to one destination.
 type Entry struct {
-	ID          string // unique; storing it a second time changes nothing
+	ID          string // unique: EVENT/DESTINATION; storing it a second time changes nothing
 	Seq         int64  // given by the store; the order of delivery within a key
 	Destination string // a name that a Dispatcher has a Deliverer for
 	Key         string // entries of one destination and key are delivered in order
@@ -32,9 +34,13 @@ type Entry struct {
 	Updated   int64 // microseconds UTC
 }
 
+// Event is the id of the event that the entry carries.
+func (e *Entry) Event() string { return strings.TrimSuffix(e.ID, "/"+e.Destination) }
+
 // Query chooses entries; empty fields do not choose.
 type Query struct {
 	State       State
+	Events      []string // ids of events
 	Destination string
 	ID          string
 	Limit       int // 100 when 0
@@ -43,11 +49,11 @@ type Query struct {
 // Store keeps entries. They are added by whoever owns the transaction that
 // decides on them, not here.
 type Store interface {
-	// Claim leases up to limit entries of the destinations that are due, in the
+	// Claim leases up to limit entries of the destination that are due, in the
 	// order of Seq. An entry is due when it and every earlier pending entry of
-	// its destination and key have NextTry <= now. A leased entry is due again
+	// its key have NextTry <= now. A leased entry is due again
 	// when its lease ends: a dispatcher that died holds nothing back for longer.
-	Claim(ctx context.Context, destinations []string, now time.Time, lease time.Duration, limit int) ([]Entry, error)
+	Claim(ctx context.Context, destination string, now time.Time, lease time.Duration, limit int) ([]Entry, error)
 	// Done marks entries delivered.
 	Done(ctx context.Context, ids []string, now time.Time) error
 	// Fail records a failed attempt: the entry is tried again at next, or is dead.
@@ -59,6 +65,19 @@ type Store interface {
 	// Resend makes an entry pending again, whatever its state, with its attempts
 	// forgotten. It keeps its place in the order. feature.NotFound when there is none.
 	Resend(ctx context.Context, id string, now time.Time) error
+	// Discard ends an entry that is dead. feature.NotFound when there is none of this id that is.
+	Discard(ctx context.Context, id string, now time.Time) error
+	// Backlogs sums up what is pending or dead, by destination and scope; in this order.
+	Backlogs(ctx context.Context) ([]Backlog, error)
+}
+
+// Backlog is what a destination has not got of a scope.
+type Backlog struct {
+	Destination, Scope string
+	Pending, Dead      int64
+	Oldest             int64 // Created of the oldest pending entry; 0 where there is none
+	DeadSince          int64 // Updated of the first entry that was given up; 0 where there is none
+	Newest             int64 // Seq of the newest dead entry
 }
 
 // Deliverer takes entries to one destination. It returns nil only when the

@@ -36,7 +36,7 @@ func TestOneOutbox(t *testing.T) {
 	a, b := open(box), open(box)
 	tallytest.Plain.Put(t, a, "m", now, outbox.Entry{ID: "1", Destination: "x", Key: "k", Payload: []byte("{}")})
 	tallytest.Plain.Put(t, b, "m", now, outbox.Entry{ID: "2", Destination: "x", Key: "k", Payload: []byte("{}")})
-	due, err := a.Claim(ctx, []string{"x"}, now, time.Minute, 10)
+	due, err := a.Claim(ctx, "x", now, time.Minute, 10)
 	require.NoError(t, err)
 	require.Len(t, due, 2)
 }

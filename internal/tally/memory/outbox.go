@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -44,7 +45,7 @@ func (s *Outbox) prune(delivered int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.entries = slices.DeleteFunc(s.entries, func(e *outbox.Entry) bool {
-		return e.State == outbox.Delivered && e.Updated < delivered
+		return (e.State == outbox.Delivered || e.State == outbox.Discarded) && e.Updated < delivered
 	})
 }
 
@@ -67,22 +68,20 @@ func limit(n int) int {
 	return n
 }
 
-func (s *Outbox) Claim(_ context.Context, destinations []string, now time.Time, lease time.Duration, limit int) ([]outbox.Entry, error) {
+func (s *Outbox) Claim(_ context.Context, destination string, now time.Time, lease time.Duration, limit int) ([]outbox.Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	type lane struct{ destination, key string }
-	blocked := map[lane]bool{}
+	blocked := map[string]bool{} // by key
 	var out []outbox.Entry
 	for _, e := range s.entries { // by Seq
-		l := lane{e.Destination, e.Key}
-		if e.State != outbox.Pending || blocked[l] {
+		if e.State != outbox.Pending || e.Destination != destination || blocked[e.Key] {
 			continue
 		}
 		if e.NextTry > now.UnixMicro() {
-			blocked[l] = true
+			blocked[e.Key] = true
 			continue
 		}
-		if slices.Contains(destinations, e.Destination) && len(out) < limit {
+		if len(out) < limit {
 			e.NextTry = now.Add(lease).UnixMicro()
 			c := *e
 			c.Headers = maps.Clone(e.Headers)
@@ -95,9 +94,13 @@ func (s *Outbox) Claim(_ context.Context, destinations []string, now time.Time, 
 func (s *Outbox) each(ids []string, f func(*outbox.Entry)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	of := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		of[id] = true
+	}
 	any := false
 	for _, e := range s.entries {
-		if slices.Contains(ids, e.ID) {
+		if of[e.ID] {
 			f(e)
 			any = true
 		}
@@ -141,7 +144,8 @@ func (s *Outbox) Entries(_ context.Context, q outbox.Query) ([]outbox.Entry, err
 	defer s.mu.Unlock()
 	var out []outbox.Entry
 	for _, e := range slices.Backward(s.entries) {
-		if (q.State == "" || q.State == e.State) && (q.Destination == "" || q.Destination == e.Destination) && (q.ID == "" || q.ID == e.ID) && len(out) < limit(q.Limit) {
+		if (q.State == "" || q.State == e.State) && (q.Destination == "" || q.Destination == e.Destination) && (q.ID == "" || q.ID == e.ID) &&
+			(len(q.Events) == 0 || slices.Contains(q.Events, e.Event())) && len(out) < limit(q.Limit) {
 			out = append(out, *e)
 		}
 	}
@@ -155,4 +159,49 @@ func (s *Outbox) Resend(_ context.Context, id string, now time.Time) error {
 		return feature.Errorf(feature.NotFound, "outbox.resend", "entry "+id, "there is none")
 	}
 	return nil
+}
+
+func (s *Outbox) Discard(_ context.Context, id string, now time.Time) error {
+	done := false
+	s.each([]string{id}, func(e *outbox.Entry) {
+		if e.State == outbox.Dead {
+			e.State, e.Updated, done = outbox.Discarded, now.UnixMicro(), true
+		}
+	})
+	if !done {
+		return feature.Errorf(feature.NotFound, "outbox.discard", "entry "+id, "there is none that was given up")
+	}
+	return nil
+}
+
+func (s *Outbox) Backlogs(context.Context) ([]outbox.Backlog, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := map[[2]string]*outbox.Backlog{}
+	for _, e := range s.entries { // by Seq
+		if e.State != outbox.Pending && e.State != outbox.Dead {
+			continue
+		}
+		k := [2]string{e.Destination, e.Scope}
+		if of[k] == nil {
+			of[k] = &outbox.Backlog{Destination: e.Destination, Scope: e.Scope}
+		}
+		b := of[k]
+		if e.State == outbox.Dead {
+			if b.Dead++; b.DeadSince == 0 || e.Updated < b.DeadSince {
+				b.DeadSince = e.Updated
+			}
+			b.Newest = e.Seq
+		} else if b.Pending++; b.Oldest == 0 || e.Created < b.Oldest {
+			b.Oldest = e.Created
+		}
+	}
+	out := make([]outbox.Backlog, 0, len(of))
+	for _, b := range of {
+		out = append(out, *b)
+	}
+	slices.SortFunc(out, func(a, b outbox.Backlog) int {
+		return cmp.Or(cmp.Compare(a.Destination, b.Destination), cmp.Compare(a.Scope, b.Scope))
+	})
+	return out, nil
 }

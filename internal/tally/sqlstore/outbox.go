@@ -1,9 +1,11 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/weir-ml/weir/internal/outbox"
@@ -20,39 +22,65 @@ func scanEntry(scan func(...any) error) (e outbox.Entry, err error) {
 	return e, json.Unmarshal([]byte(headers), &e.Headers)
 }
 
-func (s *Store[T, V]) Claim(ctx context.Context, destinations []string, now time.Time, lease time.Duration, limit int) (out []outbox.Entry, err error) {
-	if len(destinations) == 0 {
-		return nil, nil
+// looks is how many pending entries are looked at first for each that is wanted. Where that many
+// are not enough, keys wait, and all are looked at.
+const looks = 4
+
+func (s *Store[T, V]) Claim(ctx context.Context, destination string, now time.Time, lease time.Duration, limit int) (out []outbox.Entry, err error) {
+	var ids []any
+	// An earlier entry of the lane that is not due (leased, or waiting after a failure) holds back all
+	// after it: so the latest next_try of the lane up to an entry decides. Asked this way, and not
+	// whether such an entry exists, the cost grows with the entries that are looked at and not with their square.
+	due := func(tx *sql.Tx, most int) (seen int, err error) {
+		ids = ids[:0]
+		among, args := `SELECT id, seq, lane, next_try FROM drift_outbox WHERE state = 'pending' AND destination = ?`, []any{destination}
+		if most > 0 {
+			among, args = among+` ORDER BY seq LIMIT ?`, append(args, most)
+		}
+		err = s.query(ctx, tx, func(scan func(...any) error) error {
+			var id string
+			var held, all int64
+			err := scan(&id, &held, &all)
+			if seen = int(all); held <= now.UnixMicro() && len(ids) < limit {
+				ids = append(ids, id)
+			}
+			return err
+		}, `SELECT id, held, n FROM (SELECT id, seq, MAX(next_try) OVER (PARTITION BY lane ORDER BY seq) AS held, COUNT(*) OVER () AS n
+			FROM (`+among+`) AS p) AS q ORDER BY seq`, args...)
+		return seen, err
 	}
 	look := func(tx *sql.Tx) error {
-		out = nil
-		// An earlier entry of the lane that is not due (leased, or waiting after a
-		// failure) blocks all after it; the entry itself is the last of those looked at.
-		args := append(anys(destinations), now.UnixMicro(), limit)
-		return s.query(ctx, tx, func(scan func(...any) error) error {
-			e, err := scanEntry(scan)
-			out = append(out, e)
-			return err
-		}, `SELECT `+outboxColumns+` FROM drift_outbox o WHERE state = 'pending' AND destination IN (`+marks(len(destinations))+`)
-			AND NOT EXISTS (SELECT 1 FROM drift_outbox b WHERE b.destination = o.destination AND b.lane = o.lane AND b.state = 'pending'
-				AND b.seq <= o.seq AND b.next_try > ?)
-			ORDER BY seq LIMIT ?`, args...)
+		most := looks * limit
+		seen, err := due(tx, most)
+		if err == nil && len(ids) < limit && seen == most {
+			_, err = due(tx, 0)
+		}
+		return err
 	}
 	// Most looks find nothing: they should not take the write lock.
-	if err := s.db.ReadTx(ctx, look); err != nil || len(out) == 0 {
+	if err := s.db.ReadTx(ctx, look); err != nil || len(ids) == 0 {
 		return nil, err
 	}
 	err = s.db.Tx(ctx, func(tx *sql.Tx) error {
+		out = out[:0]
 		if err := look(tx); err != nil {
 			return err
 		}
 		until := now.Add(lease).UnixMicro()
-		for i := range out {
-			out[i].NextTry = until
-			if _, err := s.exec(ctx, tx, `UPDATE drift_outbox SET next_try = ? WHERE id = ?`, until, out[i].ID); err != nil {
+		for part := range slices.Chunk(ids, most) {
+			in := ` WHERE id IN (` + marks(len(part)) + `)`
+			if _, err := s.exec(ctx, tx, `UPDATE drift_outbox SET next_try = ?`+in, append([]any{until}, part...)...); err != nil {
+				return err
+			}
+			if err := s.query(ctx, tx, func(scan func(...any) error) error {
+				e, err := scanEntry(scan)
+				out = append(out, e)
+				return err
+			}, `SELECT `+outboxColumns+` FROM drift_outbox`+in, part...); err != nil {
 				return err
 			}
 		}
+		slices.SortFunc(out, func(a, b outbox.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
 		return nil
 	})
 	if err != nil {
@@ -61,11 +89,15 @@ func (s *Store[T, V]) Claim(ctx context.Context, destinations []string, now time
 	return out, nil
 }
 
-func (s *Store[T, V]) each(ctx context.Context, ids []string, q string, args ...any) (n int64, err error) {
+// most ids of a statement.
+const most = 500
+
+// each changes the entries of these ids.
+func (s *Store[T, V]) each(ctx context.Context, ids []string, set, where string, args ...any) (n int64, err error) {
 	err = s.db.Tx(ctx, func(tx *sql.Tx) error {
 		n = 0
-		for _, id := range ids {
-			k, err := s.exec(ctx, tx, q, append(append([]any(nil), args...), id)...)
+		for part := range slices.Chunk(ids, most) {
+			k, err := s.exec(ctx, tx, `UPDATE drift_outbox SET `+set+` WHERE `+where+` id IN (`+marks(len(part))+`)`, append(slices.Clone(args), anys(part)...)...)
 			if err != nil {
 				return err
 			}
@@ -77,7 +109,7 @@ func (s *Store[T, V]) each(ctx context.Context, ids []string, q string, args ...
 }
 
 func (s *Store[T, V]) Done(ctx context.Context, ids []string, now time.Time) error {
-	_, err := s.each(ctx, ids, `UPDATE drift_outbox SET state = 'delivered', attempts = attempts + 1, last_error = '', updated_at = ? WHERE id = ?`, now.UnixMicro())
+	_, err := s.each(ctx, ids, `state = 'delivered', attempts = attempts + 1, last_error = '', updated_at = ?`, ``, now.UnixMicro())
 	return err
 }
 
@@ -86,18 +118,21 @@ func (s *Store[T, V]) Fail(ctx context.Context, id, cause string, now, next time
 	if dead {
 		state = outbox.Dead
 	}
-	_, err := s.each(ctx, []string{id}, `UPDATE drift_outbox SET state = ?, attempts = attempts + 1, last_error = ?, next_try = ?, updated_at = ?
-		WHERE state = 'pending' AND id = ?`, string(state), cause, next.UnixMicro(), now.UnixMicro())
+	_, err := s.each(ctx, []string{id}, `state = ?, attempts = attempts + 1, last_error = ?, next_try = ?, updated_at = ?`, `state = 'pending' AND`,
+		string(state), cause, next.UnixMicro(), now.UnixMicro())
 	return err
 }
 
 func (s *Store[T, V]) Release(ctx context.Context, ids []string, now time.Time) error {
-	_, err := s.each(ctx, ids, `UPDATE drift_outbox SET next_try = ? WHERE state = 'pending' AND id = ?`, now.UnixMicro())
+	_, err := s.each(ctx, ids, `next_try = ?`, `state = 'pending' AND`, now.UnixMicro())
 	return err
 }
 
 func (s *Store[T, V]) Entries(ctx context.Context, q outbox.Query) (out []outbox.Entry, err error) {
 	where, args := filter("state", string(q.State), "destination", q.Destination, "id", q.ID)
+	if len(q.Events) > 0 {
+		where, args = append(where, `event_id IN (`+marks(len(q.Events))+`)`), append(args, anys(q.Events)...)
+	}
 	err = s.db.ReadTx(ctx, func(tx *sql.Tx) error {
 		out = nil
 		return s.query(ctx, tx, func(scan func(...any) error) error {
@@ -110,10 +145,33 @@ func (s *Store[T, V]) Entries(ctx context.Context, q outbox.Query) (out []outbox
 }
 
 func (s *Store[T, V]) Resend(ctx context.Context, id string, now time.Time) error {
-	n, err := s.each(ctx, []string{id}, `UPDATE drift_outbox SET state = 'pending', attempts = 0, last_error = '', next_try = ?, updated_at = ? WHERE id = ?`,
-		now.UnixMicro(), now.UnixMicro())
+	n, err := s.each(ctx, []string{id}, `state = 'pending', attempts = 0, last_error = '', next_try = ?, updated_at = ?`, ``, now.UnixMicro(), now.UnixMicro())
 	if err == nil && n == 0 {
 		return feature.Errorf(feature.NotFound, "outbox.resend", "entry "+id, "there is none")
 	}
 	return err
+}
+
+func (s *Store[T, V]) Discard(ctx context.Context, id string, now time.Time) error {
+	n, err := s.each(ctx, []string{id}, `state = 'discarded', updated_at = ?`, `state = 'dead' AND`, now.UnixMicro())
+	if err == nil && n == 0 {
+		return feature.Errorf(feature.NotFound, "outbox.discard", "entry "+id, "there is none that was given up")
+	}
+	return err
+}
+
+func (s *Store[T, V]) Backlogs(ctx context.Context) (out []outbox.Backlog, err error) {
+	err = s.db.ReadTx(ctx, func(tx *sql.Tx) error {
+		out = nil
+		return s.query(ctx, tx, func(scan func(...any) error) error {
+			var b outbox.Backlog
+			err := scan(&b.Destination, &b.Scope, &b.Pending, &b.Dead, &b.Oldest, &b.DeadSince, &b.Newest)
+			out = append(out, b)
+			return err
+		}, `SELECT destination, scope, SUM(CASE WHEN state = 'pending' THEN 1 ELSE 0 END), SUM(CASE WHEN state = 'dead' THEN 1 ELSE 0 END),
+			COALESCE(MIN(CASE WHEN state = 'pending' THEN created_at END), 0), COALESCE(MIN(CASE WHEN state = 'dead' THEN updated_at END), 0),
+			COALESCE(MAX(CASE WHEN state = 'dead' THEN seq END), 0)
+			FROM drift_outbox WHERE state IN ('pending', 'dead') GROUP BY destination, scope ORDER BY destination, scope`)
+	})
+	return out, err
 }

@@ -136,8 +136,8 @@ func (s *Store[T, V]) tell(ctx context.Context, tx *sql.Tx, c *tally.Change, now
 		if err != nil {
 			return err
 		}
-		if _, err := s.exec(ctx, tx, `INSERT INTO drift_outbox (`+outboxColumns+`) VALUES (`+marks(13)+`)`,
-			e.ID, seq, e.Destination, e.Key, e.Scope, e.Payload, string(headers), "pending", 0, 0, "", now, now); err != nil {
+		if _, err := s.exec(ctx, tx, `INSERT INTO drift_outbox (`+outboxColumns+`, event_id) VALUES (`+marks(14)+`)`,
+			e.ID, seq, e.Destination, e.Key, e.Scope, e.Payload, string(headers), "pending", 0, 0, "", now, now, e.Event()); err != nil {
 			return err
 		}
 	}
@@ -205,7 +205,7 @@ func (s *Store[T, V]) Prune(ctx context.Context, settled, judged, delivered time
 		if err := s.pruneProfiles(ctx, tx, judged.UnixMicro(), keep); err != nil {
 			return err
 		}
-		_, err := s.exec(ctx, tx, `DELETE FROM drift_outbox WHERE state = 'delivered' AND updated_at < ?`, delivered.UnixMicro())
+		_, err := s.exec(ctx, tx, `DELETE FROM drift_outbox WHERE state IN ('delivered', 'discarded') AND updated_at < ?`, delivered.UnixMicro())
 		return err
 	})
 }

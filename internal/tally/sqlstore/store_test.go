@@ -56,7 +56,7 @@ func TestOneOutbox(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, ok)
 		}
-		due, err := drift.Claim(ctx, []string{"x"}, now, time.Minute, 10)
+		due, err := drift.Claim(ctx, "x", now, time.Minute, 10)
 		require.NoError(t, err)
 		require.Equal(t, []string{"q", "d"}, []string{due[0].ID, due[1].ID})
 		events, err := quality.Events(ctx, tally.EventQuery{Owner: "m"})

@@ -35,11 +35,13 @@ func (k *Kit[T, V]) Put(t testing.TB, s tally.Store[T, V], name string, at time.
 
 func claim(t *testing.T, s outbox.Store, now time.Time, limit int, destinations ...string) (ids []string) {
 	t.Helper()
-	all, err := s.Claim(ctx, destinations, now, time.Minute, limit)
-	require.NoError(t, err)
-	for _, e := range all {
-		require.Equal(t, e.ID, string(e.Payload))
-		ids = append(ids, e.ID)
+	for _, d := range destinations {
+		all, err := s.Claim(ctx, d, now, time.Minute, limit)
+		require.NoError(t, err)
+		for _, e := range all {
+			require.Equal(t, e.ID, string(e.Payload))
+			ids = append(ids, e.ID)
+		}
 	}
 	return ids
 }
@@ -89,6 +91,79 @@ func (k *Kit[T, V]) outboxEnds(t *testing.T, s tally.Store[T, V]) {
 	require.NoError(t, s.Resend(ctx, "a2", t0))
 	require.Equal(t, []string{"a1", "a2"}, claim(t, s, t0, 10, "x"))
 	require.Equal(t, feature.NotFound, feature.KindOf(s.Resend(ctx, "zz", t0)))
+	require.Equal(t, feature.NotFound, feature.KindOf(s.Discard(ctx, "a1", t0)), "only what is dead")
+}
+
+func (k *Kit[T, V]) outboxBacklogs(t *testing.T, s tally.Store[T, V]) {
+	none, err := s.Backlogs(ctx)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	for i, e := range [][3]string{{"e1/x", "x", "p"}, {"e1/y", "y", "p"}, {"e2/x", "x", "p"}, {"e3/x", "x", "q"}, {"e4/x", "x", "p"}} {
+		k.Put(t, s, e[0], t0.Add(time.Duration(i)*time.Second), outbox.Entry{ID: e[0], Destination: e[1], Scope: e[2], Key: e[2], Payload: []byte(e[0])})
+	}
+	at := func(n int) time.Time { return t0.Add(time.Duration(n) * time.Minute) }
+	require.NoError(t, s.Done(ctx, []string{"e1/y"}, at(1)))
+	require.NoError(t, s.Fail(ctx, "e1/x", "never", at(2), at(3), true))
+	require.NoError(t, s.Fail(ctx, "e2/x", "never", at(3), at(3), true))
+	all, err := s.Backlogs(ctx)
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	require.Positive(t, all[0].Newest)
+	all[0].Newest = 0
+	require.Equal(t, []outbox.Backlog{
+		{Destination: "x", Scope: "p", Pending: 1, Dead: 2, Oldest: t0.Add(4 * time.Second).UnixMicro(), DeadSince: at(2).UnixMicro()},
+		{Destination: "x", Scope: "q", Pending: 1, Oldest: t0.Add(3 * time.Second).UnixMicro()},
+	}, all)
+
+	of, err := s.Entries(ctx, outbox.Query{Events: []string{"e1", "e3"}})
+	require.NoError(t, err)
+	var ids []string
+	for _, e := range of {
+		ids = append(ids, e.ID)
+	}
+	require.Equal(t, []string{"e3/x", "e1/y", "e1/x"}, ids)
+
+	require.NoError(t, s.Discard(ctx, "e1/x", at(4)))
+	require.NoError(t, s.Resend(ctx, "e2/x", at(4)))
+	all, err = s.Backlogs(ctx)
+	require.NoError(t, err)
+	require.Equal(t, [2]int64{2, 0}, [2]int64{all[0].Pending, all[0].Dead})
+	require.Equal(t, []string{"e2/x", "e3/x", "e4/x"}, claim(t, s, at(5), 10, "x"), "in its old place")
+	require.NoError(t, s.Prune(ctx, t0, t0, at(5)))
+	of, err = s.Entries(ctx, outbox.Query{Events: []string{"e1"}})
+	require.NoError(t, err)
+	require.Empty(t, of)
+}
+
+// outboxInPieces: whatever is asked for at a time, entries come in order, and a key that waits
+// lets all others pass, however many of its own wait behind it.
+func (k *Kit[T, V]) outboxInPieces(t *testing.T, s tally.Store[T, V]) {
+	const keys, each = 7, 40
+	var entries []outbox.Entry
+	for i := range keys * each {
+		id := fmt.Sprintf("%03d", i)
+		entries = append(entries, outbox.Entry{ID: id, Destination: "x", Key: fmt.Sprint(i % keys), Payload: []byte(id)})
+	}
+	k.Put(t, s, "all", t0, entries...)
+	require.Len(t, claim(t, s, t0, 1, "x"), 1)
+	require.NoError(t, s.Fail(ctx, "000", "down", t0, t0.Add(time.Hour), false))
+	var got []string
+	for {
+		ids := claim(t, s, t0, 9, "x")
+		if len(ids) == 0 {
+			break
+		}
+		got = append(got, ids...)
+		require.NoError(t, s.Done(ctx, ids, t0))
+	}
+	var want []string
+	for i := range keys * each {
+		if i%keys != 0 {
+			want = append(want, fmt.Sprintf("%03d", i))
+		}
+	}
+	require.Equal(t, want, got)
+	require.Len(t, claim(t, s, t0.Add(time.Hour), 1000, "x"), each)
 }
 
 func (k *Kit[T, V]) outboxStarvesNobody(t *testing.T, s tally.Store[T, V]) {

@@ -42,6 +42,8 @@ func (k *Kit[T, V]) Store(t *testing.T, open func(t *testing.T) tally.Store[T, V
 		"outbox order":          k.outboxOrder,
 		"outbox ends":           k.outboxEnds,
 		"outbox starves nobody": k.outboxStarvesNobody,
+		"outbox backlogs":       k.outboxBacklogs,
+		"outbox in pieces":      k.outboxInPieces,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, open(t)) })
 	}
