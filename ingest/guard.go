@@ -31,19 +31,16 @@ type guard struct {
 	bad   int64    // guarded by mu; set bits
 	since int64    // guarded by mu; when it paused, microseconds UTC; 0 when it has not
 	over  *crossing
-	told  bool // guarded by mu; somebody was alerted
-
-	// accepting lets everything pass: until the share has been above the limit and fallen,
-	// or n events were not enough to be above it.
-	accepting bool  // guarded by mu
-	used      bool  // guarded by mu
-	taken     int64 // guarded by mu; events since
+	told  bool  // guarded by mu; somebody was alerted
+	taken int64 // guarded by mu; events since it was seeded
+	seen  int64 // guarded by mu; number of the last Resumption that this worker knows
 }
 
 // crossing is a batch that would have brought the share above the limit.
 type crossing struct {
 	Bad, Judged int64            // of the last events, at the event that crossed
 	Rules       map[string]int64 // of the batch that crossed
+	seen        int64            // see guard.seen
 	said        bool
 }
 
@@ -70,13 +67,12 @@ func (g *guard) isPaused() bool {
 }
 
 // pass takes the events of a batch, in their order, unless they bring the share
-// above the limit: then nothing is taken and the view is paused from at on. rearmed
-// tells that all was accepted until now, and is not any more.
-func (g *guard) pass(bad []bool, rules func() map[string]int64, at int64) (ok, rearmed bool) {
+// above the limit: then nothing is taken and the view is paused from at on.
+func (g *guard) pass(bad []bool, rules func() map[string]int64, at int64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.over != nil {
-		return false, false
+		return false
 	}
 	count, crossed := g.bad, int64(-1)
 	for k := range int64(len(bad)) {
@@ -91,11 +87,10 @@ func (g *guard) pass(bad []bool, rules func() map[string]int64, at int64) (ok, r
 			break
 		}
 	}
-	if crossed >= 0 && !g.accepting {
-		g.over, g.since = &crossing{Bad: crossed, Judged: g.n, Rules: rules()}, cmp.Or(g.since, at)
-		return false, false
+	if crossed >= 0 {
+		g.over, g.since = &crossing{Bad: crossed, Judged: g.n, Rules: rules(), seen: g.seen}, cmp.Or(g.since, at)
+		return false
 	}
-	g.used = g.used || crossed >= 0
 	g.taken += int64(len(bad))
 	for _, b := range bad {
 		if g.get(g.at) {
@@ -108,10 +103,14 @@ func (g *guard) pass(bad []bool, rules func() map[string]int64, at int64) (ok, r
 		}
 		g.at = (g.at + 1) % g.n
 	}
-	if g.accepting && g.bad <= g.most && (g.used || g.taken >= g.n) {
-		g.accepting, g.since, g.told, rearmed = false, 0, false, true
-	}
-	return true, rearmed
+	return true
+}
+
+// knows notes the last resumption of the view.
+func (g *guard) knows(number int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.seen = number
 }
 
 // seed has the guard stand at its limit, as it did when the view paused: the
@@ -125,14 +124,6 @@ func (g *guard) seed(since int64) {
 		g.bits[k>>6] |= 1 << (k & 63)
 	}
 	g.at, g.bad, g.since, g.told, g.taken = 0, g.most, since, true, 0
-}
-
-// accept lets events pass as they are.
-func (g *guard) accept(since int64) {
-	g.seed(since)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.accepting, g.used, g.taken = true, false, 0
 }
 
 // calm reports whether so many events were taken since it was seeded that nothing
@@ -153,7 +144,7 @@ func (g *guard) forget() {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.over == nil && !g.accepting {
+	if g.over == nil {
 		g.since, g.told = 0, false
 	}
 }
@@ -163,7 +154,7 @@ func (g *guard) reset() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	clear(g.bits)
-	g.at, g.bad, g.since, g.over, g.told, g.accepting, g.used, g.taken = 0, 0, 0, nil, false, false, false, 0
+	g.at, g.bad, g.since, g.over, g.told, g.taken = 0, 0, 0, nil, false, 0
 }
 
 // share is what share of the last events was bad.
@@ -171,15 +162,6 @@ func (g *guard) share() float64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return float64(g.bad) / float64(g.n)
-}
-
-func (g *guard) isAccepting() bool {
-	if g == nil {
-		return false
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.accepting
 }
 
 // ordered tells for each event of a batch, by ascending offset, whether it is

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -38,7 +39,7 @@ func TestGuard(t *testing.T) {
 				}
 				want = want && float64(bad) <= g.limit*float64(n)+1e-9
 			}
-			ok, _ := g.pass(batch, func() map[string]int64 { return nil }, 5)
+			ok := g.pass(batch, func() map[string]int64 { return nil }, 5)
 			require.Equal(t, want, ok, "seed %d", seed)
 			if !ok {
 				require.True(t, g.isPaused())
@@ -47,7 +48,7 @@ func TestGuard(t *testing.T) {
 				// Judged again by one that has forgotten, it stops again.
 				again := guardOf(g.limit, n)
 				again.seed(5)
-				ok, _ = again.pass(batch, func() map[string]int64 { return nil }, 9)
+				ok = again.pass(batch, func() map[string]int64 { return nil }, 9)
 				require.False(t, ok, "seed %d", seed)
 				require.EqualValues(t, 5, again.since, "the pause is the old one")
 				break
@@ -60,38 +61,18 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestGuardAccepts: all passes until the share has been above the limit and
-// fallen; then the limit holds again.
-func TestGuardAccepts(t *testing.T) {
-	bad := func(n int, b bool) (out []bool) {
-		for range n {
-			out = append(out, b)
-		}
-		return out
-	}
+// TestGuardForgets: the next pause is one of its own, once nothing is left of the last.
+func TestGuardForgets(t *testing.T) {
 	none := func() map[string]int64 { return nil }
 	g := guardOf(0.1, 100)
-	g.accept(3)
-	ok, rearmed := g.pass(bad(5, false), none, 4) // of another partition: it is not what was accepted
-	require.True(t, ok && !rearmed)
-	ok, rearmed = g.pass(bad(500, true), none, 4)
-	require.True(t, ok && !rearmed)
-	ok, rearmed = g.pass(bad(85, false), none, 4)
-	require.True(t, ok && !rearmed)
-	ok, rearmed = g.pass(bad(6, false), none, 4)
-	require.True(t, ok && rearmed)
-	ok, _ = g.pass(append(bad(100, false), bad(10, true)...), none, 7)
-	require.True(t, ok)
-	ok, _ = g.pass(bad(1, true), none, 8)
-	require.False(t, ok)
+	g.seed(3)
+	require.False(t, g.calm())
+	require.True(t, g.pass(make([]bool, 100), none, 4))
+	require.True(t, g.calm())
+	g.forget()
+	require.True(t, g.pass(slices.Repeat([]bool{true}, 10), none, 7))
+	require.False(t, g.pass([]bool{true}, none, 8))
 	require.EqualValues(t, 8, g.since)
-
-	g = guardOf(0.1, 100) // nothing bad comes any more
-	g.accept(3)
-	_, rearmed = g.pass(bad(99, false), none, 4)
-	require.False(t, rearmed)
-	_, rearmed = g.pass(bad(1, false), none, 4)
-	require.True(t, rearmed)
 
 	require.Nil(t, guardOf(0, 100))
 	require.EqualValues(t, 200, guardOf(0.2, 0).most)

@@ -344,18 +344,13 @@ func (l *lane) mayPass(ctx context.Context, i int, res decode.Result, bad []held
 	}
 	at := l.places[i]
 	pv := &l.part.views[at]
-	if g := l.p.guards[at]; g != nil {
-		pass, rearmed := g.pass(ordered(res.Rejected, res.Batch, bad), func() map[string]int64 { return rulesOf(bad) }, time.Now().UnixMicro())
-		if !pass {
-			pv.refused = true
-			if g.crossed() {
-				l.p.tellPaused(at, l.part.id, l.part.next)
-			}
-			return false, nil
+	if g := l.p.guards[at]; g != nil && l.part.next >= pv.acceptTo &&
+		!g.pass(ordered(res.Rejected, res.Batch, bad), func() map[string]int64 { return rulesOf(bad) }, time.Now().UnixMicro()) {
+		pv.refused = true
+		if g.crossed() {
+			l.p.tellPaused(at, l.part.id, l.part.next)
 		}
-		if rearmed {
-			l.p.Log.Info("bad events have become few enough; max_reject_rate holds again", "view", l.outlets[i].View.ID())
-		}
+		return false, nil
 	}
 	return true, l.p.goesBeyond(ctx, at, pv)
 }

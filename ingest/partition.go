@@ -49,6 +49,7 @@ type partView struct {
 	committed atomic.Int64     // at.Next, for those who only look
 	replay    int64            // below it an earlier owner may have judged events without a commit: the log's end at assignment, or where it paused. Never changes.
 	stopped   error            // the view cannot go on here and needs a person. Never changes.
+	acceptTo  int64            // below it somebody has accepted the events as they are, and no limit holds. Never changes.
 	judge     *judge           // guarded by partition.mu; judges until the next cut; nil: the current view does
 
 	refused  bool                  // guarded by partition.mu; the batch in hand was kept from it
@@ -164,13 +165,19 @@ func (part *partition) resumeBelow(limit int64) {
 	})
 }
 
-// boundary is the smallest offset above next where another view joins in; a
-// chunk never crosses it, so that all its records concern the same views.
+// boundary is the smallest offset above next where another view joins in, or a limit
+// holds again; a chunk never crosses it, so that all its records concern the same views.
 func (part *partition) boundary() int64 {
 	b := int64(math.MaxInt64)
 	for i := range part.views {
-		if v := &part.views[i]; v.stopped == nil && v.from > part.next {
-			b = min(b, v.from)
+		v := &part.views[i]
+		if v.stopped != nil {
+			continue
+		}
+		for _, at := range []int64{v.from, v.acceptTo} {
+			if at > part.next {
+				b = min(b, at)
+			}
 		}
 	}
 	return b

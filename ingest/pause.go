@@ -23,8 +23,8 @@ func (part *partition) at(pv *partView) int64 {
 }
 
 // pausedHere pauses views on this partition at part.next: between two batches those
-// that a batch elsewhere has brought above their limit, too; after a batch only those
-// that it was refused to, for the others have taken it. It reports whether a view is
+// that a batch elsewhere has brought above their limit, too, but where somebody has accepted
+// what comes; after a batch only those that it was refused to, for the others have taken it. It reports whether a view is
 // left that goes on. The caller holds part.mu.
 func (part *partition) pausedHere(between bool) (goesOn bool) {
 	p := part.p
@@ -36,7 +36,7 @@ func (part *partition) pausedHere(between bool) (goesOn bool) {
 		if pv.paused.Load() != nil {
 			continue
 		}
-		if !pv.refused && (!between || pv.from > part.next || !p.guards[i].isPaused()) {
+		if !pv.refused && (!between || max(pv.from, pv.acceptTo) > part.next || !p.guards[i].isPaused()) {
 			goesOn = true
 			continue
 		}
@@ -65,7 +65,7 @@ func (part *partition) pauseOf(i int) *Pause {
 	return &Pause{
 		Project: v.Meta.Project, View: v.Meta.Name, Topic: p.Source.Topic, TopicID: p.topicID, Partition: part.id, State: PauseStanding,
 		Next: part.next, Clean: part.next >= pv.replay, Since: g.since, Rejected: g.over.Bad, Limit: g.limit, Events: g.n, Rules: g.over.Rules,
-		JudgedBy: judgedBy(judges, v),
+		JudgedBy: judgedBy(judges, v), Seen: g.over.seen,
 	}
 }
 
@@ -96,7 +96,7 @@ func pauseHint(project, view string) string {
 // Text says why a view waits, with the ways out.
 func (p *Pause) Text() string {
 	if p.State == PauseAccepted {
-		return fmt.Sprintf("bad events are accepted until fewer than %g of the last %d are bad", p.Limit, p.Events)
+		return fmt.Sprintf("bad events are accepted up to offset %d of partition %d, which is what there was when somebody resumed it", p.Until, p.Partition)
 	}
 	return fmt.Sprintf("paused since %s: more than %g of the last %d events would be held back; %s",
 		feature.Time(p.Since).Format("2006-01-02 15:04:05Z"), p.Limit, p.Events, pauseHint(p.Project, p.View))
@@ -119,17 +119,27 @@ func (p *Pipeline) gaugeRejects(i int) {
 // now, and prepares its guard for them. The caller holds flushMu; fresh are not running yet.
 func (p *Pipeline) recall(ctx context.Context, i int, o *Outlets, fresh map[int32]*partition) error {
 	var all []Pause
+	var last Resumption
+	g := p.guards[i]
 	err := retry(ctx, p.Log, "pauses of "+o.View.ID(), p.tried(o, "pauses"), func(ctx context.Context) (err error) {
+		if g != nil { // before the pauses: one that is resumed in between is resumed once more, and not missed
+			if last, err = p.Pauses.Resumed(ctx, o.View.Meta.Project, o.View.Meta.Name); err != nil {
+				return err
+			}
+		}
 		all, err = p.Pauses.Of(ctx, o.View.Meta.Project, o.View.Meta.Name)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	g := p.guards[i]
+	if g != nil {
+		g.knows(last.Number)
+	}
 	if g.isPaused() && !p.holdsPaused(i) {
 		g.reset() // what paused it has gone to another worker
 	}
+	clean := map[int32]bool{}
 	for _, x := range all {
 		part := fresh[x.Partition]
 		if part != nil && part.views[i].stopped != nil {
@@ -147,24 +157,31 @@ func (p *Pipeline) recall(ctx context.Context, i int, o *Outlets, fresh map[int3
 		if x.Clean = x.Clean && x.Next == pv.at.Next; x.Clean {
 			pv.replay = x.Next
 		}
-		judges := o.View
-		if pv.judge != nil && !(x.Clean && pv.at.Revision < p.Revision) { // else fence hands over
-			judges = pv.judge.view
+		clean[x.Partition] = x.Clean
+		if x.State == PauseStanding && g != nil && !g.isPaused() && x.JudgedBy == judgedBy(p.judges(i, pv, x.Clean), o.View) {
+			g.seed(x.Since) // another one judges anew
 		}
-		if g == nil || g.isPaused() || x.JudgedBy != judgedBy(judges, o.View) {
-			continue // judged anew
-		}
-		switch x.State {
-		case PauseStanding:
-			if !g.isAccepting() {
-				g.seed(x.Since)
+	}
+	for id, part := range fresh {
+		if pv := &part.views[i]; last.State == PauseAccepted && pv.stopped == nil && pv.at.Next < last.Ends[id] {
+			at := Pause{Project: o.View.Meta.Project, View: o.View.Meta.Name, TopicID: p.topicID, Partition: id, Next: pv.at.Next,
+				JudgedBy: judgedBy(p.judges(i, pv, clean[id]), o.View)}
+			if last.Covers(&at) {
+				pv.acceptTo = last.Ends[id]
 			}
-		case PauseAccepted:
-			g.accept(x.Since)
 		}
 	}
 	p.gaugeRejects(i)
 	return nil
+}
+
+// judges is the view as it judges on a partition that is fresh, where nothing has been
+// judged beyond a pause that is clean.
+func (p *Pipeline) judges(i int, pv *partView, clean bool) *feature.View {
+	if pv.judge != nil && !(clean && pv.at.Revision < p.Revision) { // else fence hands over
+		return pv.judge.view
+	}
+	return p.Outlets[i].View
 }
 
 // holdsPaused reports whether view i waits on a partition of this worker.
@@ -187,7 +204,10 @@ func (p *Pipeline) goesBeyond(ctx context.Context, i int, pv *partView) error {
 	}
 	now := *x
 	now.Clean = false
-	err := retry(ctx, p.Log, "pauses of "+p.Outlets[i].View.ID(), p.tried(p.Outlets[i], "pauses"), func(ctx context.Context) error { return p.Pauses.Put(ctx, now) })
+	err := retry(ctx, p.Log, "pauses of "+p.Outlets[i].View.ID(), p.tried(p.Outlets[i], "pauses"), func(ctx context.Context) (err error) {
+		now, err = p.Pauses.Put(ctx, now)
+		return err
+	})
 	if err == nil {
 		pv.recalled.Store(&now)
 	}
@@ -225,15 +245,21 @@ func (p *Pipeline) notePause(ctx context.Context, pv *partView, g *guard) error 
 			return nil // not before the table stands there
 		}
 		if !pv.noted.Load() {
-			if err := p.Pauses.Put(ctx, *x); err != nil {
+			stored, err := p.Pauses.Put(ctx, *x)
+			if err != nil {
 				return err
 			}
+			x = &stored
+			pv.paused.Store(x)
 			pv.noted.Store(true)
+		}
+		if x.State != PauseStanding { // resumed before it was noted: mayGoOn finds out
+			return nil
 		}
 		return p.alert(ctx, g, *x)
 	}
 	x := pv.recalled.Load()
-	if x == nil || pv.at.Next <= x.Next || g.isAccepting() || x.State == PauseStanding && !g.calm() {
+	if x == nil || pv.at.Next <= x.Next || pv.at.Next < x.Until || x.State == PauseStanding && !g.calm() {
 		return nil
 	}
 	if err := p.goesOn(ctx, x); err != nil {
@@ -246,11 +272,18 @@ func (p *Pipeline) notePause(ctx context.Context, pv *partView, g *guard) error 
 
 // goesOn forgets a pause that is over; somebody hears of it when the view waits nowhere else.
 func (p *Pipeline) goesOn(ctx context.Context, x *Pause) error {
+	if x.State != PauseResumed { // first, so that of two workers one sees that it is the last
+		over := *x
+		over.State = PauseResumed
+		if _, err := p.Pauses.Put(ctx, over); err != nil {
+			return err
+		}
+	}
 	all, err := p.Pauses.Of(ctx, x.Project, x.View)
 	if err != nil {
 		return err
 	}
-	others := slices.ContainsFunc(all, func(o Pause) bool { return o.State == PauseStanding && !o.same(x) })
+	others := slices.ContainsFunc(all, func(o Pause) bool { return o.State != PauseResumed && !o.same(x) })
 	if p.Alert != nil && !others {
 		e := Event{ID: fmt.Sprintf("resumed/%s/%s/%d", x.Project, x.View, x.Since), Type: EventResumed, Project: x.Project, View: x.View,
 			Topic: x.Topic, At: time.Now().UnixMicro(), Events: x.Events, Limit: x.Limit, Partition: x.Partition, Accepted: x.State == PauseAccepted}

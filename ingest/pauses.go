@@ -4,15 +4,13 @@ import (
 	"context"
 	"slices"
 	"sync"
-
-	"github.com/weir-ml/weir/registry/feature"
 )
 
 // States of a Pause.
 const (
 	PauseStanding = "paused"   // it waits for a person
 	PauseResumed  = "resumed"  // it goes on and counts anew
-	PauseAccepted = "accepted" // it goes on and takes all until the share of bad events has fallen
+	PauseAccepted = "accepted" // it goes on and takes as it is what the log had then
 )
 
 // Pause is where a view stands on one partition since too many of its events were
@@ -31,7 +29,9 @@ type Pause struct {
 	Limit     float64          `json:"limit"`
 	Events    int64            `json:"events"`
 	Rules     map[string]int64 `json:"rules,omitempty"`
-	JudgedBy  string           `json:"judged_by"` // another one judges anew
+	JudgedBy  string           `json:"judged_by"`       // another one judges anew
+	Seen      int64            `json:"seen,omitempty"`  // number of the last Resumption that was known when it paused
+	Until     int64            `json:"until,omitempty"` // of PauseAccepted: the first event that is judged by the limit again
 }
 
 // same reports whether two are of one view and partition.
@@ -39,27 +39,78 @@ func (p *Pause) same(o *Pause) bool {
 	return p.Project == o.Project && p.View == o.View && p.TopicID == o.TopicID && p.Partition == o.Partition
 }
 
-// StateAmong is the state to store of a pause where all is what is stored of its view: that
-// of the same pause, here or on another partition, where somebody has resumed it.
-func (p *Pause) StateAmong(all []Pause) string {
-	for _, o := range all {
+// Among is a pause as it is to be stored, where all is what is stored of its view and r its
+// last resumption. What paused before somebody resumed the view is resumed, however late it is
+// noted: a worker that did not know yet must not wait for one more word.
+func (p Pause) Among(all []Pause, r Resumption) Pause {
+	if p.State != PauseStanding {
+		return p
+	}
+	if r.Number > p.Seen && r.Covers(&p) {
+		return r.Of(p)
+	}
+	for _, o := range all { // the same pause, of a worker that stood on several partitions
 		if o.Project == p.Project && o.View == p.View && o.TopicID == p.TopicID && o.Since == p.Since && o.State != PauseStanding {
-			return o.State
+			p.State = o.State
+			return p
 		}
 	}
-	return p.State
+	return p
+}
+
+// Resumption is the last time that somebody let a view go on. It speaks of what the log had
+// then, on every partition, whether the view had paused there already or not: what came later
+// nobody had seen.
+type Resumption struct {
+	Project  string          `json:"project"`
+	View     string          `json:"view"`
+	Number   int64           `json:"number"` // of the view's, from 1
+	State    string          `json:"state"`  // PauseResumed or PauseAccepted
+	TopicID  [16]byte        `json:"topic_id"`
+	Ends     map[int32]int64 `json:"ends"`      // by partition, the offset after the last event
+	JudgedBy []string        `json:"judged_by"` // who had judged where the view stood; of others nothing was said
+}
+
+// Covers reports whether a pause stands at an event that the resumption speaks of.
+func (r *Resumption) Covers(p *Pause) bool {
+	return r.Number > 0 && r.Project == p.Project && r.View == p.View && r.TopicID == p.TopicID && p.Next < r.Ends[p.Partition] && slices.Contains(r.JudgedBy, p.JudgedBy)
+}
+
+// Of is a pause that the resumption has ended.
+func (r *Resumption) Of(p Pause) Pause {
+	p.State = r.State
+	if r.State == PauseAccepted {
+		p.Until = r.Ends[p.Partition]
+	}
+	return p
+}
+
+// On is what the resumption becomes when it finds these pauses standing, and what they become;
+// before is the one before it.
+func (r Resumption) On(standing []Pause, before Resumption) (Resumption, []Pause) {
+	r.Number, r.JudgedBy = before.Number+1, nil
+	out := make([]Pause, 0, len(standing))
+	for _, p := range standing {
+		if !slices.Contains(r.JudgedBy, p.JudgedBy) {
+			r.JudgedBy = append(r.JudgedBy, p.JudgedBy)
+		}
+		out = append(out, r.Of(p))
+	}
+	return r, out
 }
 
 // Pauses remembers views that paused. All workers of an installation share it.
 type Pauses interface {
 	// Of gives the pauses of a view; of all views of a project, or of all, where names are empty.
 	Of(ctx context.Context, project, view string) ([]Pause, error)
-	// Put stores a pause in the place of what was there of its view and partition. A pause
-	// (Since) that was resumed stays so, on partitions that are noted later too: a worker that
-	// notes what it knew before somebody resumed must not undo that. See Pause.StateAmong.
-	Put(ctx context.Context, p Pause) error
-	// Resume moves the pauses of a view from PauseStanding to a state and returns them.
-	Resume(ctx context.Context, project, view, state string) ([]Pause, error)
+	// Resumed gives the last resumption of a view; one without a number where there was none.
+	Resumed(ctx context.Context, project, view string) (Resumption, error)
+	// Put stores a pause, as Pause.Among has it, in the place of what was there of its view and
+	// partition, and returns it as stored.
+	Put(ctx context.Context, p Pause) (Pause, error)
+	// Resume stores a resumption and moves the pauses of its view from PauseStanding to its
+	// state, as Resumption.On has it, and returns them. Where none stands it stores nothing.
+	Resume(ctx context.Context, r Resumption) ([]Pause, error)
 	// Forget removes what is there of the view and partition.
 	Forget(ctx context.Context, p Pause) error
 }
@@ -94,12 +145,13 @@ type Event struct {
 
 // memoryPauses remembers as long as the process lives.
 type memoryPauses struct {
-	mu  sync.Mutex
-	all []Pause // guarded by mu
+	mu      sync.Mutex
+	all     []Pause                  // guarded by mu
+	resumed map[[2]string]Resumption // guarded by mu; by project and view
 }
 
 // NewPauses gives Pauses that live in memory, for a process without a database.
-func NewPauses() Pauses { return &memoryPauses{} }
+func NewPauses() Pauses { return &memoryPauses{resumed: map[[2]string]Resumption{}} }
 
 func (m *memoryPauses) Of(_ context.Context, project, view string) (out []Pause, err error) {
 	m.mu.Lock()
@@ -112,22 +164,38 @@ func (m *memoryPauses) Of(_ context.Context, project, view string) (out []Pause,
 	return out, nil
 }
 
-func (m *memoryPauses) Put(_ context.Context, p Pause) error {
+func (m *memoryPauses) Resumed(_ context.Context, project, view string) (Resumption, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p.State = p.StateAmong(m.all)
-	m.all = append(slices.DeleteFunc(m.all, func(o Pause) bool { return o.same(&p) }), p)
-	return nil
+	return m.resumed[[2]string{project, view}], nil
 }
 
-func (m *memoryPauses) Resume(_ context.Context, project, view, state string) (out []Pause, err error) {
+func (m *memoryPauses) Put(_ context.Context, p Pause) (Pause, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i := range m.all {
-		if p := &m.all[i]; p.Project == project && p.View == view && p.State == PauseStanding {
-			p.State = state
-			out = append(out, *p)
+	p = p.Among(m.all, m.resumed[[2]string{p.Project, p.View}])
+	m.all = append(slices.DeleteFunc(m.all, func(o Pause) bool { return o.same(&p) }), p)
+	return p, nil
+}
+
+func (m *memoryPauses) Resume(_ context.Context, r Resumption) ([]Pause, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var at []int
+	var standing []Pause
+	for i, p := range m.all {
+		if p.Project == r.Project && p.View == r.View && p.State == PauseStanding {
+			at, standing = append(at, i), append(standing, p)
 		}
+	}
+	if len(standing) == 0 {
+		return nil, nil
+	}
+	id := [2]string{r.Project, r.View}
+	r, out := r.On(standing, m.resumed[id])
+	m.resumed[id] = r
+	for k, i := range at {
+		m.all[i] = out[k]
 	}
 	return out, nil
 }
@@ -137,27 +205,4 @@ func (m *memoryPauses) Forget(_ context.Context, p Pause) error {
 	defer m.mu.Unlock()
 	m.all = slices.DeleteFunc(m.all, func(o Pause) bool { return o.same(&p) })
 	return nil
-}
-
-// Resume has a paused view go on: by accept with its bad events, else judging anew.
-// It returns the partitions that stood still; the workers notice within a second or two.
-func Resume(ctx context.Context, pauses Pauses, project, view string, accept bool) ([]int32, error) {
-	state := PauseResumed
-	if accept {
-		state = PauseAccepted
-	}
-	ps, err := pauses.Resume(ctx, project, view, state)
-	if err != nil {
-		return nil, err
-	}
-	if len(ps) == 0 {
-		return nil, feature.Errorf(feature.NotFound, "ingest.resume", "view "+project+"/"+view, "it is not paused").
-			WithHint("weir status shows which views are")
-	}
-	var out []int32
-	for _, p := range ps {
-		out = append(out, p.Partition)
-	}
-	slices.Sort(out)
-	return out, nil
 }

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -42,13 +44,28 @@ func (w *world) resume(force bool) {
 	if l.quality == nil || !force && l.rng.IntN(3) > 0 {
 		return
 	}
+	cat, err := w.cat.Current(context.Background())
+	w.must(err)
 	for _, view := range []string{"one", "two", "three"} {
 		accept := force || l.rng.IntN(2) == 0
-		if parts, err := ingest.Resume(context.Background(), l.all, "p", view, accept); err == nil {
+		v, err := cat.View("p", view)
+		if err != nil {
+			continue
+		}
+		if parts, err := ingest.Resume(context.Background(), l.all, w.logEnds, v, accept); err == nil {
 			w.note("%s goes on with %v, accepting: %t", view, parts, accept)
 			w.hit("resume")
 		}
 	}
+}
+
+// logEnds implements ingest.LogEnds.
+func (w *world) logEnds(ctx context.Context, topic string) (id [16]byte, ends map[int32]int64, err error) {
+	ts, err := kadm.NewClient(w.cl).ListTopics(ctx, topic)
+	if err != nil {
+		return id, nil, err
+	}
+	return ts[topic].ID, w.tail(), nil
 }
 
 // pauses are those of all workers, as one of them reaches them.
@@ -68,12 +85,14 @@ func (p *pauses) Of(ctx context.Context, project, view string) (out []ingest.Pau
 	return out, err
 }
 
-func (p *pauses) Put(ctx context.Context, x ingest.Pause) error {
-	return p.k.do(ctx, "pause", func(ctx context.Context) error {
-		p.k.w.note("%s: %s/%d is %s from %d on, clean: %t", p.k.name, x.View, x.Partition, x.State, x.Next, x.Clean)
+func (p *pauses) Put(ctx context.Context, x ingest.Pause) (out ingest.Pause, err error) {
+	err = p.k.do(ctx, "pause", func(ctx context.Context) (err error) {
+		out, err = p.Pauses.Put(ctx, x)
+		p.k.w.note("%s: %s/%d is %s from %d on, clean: %t", p.k.name, x.View, x.Partition, out.State, x.Next, x.Clean)
 		p.k.w.hit("pause")
-		return p.Pauses.Put(ctx, x)
+		return err
 	})
+	return out, err
 }
 
 func (p *pauses) Forget(ctx context.Context, x ingest.Pause) error {

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/internal/sqldb"
@@ -59,38 +60,83 @@ func (s *Store) read(ctx context.Context, tx *sql.Tx, q string, args ...any) (ou
 	return out, rows.Err()
 }
 
-// Put implements ingest.Pauses.
-func (s *Store) Put(ctx context.Context, p ingest.Pause) error {
-	body, err := json.Marshal(p)
-	if err != nil {
+// Resumed implements ingest.Pauses.
+func (s *Store) Resumed(ctx context.Context, project, view string) (r ingest.Resumption, err error) {
+	err = s.db.ReadTx(ctx, func(tx *sql.Tx) error {
+		r, err = s.last(ctx, tx, project, view)
 		return err
+	})
+	return r, sqldb.Classify("ingest.pauses", s.db.String(), err)
+}
+
+func (s *Store) last(ctx context.Context, tx *sql.Tx, project, view string) (r ingest.Resumption, err error) {
+	var body string
+	err = tx.QueryRowContext(ctx, s.db.Rebind("SELECT body FROM ingest_resumptions WHERE project = ? AND name = ?"), project, view).Scan(&body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, nil
 	}
-	topic := hex.EncodeToString(p.TopicID[:])
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal([]byte(body), &r)
+}
+
+// Put implements ingest.Pauses.
+func (s *Store) Put(ctx context.Context, p ingest.Pause) (out ingest.Pause, err error) {
 	err = s.db.Tx(ctx, func(tx *sql.Tx) error {
 		all, err := s.read(ctx, tx, columns+"WHERE project = ? AND name = ?", p.Project, p.View)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO ingest_pauses (project, name, topic_id, partition_no, state, body) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (project, name, topic_id, partition_no) DO UPDATE SET state = excluded.state, body = excluded.body`),
-			p.Project, p.View, topic, p.Partition, p.StateAmong(all), string(body))
-		return err
+		last, err := s.last(ctx, tx, p.Project, p.View)
+		if err != nil {
+			return err
+		}
+		out = p.Among(all, last)
+		return s.write(ctx, tx, out)
 	})
-	return sqldb.Classify("ingest.pauses", s.db.String(), err)
+	return out, sqldb.Classify("ingest.pauses", s.db.String(), err)
+}
+
+func (s *Store) write(ctx context.Context, tx *sql.Tx, p ingest.Pause) error {
+	body, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO ingest_pauses (project, name, topic_id, partition_no, state, body) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (project, name, topic_id, partition_no) DO UPDATE SET state = excluded.state, body = excluded.body`),
+		p.Project, p.View, hex.EncodeToString(p.TopicID[:]), p.Partition, p.State, string(body))
+	return err
 }
 
 // Resume implements ingest.Pauses.
-func (s *Store) Resume(ctx context.Context, project, view, state string) (out []ingest.Pause, err error) {
+func (s *Store) Resume(ctx context.Context, r ingest.Resumption) (out []ingest.Pause, err error) {
 	err = s.db.Tx(ctx, func(tx *sql.Tx) error {
-		const of = "WHERE project = ? AND name = ? AND state = ?"
-		if out, err = s.read(ctx, tx, columns+of+" ORDER BY partition_no", project, view, ingest.PauseStanding); err != nil {
+		out = nil
+		standing, err := s.read(ctx, tx, columns+"WHERE project = ? AND name = ? AND state = ? ORDER BY partition_no", r.Project, r.View, ingest.PauseStanding)
+		if err != nil || len(standing) == 0 {
 			return err
 		}
-		for i := range out {
-			out[i].State = state
+		before, err := s.last(ctx, tx, r.Project, r.View)
+		if err != nil {
+			return err
 		}
-		_, err := tx.ExecContext(ctx, s.db.Rebind("UPDATE ingest_pauses SET state = ? "+of), state, project, view, ingest.PauseStanding)
-		return err
+		now, after := r.On(standing, before)
+		body, err := json.Marshal(now)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO ingest_resumptions (project, name, body) VALUES (?, ?, ?)
+ON CONFLICT (project, name) DO UPDATE SET body = excluded.body`), r.Project, r.View, string(body)); err != nil {
+			return err
+		}
+		for _, p := range after {
+			if err := s.write(ctx, tx, p); err != nil {
+				return err
+			}
+		}
+		out = after
+		return nil
 	})
 	return out, sqldb.Classify("ingest.resume", s.db.String(), err)
 }

@@ -75,7 +75,7 @@ func (s *Ingest) Resume(ctx context.Context, req *weirv1.ResumeRequest) (*weirv1
 	if s.Pauses == nil {
 		return nil, errNoIngest
 	}
-	parts, err := ingest.Resume(ctx, s.Pauses, v.Meta.Project, v.Meta.Name, req.Accept)
+	parts, err := ingest.Resume(ctx, s.Pauses, s.LogEnds, v, req.Accept)
 	return &weirv1.ResumeResponse{Partitions: parts}, err
 }
 

@@ -27,8 +27,9 @@ type Ingest struct {
 	Held       func(project, view string) int64 // events held back since the start
 	Newest     func(project, view string) int64 // newest effective time seen, microseconds UTC
 	Shadow     func(project, view string) *ingest.ShadowStatus
-	Pauses     ingest.Pauses // of all workers
-	Spool      string        // folder for files on their way in
+	Pauses     ingest.Pauses  // of all workers
+	LogEnds    ingest.LogEnds // of sources' topics
+	Spool      string         // folder for files on their way in
 	// Place opens a bucket or a folder that the server reads itself; it refuses what is not allowed.
 	Place func(ctx context.Context, location string) (ingest.ImportPlace, error)
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-ml/weir/cmd/weir/api"
 	"github.com/weir-ml/weir/drift"
+	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/quarantine"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/flight"
@@ -75,7 +76,7 @@ func (a *App) registerLate(g grpc.ServiceRegistrar) {
 	spool := filepath.Join(a.cfg.DataDir, "incoming")
 	api.SweepSpool(spool)
 	weirv1.RegisterIngestServiceServer(g, &api.Ingest{Registry: a.registry, Tables: a.tables, Supervisor: a.supervisor, Importer: a.importer,
-		Held: a.ingestMetrics.Held, Newest: a.ingestMetrics.Newest, Shadow: a.ingestMetrics.Shadow, Pauses: a.pauses, Spool: spool, Place: a.importPlace})
+		Held: a.ingestMetrics.Held, Newest: a.ingestMetrics.Newest, Shadow: a.ingestMetrics.Shadow, Pauses: a.pauses, LogEnds: ingest.EndsOf(a.kafka), Spool: spool, Place: a.importPlace})
 	weirv1.RegisterQuarantineServiceServer(g, &api.Quarantine{Registry: a.registry, Reader: quarantine.NewReader(a.kafka...), Rows: a.rowsWithin, Replayer: a.replayer})
 	weirv1.RegisterProfileServiceServer(g, &api.Profiles{Registry: a.registry, Reader: drift.NewReader(a.drift)})
 	weirv1.RegisterMonitorServiceServer(g, &api.Monitors{Registry: a.registry, Reader: drift.NewReader(a.drift), Watch: a.watch,

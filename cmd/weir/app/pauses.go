@@ -23,7 +23,7 @@ func (p pauseAlerts) Alert(ctx context.Context, e ingest.Event) error {
 		x.RejectsOf.Rate = float64(e.Rejected) / float64(e.Events)
 		x.Reason = fmt.Sprintf("the view is paused: %d of the last %d events would be held back, and max_reject_rate is %g", e.Rejected, e.Events, e.Limit)
 	case e.Accepted:
-		x.Reason = "the view goes on: bad events were accepted, and have become few enough"
+		x.Reason = "the view goes on: the bad events that waited were accepted"
 	default:
 		x.Reason = "the view goes on: its events were judged anew, and few enough are bad"
 	}

@@ -17,7 +17,7 @@ func (e *env) resume() *cobra.Command {
 		Long: `A view with spec.quality.max_reject_rate pauses before a larger share of its last events is
 held back. Applying a corrected suite, schema or limit has it judge the events that wait anew; this
 command does so without a change, and it pauses again if they are as bad. With --accept the bad ones
-go to quarantine, until their share has fallen below the limit; then the limit holds again.`,
+that the log has now go to quarantine, on all partitions; what comes later is judged by the limit again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if view == "" {
 				return fmt.Errorf("give --view with the view that is paused (weir status shows it)")
@@ -32,7 +32,7 @@ go to quarantine, until their share has fallen below the limit; then the limit h
 				}
 				how := "judging anew"
 				if accept {
-					how = "with its bad events, until they are few enough"
+					how = "with the bad events that wait"
 				}
 				fmt.Fprintf(e.out, "%s goes on with %s, %s\n", view, plural(int64(len(r.Partitions)), "partition"), how)
 				return nil
@@ -40,7 +40,7 @@ go to quarantine, until their share has fallen below the limit; then the limit h
 		},
 	}
 	c.Flags().StringVar(&view, "view", "", "the view")
-	c.Flags().BoolVar(&accept, "accept", false, "take the events as they are, the bad ones into quarantine, until their share has fallen below the limit")
+	c.Flags().BoolVar(&accept, "accept", false, "take the events that wait as they are, the bad ones into quarantine")
 	return c
 }
 

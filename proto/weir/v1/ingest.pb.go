@@ -1337,7 +1337,7 @@ type RejectPause struct {
 	Events        int64                  `protobuf:"varint,5,opt,name=events,proto3" json:"events,omitempty"`                // spec.quality.reject_events
 	Rules         []*RuleCount           `protobuf:"bytes,6,rep,name=rules,proto3" json:"rules,omitempty"`                   // of those that would have been held back at once
 	Partitions    []int32                `protobuf:"varint,7,rep,packed,name=partitions,proto3" json:"partitions,omitempty"` // that stand still
-	Accepting     bool                   `protobuf:"varint,8,opt,name=accepting,proto3" json:"accepting,omitempty"`          // it goes on and takes all until the share has fallen
+	Accepting     bool                   `protobuf:"varint,8,opt,name=accepting,proto3" json:"accepting,omitempty"`          // it goes on and takes as it is what the log had then
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
