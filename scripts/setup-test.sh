@@ -5,6 +5,7 @@
 #
 #   scripts/setup-test.sh            what `make test` needs
 #   scripts/setup-test.sh --peers    also uv, Python environments, and the jars with which PySpark reads Iceberg tables, for `make test-peers`
+#   scripts/setup-test.sh --loop     also uv, and the Python environments of MLflow and Airflow, for `make test-loop`
 #
 # Nothing is left running, and no PostgreSQL cluster is made. Where something
 # cannot be had this says so and exits with 1; the tests that need it then name
@@ -26,6 +27,10 @@ drift_list=$(dirname "$0")/../peers/drift/requirements.txt
 drift_home=$cache/drift-$(sha256sum "$drift_list" | cut -c 1-12)
 sketches_list=$(dirname "$0")/../peers/sketches/requirements.txt
 sketches_home=$cache/sketches-$(sha256sum "$sketches_list" | cut -c 1-12)
+mlflow_list=$(dirname "$0")/../peers/platform/mlflow/requirements.txt
+mlflow_home=$cache/mlflow-$(sha256sum "$mlflow_list" | cut -c 1-12)
+airflow_list=$(dirname "$0")/../peers/platform/airflow/requirements.txt
+airflow_home=$cache/airflow-$(sha256sum "$airflow_list" | cut -c 1-12)
 spark_home=$cache/spark-jars-4.1.4
 kafka_home=${WEIR_TEST_KAFKA_HOME:-$cache/kafka-$kafka_version}
 
@@ -231,5 +236,10 @@ if [ "${1:-}" = --peers ]; then
 	[ -e "$formats_home/complete" ] || install_python formats "$formats_home" "$formats_list" || missing=1
 	[ -e "$drift_home/complete" ] || install_python drift "$drift_home" "$drift_list" || missing=1
 	[ -e "$sketches_home/complete" ] || install_python sketches "$sketches_home" "$sketches_list" || missing=1
+fi
+if [ "${1:-}" = --peers ] || [ "${1:-}" = --loop ]; then
+	install_uv || missing=1
+	[ -e "$mlflow_home/complete" ] || install_python mlflow "$mlflow_home" "$mlflow_list" || missing=1
+	[ -e "$airflow_home/complete" ] || install_python airflow "$airflow_home" "$airflow_list" || missing=1
 fi
 exit "$missing"
