@@ -17,6 +17,7 @@ type Backtester struct {
 	Store      Store // for the reference, if it is there already
 	References References
 	History    History
+	Models     Models // nil where no reference names a model
 }
 
 // Backtest is what came of it.
@@ -42,8 +43,15 @@ const (
 // the table has, so with those that were late. Windows inside the reference are judged too: how often
 // the monitor would have fired there says what its promise is worth on this data.
 func (b *Backtester) Run(ctx context.Context, m *feature.Monitor, from, to int64) (*Backtest, error) {
-	m = m.WithDefaults()
+	m, err := ResolveReference(ctx, b.Models, m.WithDefaults())
+	if err != nil {
+		return nil, err
+	}
 	what := "monitor " + m.ID()
+	if !m.Reference.Ready() {
+		return nil, feature.Errorf(feature.Invalid, "drift.backtest", what, "it has nothing to compare with yet: %s", m.Reference).
+			WithHint("register a version of the model and give it the alias: weir model register; or set a snapshot or a time beside it in the reference")
+	}
 	if m.ViewOf == nil || from >= to {
 		return nil, feature.Errorf(feature.Invalid, "drift.backtest", what, "there is no time between %s and %s", feature.Time(from).Format(time.RFC3339), feature.Time(to).Format(time.RFC3339)).
 			WithHint("--from must be before --to")

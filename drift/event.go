@@ -48,6 +48,8 @@ type EventWindow struct {
 
 // EventReference is what the window was compared with: a snapshot or a range of time.
 type EventReference struct {
+	Model    string     `json:"model,omitempty"` // whose snapshot it is, where the monitor follows a model
+	Version  string     `json:"model_version,omitempty"`
 	Snapshot string     `json:"snapshot,omitempty"`
 	From     *time.Time `json:"from,omitempty"`
 	To       *time.Time `json:"to,omitempty"`
@@ -98,7 +100,9 @@ func newEvent(m *feature.Monitor, w *WindowRecord, v *Verdict, since int64, kind
 		Window:   EventWindow{feature.Time(w.Start), feature.Time(w.End), w.Rows},
 		Severity: m.Severity, Since: feature.Time(since), Alpha: v.Alpha, Features: make([]EventFeature, len(v.Features)),
 	}
-	if r := m.Reference; r.Snapshot != "" {
+	if c := v.Compared; c != nil {
+		d.Reference = EventReference{Snapshot: c.Snapshot, Model: c.Model, Version: c.Version}
+	} else if r := m.Reference; r.Snapshot != "" {
 		d.Reference.Snapshot = r.Snapshot
 	} else {
 		from, to := r.From.UTC(), r.To.UTC()

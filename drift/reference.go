@@ -37,12 +37,15 @@ func referenceKey(m *feature.Monitor) string {
 // inReference reports whether a window lies inside the monitor's range of time.
 func inReference(m *feature.Monitor, start, end int64) bool {
 	r := m.Reference
-	return r.Snapshot == "" && start >= r.From.UnixMicro() && end <= r.To.UnixMicro()
+	return r.Snapshot == "" && r.Ready() && start >= r.From.UnixMicro() && end <= r.To.UnixMicro()
 }
 
 // reference returns the monitor's reference profile; nil when it cannot be
 // built yet. past tells whether the end of a range of time is over.
 func (w *judging) reference(ctx context.Context, m *feature.Monitor, past func(int64) bool) (*Baseline, error) {
+	if !m.Reference.Ready() {
+		return nil, nil
+	}
 	key := referenceKey(m)
 	if p := w.refs[key]; p != nil {
 		return p, nil

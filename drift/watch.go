@@ -29,6 +29,7 @@ type WatchOptions struct {
 	// References and History may be nil where no monitor refers to a snapshot or a range.
 	References References
 	History    History
+	Models     Models // nil where no reference names a model
 	Config     Config
 	Route      outbox.Route // where events go; nowhere when nil
 	Told       func()       // called after an event was recorded: Dispatcher.Kick
@@ -40,7 +41,7 @@ type WatchOptions struct {
 // NewWatch makes a watch; Run starts it.
 func NewWatch(o WatchOptions) *Watch {
 	j := &judging{
-		store: o.Store, monitors: o.Monitors, references: o.References, history: o.History,
+		store: o.Store, monitors: o.Monitors, references: o.References, history: o.History, models: o.Models,
 		route: o.Route, log: o.Log, met: o.Metrics, now: o.Now, refs: map[string]*Baseline{},
 	}
 	if j.log == nil {
@@ -77,6 +78,7 @@ type judging struct {
 	monitors   func(context.Context) ([]*feature.Monitor, error)
 	references References
 	history    History
+	models     Models
 	route      outbox.Route
 	log        *slog.Logger
 	met        *Metrics
@@ -110,7 +112,9 @@ func (j *judging) Watched(ctx context.Context) ([]watched, error) {
 		if m.ViewOf == nil {
 			continue
 		}
-		m = m.WithDefaults()
+		if m, err = ResolveReference(ctx, j.models, m.WithDefaults()); err != nil {
+			return nil, err
+		}
 		used[referenceKey(m)] = true
 		out = append(out, watched{Series: SeriesOf(m), ViewID: m.ViewOf.ID(), View: m.View, Version: m.Version,
 			Window: m.Window, Fire: m.Windows, Resolve: m.Windows, Of: m})
@@ -144,6 +148,7 @@ func (j *judging) Judge(ctx context.Context, w *watched, r *WindowRecord, past f
 		cur = &Profile{}
 	}
 	v := Judge(w.Of, ref, cur)
+	v.Compared = comparedWith(w.Of)
 	if v.Outcome != Drifted {
 		if j.began, err = j.beginning(ctx, w.Series); err != nil {
 			return nil, tally.Unsure, true, err

@@ -80,6 +80,26 @@ func (p *planner) standOn(of trained, ref feature.Ref) []feature.Model {
 	return out
 }
 
+// noteModel says of a monitor that compares with a model's training set what that is now.
+func (p *planner) noteModel(ctx context.Context, m *feature.Monitor) error {
+	r := m.Reference
+	all, err := p.store.ListModels(ctx, m.Meta.Project, r.Model)
+	if err != nil {
+		return err
+	}
+	for _, x := range all {
+		if x.HasAlias(r.AliasOrChampion()) {
+			r = r.Of(x)
+		}
+	}
+	for i := range p.plan.Changes {
+		if c := &p.plan.Changes[i]; c.Ref() == RefOf(m) {
+			c.Notes = append(c.Notes, "compares with "+r.String())
+		}
+	}
+	return nil
+}
+
 // SnapshotUsers says who needs a snapshot, in words: monitors that compare with it, and models that were trained on it.
 func (r *Registry) SnapshotUsers(ctx context.Context, s feature.Snapshot) ([]string, error) {
 	cat, err := r.Current(ctx)

@@ -168,3 +168,25 @@ spec: {topic: elsewhere, event_time: {field: at}}
 	_, err = r.DeleteSnapshot(ctx, "default", "s1")
 	require.NoError(t, err)
 }
+
+// TestMonitorOfModel: a monitor may come before its model, and the plan says what it compares with.
+func TestMonitorOfModel(t *testing.T) {
+	r := trainedRegistry(t)
+	monitor := func(reference string) *registry.Plan {
+		p, err := r.Plan(ctx, registry.Request{Definitions: definitions(t, `
+apiVersion: weir/v1
+kind: Monitor
+metadata: {name: m}
+spec: {view: profile, reference: `+reference+`, window: {size: 1h}}
+`)})
+		require.NoError(t, err)
+		return p
+	}
+	p := monitor("{model: churn}")
+	require.Empty(t, p.Faults)
+	require.Contains(t, p.Changes[0].Notes, "compares with champion of churn, which no version is yet")
+	_, _, err := r.RegisterModel(ctx, feature.Model{Name: "churn", Version: "3", Snapshot: "s1", Aliases: []string{"champion"}})
+	require.NoError(t, err)
+	require.Contains(t, monitor("{model: churn, snapshot: s2}").Changes[0].Notes, "compares with snapshot s1 of churn@3 (champion)")
+	require.Equal(t, "spec.reference.snapshot", monitor("{model: churn, snapshot: zzz}").Faults[0].Field, "also what is beside the model has to be there")
+}

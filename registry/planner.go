@@ -263,11 +263,19 @@ func (p *planner) needsGone(ref feature.Ref) bool {
 	return slices.ContainsFunc(p.next.defs[ref].Refs(), func(r feature.Ref) bool { return p.gone[r] })
 }
 
-// checkReferences looks up the snapshots that changed monitors compare with.
+// checkReferences looks up the snapshots that changed monitors compare with. A model may come later.
 func (p *planner) checkReferences(ctx context.Context) error {
 	for _, m := range p.next.Monitors() {
 		ref := RefOf(m)
-		if !p.changed[ref] || m.Reference.Snapshot == "" {
+		if !p.changed[ref] {
+			continue
+		}
+		if m.Reference.Model != "" {
+			if err := p.noteModel(ctx, m); err != nil {
+				return err
+			}
+		}
+		if m.Reference.Snapshot == "" {
 			continue
 		}
 		_, err := p.store.Snapshot(ctx, m.Meta.Project, m.Reference.Snapshot)

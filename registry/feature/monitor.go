@@ -56,12 +56,18 @@ func MonitorTests() []string {
 	return []string{TestDistribution, TestNulls, TestNewCategories, TestOutliers}
 }
 
-// Reference is what live windows are compared with: a snapshot by id, or the
-// rows of the view's table with an event time in [From, To).
+// Reference is what live windows are compared with: a snapshot by id, the
+// rows of the view's table with an event time in [From, To), or what the version of
+// Model with Alias was trained on; the others then hold until there is such a version.
 type Reference struct {
+	Model    string    `json:"model,omitempty"`
+	Alias    string    `json:"alias,omitempty"` // of the model; ChampionAlias when empty
 	Snapshot string    `json:"snapshot,omitempty"`
 	From     time.Time `json:"from,omitzero"`
 	To       time.Time `json:"to,omitzero"`
+
+	// ModelVersion is set while a window is judged: Snapshot is this version's then.
+	ModelVersion string `json:"-"`
 }
 
 // Window is a window of event time.
@@ -101,13 +107,14 @@ func (m *Monitor) Check() []Fault {
 	r := m.Reference
 	times := !r.From.IsZero() || !r.To.IsZero()
 	switch {
-	case r.Snapshot == "" && !times:
-		f = append(f, Fault{"spec.reference", "a reference is required: snapshot: ID, or from: and to:"})
+	case r.Snapshot == "" && !times && r.Model == "":
+		f = append(f, Fault{"spec.reference", "a reference is required: model: NAME, snapshot: ID, or from: and to:"})
 	case r.Snapshot != "" && times:
 		f = append(f, Fault{"spec.reference", "give a snapshot or a time range, not both"})
 	case times && !r.From.Before(r.To):
 		f = append(f, Fault{"spec.reference", "from must be before to"})
 	}
+	f = append(f, r.checkModel()...)
 	f = append(f, m.Window.check("spec.window")...)
 	if m.Alpha < 0 || m.Alpha >= 1 {
 		f = append(f, Fault{"spec.alpha", "must be between 0 and 1"})
