@@ -41,7 +41,9 @@ type Question struct {
 	// Entities gives a vector for each join key, of its type and in this order, and
 	// the number of rows, which all of them have.
 	Entities func(keys []feature.Field) ([]feature.Vector, int, error)
-	found    *found // the plan of a request whose parts this question is one of; nil: find one
+	// Suits says what is wrong with asking this of the service, before the store is asked; nil where nothing can be.
+	Suits func(*feature.Service) error
+	found *found // the plan of a request whose parts this question is one of; nil: find one
 }
 
 // found is a plan, and the catalog's revision that it is of.
@@ -167,6 +169,11 @@ func (l *Lookups) ask(ctx context.Context, q *Question) (*Answer, error) {
 	plan, err := l.find(ctx, q)
 	if err != nil {
 		return nil, err
+	}
+	if q.Suits != nil {
+		if err := q.Suits(plan.service); err != nil {
+			return nil, err
+		}
 	}
 	t.end(stagePlan)
 	keys, rows, err := q.Entities(plan.Keys())

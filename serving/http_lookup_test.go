@@ -31,21 +31,26 @@ type web struct {
 	paths   map[string]map[string]any // of the description: path, then method in lower case
 	schemas *jsonschema.Compiler
 	told    map[string]bool // statuses that were seen
+	unready string          // why a lookup cannot be answered
 }
 
 func newWeb(t *testing.T, change func(*Config)) *web {
 	f := newFixture(t, change)
 	ready(t, f)
-	features := NewFeatures(NewLookups(f.server, f.reg, func(s *feature.Service) (Plan, error) { return plan{f, s}, nil }))
+	lookups := NewLookups(f.server, f.reg, func(s *feature.Service) (Plan, error) { return plan{f, s}, nil })
+	w := &web{fixture: f, t: t, told: map[string]bool{}, schemas: jsonschema.NewCompiler()}
 	mux := http.NewServeMux()
 	routes := map[string]bool{}
-	for pattern, h := range features.HTTPRoutes(f.server) {
-		mux.Handle(pattern, h)
-		routes[pattern] = true
+	inference := NewInference(lookups, "v9", func(context.Context) string { return w.unready })
+	for _, all := range []map[string]http.Handler{NewFeatures(lookups).HTTPRoutes(f.server), inference.HTTPRoutes(f.server)} {
+		for pattern, h := range all {
+			mux.Handle(pattern, h)
+			routes[pattern] = true
+		}
 	}
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
-	w := &web{fixture: f, t: t, url: srv.URL, told: map[string]bool{}, schemas: jsonschema.NewCompiler()}
+	w.url = srv.URL
 	resp, err := http.Get(srv.URL + "/openapi.json")
 	require.NoError(t, err)
 	defer func() { _ = resp.Body.Close() }()
@@ -73,9 +78,13 @@ func (w *web) schema(name string) *jsonschema.Schema {
 }
 
 func (w *web) valid(schema, body string) error {
+	return w.validBy(w.schema(schema), body)
+}
+
+func (w *web) validBy(schema *jsonschema.Schema, body string) error {
 	v, err := jsonschema.UnmarshalJSON(strings.NewReader(body))
 	require.NoError(w.t, err, body)
-	return w.schema(schema).Validate(v)
+	return schema.Validate(v)
 }
 
 // post sends a body and holds the answer against what the description says of its status.

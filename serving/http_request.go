@@ -16,12 +16,10 @@ type httpRequest struct {
 	statuses, times bool
 	entities        uint32 // node of the object; 0 where there is none
 
-	scanner *jsonscan.Scanner
-	doc     jsonscan.Doc
-	text    []byte // texts that had to be unescaped, one behind the other
-	names   []string
-	nodes   []uint32 // the list of each name
-	keys    []feature.Vector
+	jsonBody
+	names []string
+	nodes []uint32 // the list of each name
+	keys  []feature.Vector
 }
 
 // httpRequests keeps the memory of requests.
@@ -30,32 +28,25 @@ type httpRequests struct{ pool sync.Pool }
 func (p *httpRequests) get() *httpRequest {
 	r, _ := p.pool.Get().(*httpRequest)
 	if r == nil {
-		r = &httpRequest{scanner: jsonscan.NewScanner(nil, jsonscan.Limits{Depth: 8})}
+		r = &httpRequest{jsonBody: newJSONBody()}
 		r.Entities = r.vectors
 	}
 	return r
 }
 
 func (p *httpRequests) put(r *httpRequest) {
-	if cap(r.doc.Nodes) < 1<<16 && cap(r.text) < largestKept {
+	if r.small() {
 		p.pool.Put(r)
 	}
-}
-
-func badMember(name, format string, args ...any) error {
-	return feature.Errorf(feature.Invalid, "lookup", "member "+name, format, args...)
 }
 
 // read reads a body. The request refers to it until the next read.
 func (r *httpRequest) read(body []byte) error {
 	r.Question = Question{Entities: r.Entities}
-	r.statuses, r.times, r.entities, r.text = false, false, 0, r.text[:0]
+	r.statuses, r.times, r.entities = false, false, 0
 	d := &r.doc
-	if err := r.scanner.Scan(d, body); err != nil {
-		return feature.Errorf(feature.Invalid, "lookup", "body", "it is no JSON: %w", err)
-	}
-	if d.Nodes[0].Kind != jsonscan.Object {
-		return feature.Errorf(feature.Invalid, "lookup", "body", "a %s where an object is expected", d.Nodes[0].Kind)
+	if err := r.scan(body); err != nil {
+		return err
 	}
 	for m := uint32(1); m < d.Nodes[0].Next; m = d.Nodes[m].Next {
 		name, _ := d.KeyText(m, nil)
@@ -89,22 +80,6 @@ func (r *httpRequest) read(body []byte) error {
 		return badMember("features", "a service is named too; only one of them can be asked for")
 	}
 	return nil
-}
-
-func (r *httpRequest) string(m uint32, name string) (string, error) {
-	if k := r.doc.Nodes[m].Kind; k != jsonscan.String {
-		return "", badMember(name, "a %s where a string is expected", k)
-	}
-	text, _ := r.doc.Text(m, nil)
-	return string(text), nil
-}
-
-func (r *httpRequest) bool(m uint32, name string) (bool, error) {
-	k := r.doc.Nodes[m].Kind
-	if k != jsonscan.True && k != jsonscan.False {
-		return false, badMember(name, "a %s where true or false is expected", k)
-	}
-	return k == jsonscan.True, nil
 }
 
 func (r *httpRequest) list(m uint32) error {
@@ -158,49 +133,4 @@ func (r *httpRequest) vectors(keys []feature.Field) ([]feature.Vector, int, erro
 		}
 	}
 	return r.keys, rows, nil
-}
-
-// short is the beginning of what a client sent, for a message.
-func short(b []byte) string {
-	if len(b) > 100 {
-		return string(b[:100]) + "..."
-	}
-	return string(b)
-}
-
-// key reads one value; false where it is none of the vector's type.
-func (r *httpRequest) key(v *feature.Vector, row int, at uint32) bool {
-	d := &r.doc
-	n := &d.Nodes[at]
-	v.Valid[row] = n.Kind != jsonscan.Null
-	switch n.Kind {
-	case jsonscan.Null:
-		return true
-	case jsonscan.True, jsonscan.False:
-		if v.Type != feature.Bool {
-			return false
-		}
-		v.Bools[row] = n.Kind == jsonscan.True
-		return true
-	case jsonscan.Number:
-		x, ok := n.Decimal()
-		if !ok {
-			return false
-		}
-		whole, ok := x.Int64()
-		return ok && putWhole(v, row, whole)
-	case jsonscan.String:
-		text := d.Raw(at)
-		if n.Flags&jsonscan.Escaped != 0 {
-			from := len(r.text)
-			r.text = d.AppendText(r.text, at)
-			text = r.text[from:len(r.text):len(r.text)]
-		}
-		if v.Type == feature.String {
-			v.Bytes[row] = text
-			return true
-		}
-		return ParseKey(v, v.Type, row, view(text)) == nil
-	}
-	return false
 }

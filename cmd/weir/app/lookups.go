@@ -1,6 +1,8 @@
 package app
 
 import (
+	"net/http"
+
 	"google.golang.org/grpc"
 
 	"github.com/weir-ml/weir/serving"
@@ -10,7 +12,9 @@ import (
 func (a *App) startFeatures(g grpc.ServiceRegistrar, s *serving.Server, l *serving.Lookups) {
 	f := serving.NewFeatures(l)
 	f.Register(g)
-	for pattern, h := range f.HTTPRoutes(s) {
-		a.http.mux.Handle(pattern, h)
+	for _, routes := range []map[string]http.Handler{f.HTTPRoutes(s), serving.NewInference(l, a.Version, a.unready).HTTPRoutes(s)} {
+		for pattern, h := range routes {
+			a.http.mux.Handle(pattern, h)
+		}
 	}
 }
