@@ -38,6 +38,8 @@ type Monitor struct {
 	Retrain Retrain `json:"retrain,omitempty"`
 	// Severity of its events: critical or warning; warning when empty.
 	Severity Severity `json:"severity,omitempty"`
+	// Performance judges the view's rows as a model's predictions, by their outcomes.
+	Performance *Performance `json:"performance,omitempty"`
 
 	ViewOf  *View `json:"-"` // set when the catalog resolves the monitor
 	Version int   `json:"-"`
@@ -65,6 +67,10 @@ type Reference struct {
 	Snapshot string    `json:"snapshot,omitempty"`
 	From     time.Time `json:"from,omitzero"`
 	To       time.Time `json:"to,omitzero"`
+	// Trailing compares each window with the windows before it: those in a time as long as this
+	// that ends Gap before the window begins.
+	Trailing Duration `json:"trailing,omitempty"`
+	Gap      Duration `json:"gap,omitempty"`
 
 	// ModelVersion is set while a window is judged: Snapshot is this version's then.
 	ModelVersion string `json:"-"`
@@ -94,6 +100,9 @@ func (m *Monitor) Refs() []Ref {
 	if m.Retrain.Service != "" {
 		r = append(r, Ref{KindService, m.Meta.Project, m.Retrain.Service})
 	}
+	if m.Performance != nil && m.Performance.Outcomes.View != "" {
+		r = append(r, Ref{KindView, m.Meta.Project, m.Performance.Outcomes.View})
+	}
 	return r
 }
 
@@ -107,8 +116,11 @@ func (m *Monitor) Check() []Fault {
 	r := m.Reference
 	times := !r.From.IsZero() || !r.To.IsZero()
 	switch {
+	case r.Trailing != 0 || r.Gap != 0:
+		f = append(f, m.checkTrailing()...)
+	case m.Performance != nil && len(m.Performance.Baseline) > 0 && !times: // its values are the reference
 	case r.Snapshot == "" && !times && r.Model == "":
-		f = append(f, Fault{"spec.reference", "a reference is required: model: NAME, snapshot: ID, or from: and to:"})
+		f = append(f, Fault{"spec.reference", "a reference is required: model: NAME, snapshot: ID, from: and to:, or trailing: TIME"})
 	case r.Snapshot != "" && times:
 		f = append(f, Fault{"spec.reference", "give a snapshot or a time range, not both"})
 	case times && !r.From.Before(r.To):
@@ -116,6 +128,9 @@ func (m *Monitor) Check() []Fault {
 	}
 	f = append(f, r.checkModel()...)
 	f = append(f, m.Window.check("spec.window")...)
+	if m.Performance != nil {
+		f = append(f, m.Performance.check(m)...)
+	}
 	if m.Alpha < 0 || m.Alpha >= 1 {
 		f = append(f, Fault{"spec.alpha", "must be between 0 and 1"})
 	}
@@ -153,6 +168,9 @@ func (m *Monitor) Check() []Fault {
 // WithDefaults returns a copy whose thresholds are filled in.
 func (m *Monitor) WithDefaults() *Monitor {
 	c := *m
+	if c.Performance != nil {
+		c.Performance = c.Performance.withDefaults()
+	}
 	if c.MinCount == 0 {
 		c.MinCount = 200
 	}

@@ -10,7 +10,7 @@ func (r *Reference) AliasOrChampion() string {
 
 // Ready reports whether there is something to compare with. A reference that names a model alone
 // is not, before a version of it has the alias.
-func (r *Reference) Ready() bool { return r.Snapshot != "" || !r.To.IsZero() }
+func (r *Reference) Ready() bool { return r.Snapshot != "" || !r.To.IsZero() || r.Trailing > 0 }
 
 // Of is the reference with the snapshot of a version of its model.
 func (r Reference) Of(m Model) Reference {
@@ -23,6 +23,8 @@ func (r Reference) String() string {
 	switch {
 	case r.Snapshot != "":
 		own = "snapshot " + r.Snapshot
+	case r.Trailing > 0:
+		own = r.before()
 	case r.Ready():
 		own = r.From.UTC().Format(minute) + " to " + r.To.UTC().Format(minute)
 	}
