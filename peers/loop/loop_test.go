@@ -1,0 +1,262 @@
+//go:build loop
+
+package loop
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/internal/testserver"
+	"github.com/weir-ml/weir/peers/platform"
+)
+
+const (
+	example   = "../../examples/churn"
+	model     = "churn"
+	monitor   = "churn_inputs"
+	retrain   = "retrain_churn"
+	fromKafka = "retrain_churn_from_kafka"
+)
+
+// world is everything that runs, and how far the stream has come.
+type world struct {
+	t         *testing.T
+	line      *timeline
+	weir      *weir
+	mlflow    *platform.MLflow
+	airflow   *platform.Airflow
+	gate      *gate
+	python    string
+	predicts  string    // where the model is asked
+	env       []string  // what the example's scripts read
+	hour      time.Time // of the stream, the next
+	newcomers bool      // who comes at the moment
+}
+
+func TestLoop(t *testing.T) {
+	w := start(t)
+	w.train()
+	w.serve()
+	first := w.drift(true)
+	w.retrained(first, "2")
+	w.resent(first)
+	w.airflowDown()
+	w.killedBeforeSending()
+	w.killedBeforeTheAnswer()
+	w.airflowsOwnWatcher()
+}
+
+// start starts the platform, then Weir with the example's settings and definitions.
+func start(t *testing.T) *world {
+	line := newTimeline(t)
+	kafka, redis := testserver.OwnKafka(t), testserver.OwnRedis(t)
+	mlflow := platform.StartMLflow(t, platform.MLflowOptions{})
+	line.say("Kafka, Redis and MLflow are up", "%s, %s, %s", kafka.Addr, redis.Addr, mlflow.URL)
+	dir, addrs := t.TempDir(), []string{freeAddr(t), freeAddr(t)}
+	w := &world{t: t, line: line, mlflow: mlflow, python: platform.Python(t, "mlflow"), hour: time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)}
+	w.env = []string{"WEIR_HTTP=http://" + addrs[0], "WEIR_GRPC=grpc://" + addrs[1], "MLFLOW_TRACKING_URI=" + mlflow.URL, "CHURN_LABELS=" + filepath.Join(dir, "labels.csv"),
+		"MLFLOW_WEBHOOK_SECRET=of-the-test", "GIT_PYTHON_REFRESH=quiet"}
+	data, err := filepath.Abs("../../../shared/data/telco_churn.csv")
+	require.NoError(t, err)
+	customers := "made up"
+	if _, err := os.Stat(data); err == nil && os.Getenv("WEIR_LOOP_SYNTHETIC") == "" {
+		w.env, customers = append(w.env, "CHURN_CSV="+data), "of the public Telco table"
+	}
+	plugins, err := filepath.Abs(filepath.Join(example, "plugins"))
+	require.NoError(t, err)
+	w.airflow = platform.StartAirflow(t, platform.AirflowOptions{Dags: filepath.Join(example, "dags"), Env: append([]string{
+		"AIRFLOW__CORE__PLUGINS_FOLDER=" + plugins, "CHURN_PYTHON=" + w.python, "CHURN_WORK=" + dir,
+		`AIRFLOW_CONN_KAFKA_DEFAULT={"conn_type": "kafka", "extra": {"bootstrap.servers": "` + kafka.Addr + `", "group.id": "airflow-churn", "auto.offset.reset": "earliest", "enable.auto.commit": false}}`,
+	}, w.env...)})
+	for _, dag := range []string{"churn_snapshot", "churn_train", retrain, fromKafka} {
+		w.airflow.WaitDAG(dag)
+	}
+	line.say("Airflow is up and has read the DAGs", "%s", w.airflow.URL)
+
+	w.gate = newGate(t, w.airflow.URL)
+	settings, err := os.ReadFile(filepath.Join(example, "weir.yaml"))
+	require.NoError(t, err)
+	here := strings.NewReplacer("http://127.0.0.1:5000", mlflow.URL, "http://127.0.0.1:8080", w.gate.URL).Replace(string(settings))
+	require.NotContains(t, here, "127.0.0.1:5000")
+	config := filepath.Join(dir, "weir.yaml")
+	require.NoError(t, os.WriteFile(config, []byte(here), 0o600))
+	w.weir = &weir{t: t, binary: build(t), dir: dir, http: addrs[0], grpc: addrs[1], config: config, kafka: kafka.Addr, redisAt: redis.Addr,
+		env: []string{"MLFLOW_WEBHOOK_SECRET=of-the-test", "AIRFLOW_USER=" + w.airflow.User, "AIRFLOW_PASSWORD=" + w.airflow.Password}}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("Weir said at the end:\n%s", w.weir.log())
+		}
+	})
+	w.weir.start()
+	t.Cleanup(w.weir.stop)
+	w.weir.run("apply", "-f", filepath.Join(example, "definitions.yaml"))
+	w.script("webhook.py")
+	line.say("Weir is up, and told of MLflow's aliases", "the customers are %s", customers)
+	return w
+}
+
+func (w *world) script(name string, args ...string) string {
+	w.t.Helper()
+	return script(w.t, w.python, w.env, name, args...)
+}
+
+// stream publishes hours of records: of customers that the campaign brought, or of those from before.
+func (w *world) stream(hours int, campaign bool) {
+	w.t.Helper()
+	args := []string{"--start", w.hour.Format(time.RFC3339), "--hours", fmt.Sprint(hours)}
+	if campaign {
+		args = append(args, "--campaign")
+	}
+	w.script("stream.py", args...)
+	w.hour = w.hour.Add(time.Duration(hours) * time.Hour)
+}
+
+// unpause lets a DAG run.
+func (w *world) unpause(dag string, paused bool) {
+	w.t.Helper()
+	require.Equal(w.t, http.StatusOK, w.airflow.Do(http.MethodPatch, "dags/"+dag, map[string]any{"is_paused": paused}, nil))
+}
+
+// train: history comes, Airflow's own schedule makes a training set of it and a model, whose alias makes the set the reference.
+func (w *world) train() {
+	w.stream(4, false)
+	w.line.say("four hours of customers have come", "%s events in the table", rows(w))
+	for _, dag := range []string{"churn_train", "churn_snapshot", retrain} {
+		w.unpause(dag, false)
+	}
+	w.becomes("1")
+	w.unpause("churn_snapshot", true)
+	require.Len(w.t, w.airflow.Runs("churn_snapshot"), 1)
+	w.stream(2, false)
+	until(w.t, time.Minute, "a steady window", func() (bool, any) {
+		s := w.monitor()
+		return slices.ContainsFunc(s.Windows, func(x window) bool { return !x.Drifted && x.judged() }), s
+	})
+	require.Empty(w.t, w.weir.events(detected))
+	w.line.say("steady hours", "no event")
+}
+
+// becomes waits until a version is the champion in MLflow, and its snapshot the reference here.
+func (w *world) becomes(version string) (snapshot string) {
+	w.t.Helper()
+	until(w.t, 5*time.Minute, "version "+version+" to become the champion", func() (bool, any) {
+		v, s := w.weir.champion()
+		snapshot = s
+		return v == version, v
+	})
+	var got struct {
+		Version struct {
+			Tags []struct{ Key, Value string }
+		} `json:"model_version"`
+	}
+	w.mlflow.Do(http.MethodGet, "registered-models/alias?name="+model+"&alias=champion", nil, &got)
+	tags := map[string]string{}
+	for _, t := range got.Version.Tags {
+		tags[t.Key] = t.Value
+	}
+	require.Equal(w.t, snapshot, tags["feature_snapshot_id"])
+	w.line.say("version "+version+" is the champion", "trained on snapshot %s, which is the reference now", snapshot)
+	return snapshot
+}
+
+// rows is how many events the view's table has.
+func rows(w *world) string {
+	var all []struct{ Rows int }
+	w.weir.json(&all, "status", "--view", "customer_profile")
+	return fmt.Sprint(all[0].Rows)
+}
+
+// monitorState is what `weir monitor show -o json` tells.
+type monitorState struct {
+	State   string
+	Windows []window
+}
+
+type window struct {
+	Start, Outcome string
+	Drifted        bool
+	Features       []struct {
+		Feature string
+		Skipped string
+		Drifted bool
+	}
+}
+
+// judged is whether the window was compared with something.
+func (x window) judged() bool {
+	return slices.ContainsFunc(x.Features, func(f struct {
+		Feature string
+		Skipped string
+		Drifted bool
+	}) bool {
+		return f.Skipped == ""
+	})
+}
+
+func (w *world) monitor() (s monitorState) {
+	w.t.Helper()
+	w.weir.json(&s, "monitor", "show", monitor)
+	return s
+}
+
+// serve: the model answers for a customer of whom it is told nothing but the id.
+func (w *world) serve() {
+	cmd := exec.Command(w.python, filepath.Join(example, "predict.py"), "--port", "0", "--every", "1")
+	cmd.Env = append(append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1"), w.env...)
+	out, err := cmd.StdoutPipe()
+	require.NoError(w.t, err)
+	require.NoError(w.t, cmd.Start())
+	w.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	require.NoError(w.t, err)
+	var at struct{ Port int }
+	require.NoError(w.t, json.Unmarshal(line, &at))
+	w.predicts = fmt.Sprintf("http://127.0.0.1:%d/predict", at.Port)
+	w.servedBy("1")
+}
+
+// servedBy waits until predictions are a version's.
+func (w *world) servedBy(version string) {
+	w.t.Helper()
+	labels, err := os.ReadFile(strings.TrimPrefix(w.env[3], "CHURN_LABELS="))
+	require.NoError(w.t, err)
+	lines := strings.Split(strings.TrimSpace(string(labels)), "\n")
+	known, _, _ := strings.Cut(lines[len(lines)-1], ",")
+	body, err := json.Marshal(map[string]any{"customer_id": []string{known, "nobody"}})
+	require.NoError(w.t, err)
+	until(w.t, time.Minute, "predictions of version "+version, func() (bool, any) {
+		r, err := http.Post(w.predicts, "application/json", bytes.NewReader(body))
+		if err != nil {
+			return false, err
+		}
+		defer r.Body.Close()
+		var a struct {
+			Model string
+			Churn []*float64
+		}
+		require.NoError(w.t, json.NewDecoder(r.Body).Decode(&a))
+		if a.Model != model+"@"+version {
+			return false, a
+		}
+		require.Len(w.t, a.Churn, 2)
+		require.NotNil(w.t, a.Churn[0])
+		require.Nil(w.t, a.Churn[1])
+		w.line.say("predictions look features up", "%s says %.2f of customer %s, and nothing of nobody", a.Model, *a.Churn[0], known)
+		return true, nil
+	})
+}
