@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -159,6 +160,89 @@ func TestQualityBetweenRoles(t *testing.T) {
 		return strings.Contains(h[len(h)-1], "freshness.stale")
 	}, "the stream to be stale")
 	for _, p := range []*process{ingest, drift, second, f.head} {
+		f.stop(p)
+	}
+	require.Empty(t, r.bad)
+}
+
+// TestResumeBetweenWorkers has two workers pause, each on its partition and in its own time,
+// and somebody resume the view as soon as he hears of the first: one word is enough.
+func TestResumeBetweenWorkers(t *testing.T) {
+	t.Parallel()
+	r := &alertReceiver{}
+	srv := httptest.NewServer(r)
+	t.Cleanup(srv.Close)
+	key := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(key, []byte("a key"), 0o600))
+	f := &fleet{t: t, kafka: testserver.Kafka(t), redis: testserver.Redis(t), project: testserver.Name(t), config: filepath.Join(t.TempDir(), "weir.yaml")}
+	topic := f.project + ".orders"
+	require.NoError(t, os.WriteFile(f.config, fmt.Appendf(nil, rolesConfig, f.project, f.kafka.Addr, f.redis.Addr,
+		testserver.Postgres(t), testserver.Postgres(t), t.TempDir(), srv.URL+"/hook", "file:"+key), 0o600))
+	t.Cleanup(func() {
+		if t.Failed() {
+			f.logs()
+		}
+	})
+	cl, err := kgo.NewClient(kgo.SeedBrokers(f.kafka.Addr), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	require.NoError(t, err)
+	t.Cleanup(cl.Close)
+	const partitions = 2
+	_, err = kadm.NewClient(cl).CreateTopic(t.Context(), partitions, 1, nil, topic)
+	require.NoError(t, err)
+	f.head = f.spawn("registry")
+	workers := []*process{f.spawn("ingest"), f.spawn("ingest"), f.spawn("drift")}
+	f.apply(fmt.Sprintf(rolesManifest, f.project, topic))
+	require.Eventually(t, func() bool {
+		groups, err := kadm.NewClient(cl).DescribeGroups(t.Context())
+		if err != nil {
+			return false
+		}
+		for _, g := range groups.Sorted() {
+			if g.AssignedPartitions()[topic] == nil || g.State != "Stable" {
+				continue
+			}
+			shares := 0
+			for _, m := range g.Members {
+				if a, ok := m.Assigned.AsConsumer(); ok && len(a.Topics) == 1 && len(a.Topics[0].Partitions) == 1 {
+					shares++
+				}
+			}
+			return shares == partitions
+		}
+		return false
+	}, time.Minute, 50*time.Millisecond, "each worker has a partition")
+	sent := 0
+	send := func(minute, n int, amount float64) {
+		var recs []*kgo.Record
+		for range n * partitions {
+			sent++
+			recs = append(recs, &kgo.Record{Topic: topic, Partition: int32(sent % partitions), Value: fmt.Appendf(nil, `{"id": "o%d", "amount": %g, "at": "2020-11-20T12:%02d:00Z"}`, sent, amount, minute)})
+		}
+		require.NoError(t, cl.ProduceSync(context.Background(), recs...).FirstErr())
+	}
+	heard := func(types ...string) {
+		t.Helper()
+		f.eventually(func() bool {
+			h, _ := r.got()
+			h = slices.DeleteFunc(h, func(s string) bool { return !strings.Contains(s, ".view.") })
+			return slices.Equal(h, types)
+		}, "%v", types)
+	}
+	const paused, resumed = "io.weir.view.paused.v1", "io.weir.view.resumed.v1"
+	send(1, 20, 10)
+	f.eventually(func() bool { return f.rows("orders") == 40 }, "the good rows")
+	send(2, 30, 2000)
+	heard(paused)
+	code, out := f.command("resume", "--view", "orders", "--accept")
+	require.Equal(t, 0, code, out)
+	heard(paused, resumed)
+	send(3, 20, 10)
+	f.eventually(func() bool { return f.rows("orders") == 80 }, "the rows that came later")
+	_, out = f.command("status", "--view", "orders", "-o", "json")
+	require.NotContains(t, out, "paused since", "nothing waits")
+	require.True(t, f.audit().Clean)
+	heard(paused, resumed)
+	for _, p := range append(workers, f.head) {
 		f.stop(p)
 	}
 	require.Empty(t, r.bad)
