@@ -170,7 +170,8 @@ weir_outbox_dead_total{destination="x"} 2
 `), "weir_outbox_dead_total"))
 
 	to.fail = nil
-	require.NoError(t, s.Resend(bg, "down", now))
+	_, err := s.Resend(bg, []string{"down"}, now)
+	require.NoError(t, err)
 	step(1)
 	require.Equal(t, outbox.Delivered, state("down").State)
 }

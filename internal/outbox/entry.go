@@ -41,6 +41,8 @@ func (e *Entry) Event() string { return strings.TrimSuffix(e.ID, "/"+e.Destinati
 type Query struct {
 	State       State
 	Events      []string // ids of events
+	Scope       string
+	Below       int64 // only entries whose Seq is smaller, where it is set
 	Destination string
 	ID          string
 	Limit       int // 100 when 0
@@ -62,11 +64,11 @@ type Store interface {
 	Release(ctx context.Context, ids []string, now time.Time) error
 	// Entries lists, newest first.
 	Entries(ctx context.Context, q Query) ([]Entry, error)
-	// Resend makes an entry pending again, whatever its state, with its attempts
-	// forgotten. It keeps its place in the order. feature.NotFound when there is none.
-	Resend(ctx context.Context, id string, now time.Time) error
-	// Discard ends an entry that is dead. feature.NotFound when there is none of this id that is.
-	Discard(ctx context.Context, id string, now time.Time) error
+	// Resend makes entries pending again, whatever their state, with their attempts
+	// forgotten, and says how many. They keep their places in the order.
+	Resend(ctx context.Context, ids []string, now time.Time) (int64, error)
+	// Discard ends those of the entries that are dead, and says how many.
+	Discard(ctx context.Context, ids []string, now time.Time) (int64, error)
 	// Backlogs sums up what is pending or dead, by destination and scope; in this order.
 	Backlogs(ctx context.Context) ([]Backlog, error)
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/internal/tally"
-	"github.com/weir-ml/weir/registry/feature"
 )
 
 // Outbox is the events and the outbox, which several stores may share.
@@ -91,21 +90,18 @@ func (s *Outbox) Claim(_ context.Context, destination string, now time.Time, lea
 	return out, nil
 }
 
-func (s *Outbox) each(ids []string, f func(*outbox.Entry)) bool {
+func (s *Outbox) each(ids []string, f func(*outbox.Entry)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	of := make(map[string]bool, len(ids))
 	for _, id := range ids {
 		of[id] = true
 	}
-	any := false
 	for _, e := range s.entries {
 		if of[e.ID] {
 			f(e)
-			any = true
 		}
 	}
-	return any
 }
 
 func (s *Outbox) Done(_ context.Context, ids []string, now time.Time) error {
@@ -144,7 +140,7 @@ func (s *Outbox) Entries(_ context.Context, q outbox.Query) ([]outbox.Entry, err
 	defer s.mu.Unlock()
 	var out []outbox.Entry
 	for _, e := range slices.Backward(s.entries) {
-		if (q.State == "" || q.State == e.State) && (q.Destination == "" || q.Destination == e.Destination) && (q.ID == "" || q.ID == e.ID) &&
+		if (q.State == "" || q.State == e.State) && (q.Destination == "" || q.Destination == e.Destination) && (q.Scope == "" || q.Scope == e.Scope) && (q.ID == "" || q.ID == e.ID) && (q.Below == 0 || e.Seq < q.Below) &&
 			(len(q.Events) == 0 || slices.Contains(q.Events, e.Event())) && len(out) < limit(q.Limit) {
 			out = append(out, *e)
 		}
@@ -152,26 +148,22 @@ func (s *Outbox) Entries(_ context.Context, q outbox.Query) ([]outbox.Entry, err
 	return out, nil
 }
 
-func (s *Outbox) Resend(_ context.Context, id string, now time.Time) error {
-	if !s.each([]string{id}, func(e *outbox.Entry) {
+func (s *Outbox) Resend(_ context.Context, ids []string, now time.Time) (n int64, err error) {
+	s.each(ids, func(e *outbox.Entry) {
 		e.State, e.Attempts, e.LastError, e.NextTry, e.Updated = outbox.Pending, 0, "", now.UnixMicro(), now.UnixMicro()
-	}) {
-		return feature.Errorf(feature.NotFound, "outbox.resend", "entry "+id, "there is none")
-	}
-	return nil
+		n++
+	})
+	return n, nil
 }
 
-func (s *Outbox) Discard(_ context.Context, id string, now time.Time) error {
-	done := false
-	s.each([]string{id}, func(e *outbox.Entry) {
+func (s *Outbox) Discard(_ context.Context, ids []string, now time.Time) (n int64, err error) {
+	s.each(ids, func(e *outbox.Entry) {
 		if e.State == outbox.Dead {
-			e.State, e.Updated, done = outbox.Discarded, now.UnixMicro(), true
+			e.State, e.Updated = outbox.Discarded, now.UnixMicro()
+			n++
 		}
 	})
-	if !done {
-		return feature.Errorf(feature.NotFound, "outbox.discard", "entry "+id, "there is none that was given up")
-	}
-	return nil
+	return n, nil
 }
 
 func (s *Outbox) Backlogs(context.Context) ([]outbox.Backlog, error) {

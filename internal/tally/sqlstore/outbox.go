@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/weir-ml/weir/internal/outbox"
-	"github.com/weir-ml/weir/registry/feature"
 )
 
 const outboxColumns = `id, seq, destination, lane, scope, payload, headers, state, attempts, next_try, last_error, created_at, updated_at`
@@ -129,9 +128,12 @@ func (s *Store[T, V]) Release(ctx context.Context, ids []string, now time.Time) 
 }
 
 func (s *Store[T, V]) Entries(ctx context.Context, q outbox.Query) (out []outbox.Entry, err error) {
-	where, args := filter("state", string(q.State), "destination", q.Destination, "id", q.ID)
+	where, args := filter("state", string(q.State), "destination", q.Destination, "scope", q.Scope, "id", q.ID)
 	if len(q.Events) > 0 {
 		where, args = append(where, `event_id IN (`+marks(len(q.Events))+`)`), append(args, anys(q.Events)...)
+	}
+	if q.Below > 0 {
+		where, args = append(where, `seq < ?`), append(args, q.Below)
 	}
 	err = s.db.ReadTx(ctx, func(tx *sql.Tx) error {
 		out = nil
@@ -144,20 +146,12 @@ func (s *Store[T, V]) Entries(ctx context.Context, q outbox.Query) (out []outbox
 	return out, err
 }
 
-func (s *Store[T, V]) Resend(ctx context.Context, id string, now time.Time) error {
-	n, err := s.each(ctx, []string{id}, `state = 'pending', attempts = 0, last_error = '', next_try = ?, updated_at = ?`, ``, now.UnixMicro(), now.UnixMicro())
-	if err == nil && n == 0 {
-		return feature.Errorf(feature.NotFound, "outbox.resend", "entry "+id, "there is none")
-	}
-	return err
+func (s *Store[T, V]) Resend(ctx context.Context, ids []string, now time.Time) (int64, error) {
+	return s.each(ctx, ids, `state = 'pending', attempts = 0, last_error = '', next_try = ?, updated_at = ?`, ``, now.UnixMicro(), now.UnixMicro())
 }
 
-func (s *Store[T, V]) Discard(ctx context.Context, id string, now time.Time) error {
-	n, err := s.each(ctx, []string{id}, `state = 'discarded', updated_at = ?`, `state = 'dead' AND`, now.UnixMicro())
-	if err == nil && n == 0 {
-		return feature.Errorf(feature.NotFound, "outbox.discard", "entry "+id, "there is none that was given up")
-	}
-	return err
+func (s *Store[T, V]) Discard(ctx context.Context, ids []string, now time.Time) (int64, error) {
+	return s.each(ctx, ids, `state = 'discarded', updated_at = ?`, `state = 'dead' AND`, now.UnixMicro())
 }
 
 func (s *Store[T, V]) Backlogs(ctx context.Context) (out []outbox.Backlog, err error) {

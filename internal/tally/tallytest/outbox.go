@@ -9,7 +9,6 @@ import (
 
 	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/internal/tally"
-	"github.com/weir-ml/weir/registry/feature"
 )
 
 func (k *Kit[T, V]) put(t *testing.T, s tally.Store[T, V], id, destination, key string) {
@@ -87,11 +86,13 @@ func (k *Kit[T, V]) outboxEnds(t *testing.T, s tally.Store[T, V]) {
 	require.NoError(t, s.Done(ctx, []string{"a2"}, t0))
 	require.NoError(t, s.Fail(ctx, "a2", "a slow attempt", t0, t0, false))
 	require.Empty(t, claim(t, s, t0.Add(time.Hour), 10, "x"), "delivered stays delivered")
-	require.NoError(t, s.Resend(ctx, "a1", t0))
-	require.NoError(t, s.Resend(ctx, "a2", t0))
+	n, err := s.Resend(ctx, []string{"a1", "a2", "zz"}, t0)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, n)
 	require.Equal(t, []string{"a1", "a2"}, claim(t, s, t0, 10, "x"))
-	require.Equal(t, feature.NotFound, feature.KindOf(s.Resend(ctx, "zz", t0)))
-	require.Equal(t, feature.NotFound, feature.KindOf(s.Discard(ctx, "a1", t0)), "only what is dead")
+	n, err = s.Discard(ctx, []string{"a1"}, t0)
+	require.NoError(t, err)
+	require.Zero(t, n, "only what is dead")
 }
 
 func (k *Kit[T, V]) outboxBacklogs(t *testing.T, s tally.Store[T, V]) {
@@ -122,9 +123,19 @@ func (k *Kit[T, V]) outboxBacklogs(t *testing.T, s tally.Store[T, V]) {
 		ids = append(ids, e.ID)
 	}
 	require.Equal(t, []string{"e3/x", "e1/y", "e1/x"}, ids)
+	of, err = s.Entries(ctx, outbox.Query{Events: []string{"e1", "e3"}, Below: of[1].Seq})
+	require.NoError(t, err)
+	require.Len(t, of, 1)
+	require.Equal(t, "e1/x", of[0].ID)
 
-	require.NoError(t, s.Discard(ctx, "e1/x", at(4)))
-	require.NoError(t, s.Resend(ctx, "e2/x", at(4)))
+	n, err := s.Discard(ctx, []string{"e1/x", "e2/y"}, at(4))
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
+	_, err = s.Resend(ctx, []string{"e2/x"}, at(4))
+	require.NoError(t, err)
+	of, err = s.Entries(ctx, outbox.Query{Scope: "q"})
+	require.NoError(t, err)
+	require.Len(t, of, 1)
 	all, err = s.Backlogs(ctx)
 	require.NoError(t, err)
 	require.Equal(t, [2]int64{2, 0}, [2]int64{all[0].Pending, all[0].Dead})

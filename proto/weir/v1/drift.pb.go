@@ -512,6 +512,9 @@ type WindowResult struct {
 	Features      []*FeatureResult       `protobuf:"bytes,5,rep,name=features,proto3" json:"features,omitempty"`
 	JudgedAt      int64                  `protobuf:"fixed64,6,opt,name=judged_at,json=judgedAt,proto3" json:"judged_at,omitempty"` // microseconds since 1970 UTC
 	Open          bool                   `protobuf:"varint,7,opt,name=open,proto3" json:"open,omitempty"`                          // still taking rows
+	Snapshot      string                 `protobuf:"bytes,8,opt,name=snapshot,proto3" json:"snapshot,omitempty"`                   // that it was compared with; empty where it was a range of time, and before it was judged
+	Model         string                 `protobuf:"bytes,9,opt,name=model,proto3" json:"model,omitempty"`                         // whose version was trained on the snapshot; empty where the monitor follows none
+	ModelVersion  string                 `protobuf:"bytes,10,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -593,6 +596,27 @@ func (x *WindowResult) GetOpen() bool {
 		return x.Open
 	}
 	return false
+}
+
+func (x *WindowResult) GetSnapshot() string {
+	if x != nil {
+		return x.Snapshot
+	}
+	return ""
+}
+
+func (x *WindowResult) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *WindowResult) GetModelVersion() string {
+	if x != nil {
+		return x.ModelVersion
+	}
+	return ""
 }
 
 type ShowMonitorRequest struct {
@@ -905,266 +929,6 @@ func (x *MonitorChange) GetSince() int64 {
 	return 0
 }
 
-type ListEventsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // all when empty
-	Monitor       string                 `protobuf:"bytes,2,opt,name=monitor,proto3" json:"monitor,omitempty"` // all when empty
-	Type          string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`       // all when empty
-	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`    // newest first; 100 when 0
-	View          string                 `protobuf:"bytes,5,opt,name=view,proto3" json:"view,omitempty"`       // all when empty
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListEventsRequest) Reset() {
-	*x = ListEventsRequest{}
-	mi := &file_weir_v1_drift_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListEventsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListEventsRequest) ProtoMessage() {}
-
-func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_drift_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
-func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_drift_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *ListEventsRequest) GetProject() string {
-	if x != nil {
-		return x.Project
-	}
-	return ""
-}
-
-func (x *ListEventsRequest) GetMonitor() string {
-	if x != nil {
-		return x.Monitor
-	}
-	return ""
-}
-
-func (x *ListEventsRequest) GetType() string {
-	if x != nil {
-		return x.Type
-	}
-	return ""
-}
-
-func (x *ListEventsRequest) GetLimit() int32 {
-	if x != nil {
-		return x.Limit
-	}
-	return 0
-}
-
-func (x *ListEventsRequest) GetView() string {
-	if x != nil {
-		return x.View
-	}
-	return ""
-}
-
-type Event struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"` // io.weir.drift.detected.v1, ...
-	Source        string                 `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
-	Subject       string                 `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
-	Time          int64                  `protobuf:"fixed64,5,opt,name=time,proto3" json:"time,omitempty"` // microseconds since 1970 UTC
-	Project       string                 `protobuf:"bytes,6,opt,name=project,proto3" json:"project,omitempty"`
-	Monitor       string                 `protobuf:"bytes,7,opt,name=monitor,proto3" json:"monitor,omitempty"` // or what else it is about: view/suite, view:rule
-	Data          []byte                 `protobuf:"bytes,8,opt,name=data,proto3" json:"data,omitempty"`       // JSON
-	State         string                 `protobuf:"bytes,9,opt,name=state,proto3" json:"state,omitempty"`     // pending, delivered, dead
-	Attempts      int32                  `protobuf:"varint,10,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	DeliveredAt   int64                  `protobuf:"fixed64,11,opt,name=delivered_at,json=deliveredAt,proto3" json:"delivered_at,omitempty"` // microseconds since 1970 UTC; 0 while pending
-	LastError     string                 `protobuf:"bytes,12,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
-	View          string                 `protobuf:"bytes,13,opt,name=view,proto3" json:"view,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Event) Reset() {
-	*x = Event{}
-	mi := &file_weir_v1_drift_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Event) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Event) ProtoMessage() {}
-
-func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_drift_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Event.ProtoReflect.Descriptor instead.
-func (*Event) Descriptor() ([]byte, []int) {
-	return file_weir_v1_drift_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *Event) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *Event) GetType() string {
-	if x != nil {
-		return x.Type
-	}
-	return ""
-}
-
-func (x *Event) GetSource() string {
-	if x != nil {
-		return x.Source
-	}
-	return ""
-}
-
-func (x *Event) GetSubject() string {
-	if x != nil {
-		return x.Subject
-	}
-	return ""
-}
-
-func (x *Event) GetTime() int64 {
-	if x != nil {
-		return x.Time
-	}
-	return 0
-}
-
-func (x *Event) GetProject() string {
-	if x != nil {
-		return x.Project
-	}
-	return ""
-}
-
-func (x *Event) GetMonitor() string {
-	if x != nil {
-		return x.Monitor
-	}
-	return ""
-}
-
-func (x *Event) GetData() []byte {
-	if x != nil {
-		return x.Data
-	}
-	return nil
-}
-
-func (x *Event) GetState() string {
-	if x != nil {
-		return x.State
-	}
-	return ""
-}
-
-func (x *Event) GetAttempts() int32 {
-	if x != nil {
-		return x.Attempts
-	}
-	return 0
-}
-
-func (x *Event) GetDeliveredAt() int64 {
-	if x != nil {
-		return x.DeliveredAt
-	}
-	return 0
-}
-
-func (x *Event) GetLastError() string {
-	if x != nil {
-		return x.LastError
-	}
-	return ""
-}
-
-func (x *Event) GetView() string {
-	if x != nil {
-		return x.View
-	}
-	return ""
-}
-
-type ListEventsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Events        []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListEventsResponse) Reset() {
-	*x = ListEventsResponse{}
-	mi := &file_weir_v1_drift_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListEventsResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListEventsResponse) ProtoMessage() {}
-
-func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_drift_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
-func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_drift_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *ListEventsResponse) GetEvents() []*Event {
-	if x != nil {
-		return x.Events
-	}
-	return nil
-}
-
 var File_weir_v1_drift_proto protoreflect.FileDescriptor
 
 const file_weir_v1_drift_proto_rawDesc = "" +
@@ -1211,7 +975,7 @@ const file_weir_v1_drift_proto_rawDesc = "" +
 	"\x05nulls\x18\x06 \x01(\x03R\x05nulls\x12'\n" +
 	"\x0freference_count\x18\a \x01(\x03R\x0ereferenceCount\x12)\n" +
 	"\x05tests\x18\b \x03(\v2\x13.weir.v1.TestResultR\x05tests\x12+\n" +
-	"\asummary\x18\t \x03(\v2\x11.weir.v1.PropertyR\asummary\"\xc9\x01\n" +
+	"\asummary\x18\t \x03(\v2\x11.weir.v1.PropertyR\asummary\"\xa0\x02\n" +
 	"\fWindowResult\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\x10R\x05start\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\x10R\x03end\x12\x12\n" +
@@ -1219,7 +983,11 @@ const file_weir_v1_drift_proto_rawDesc = "" +
 	"\adrifted\x18\x04 \x01(\bR\adrifted\x122\n" +
 	"\bfeatures\x18\x05 \x03(\v2\x16.weir.v1.FeatureResultR\bfeatures\x12\x1b\n" +
 	"\tjudged_at\x18\x06 \x01(\x10R\bjudgedAt\x12\x12\n" +
-	"\x04open\x18\a \x01(\bR\x04open\"X\n" +
+	"\x04open\x18\a \x01(\bR\x04open\x12\x1a\n" +
+	"\bsnapshot\x18\b \x01(\tR\bsnapshot\x12\x14\n" +
+	"\x05model\x18\t \x01(\tR\x05model\x12#\n" +
+	"\rmodel_version\x18\n" +
+	" \x01(\tR\fmodelVersion\"X\n" +
 	"\x12ShowMonitorRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -1240,31 +1008,7 @@ const file_weir_v1_drift_proto_rawDesc = "" +
 	"\rMonitorChange\x12\x18\n" +
 	"\adrifted\x18\x01 \x01(\bR\adrifted\x12\x16\n" +
 	"\x06window\x18\x02 \x01(\x10R\x06window\x12\x14\n" +
-	"\x05since\x18\x03 \x01(\x10R\x05since\"\x85\x01\n" +
-	"\x11ListEventsRequest\x12\x18\n" +
-	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
-	"\amonitor\x18\x02 \x01(\tR\amonitor\x12\x12\n" +
-	"\x04type\x18\x03 \x01(\tR\x04type\x12\x14\n" +
-	"\x05limit\x18\x04 \x01(\x05R\x05limit\x12\x12\n" +
-	"\x04view\x18\x05 \x01(\tR\x04view\"\xc1\x02\n" +
-	"\x05Event\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
-	"\x04type\x18\x02 \x01(\tR\x04type\x12\x16\n" +
-	"\x06source\x18\x03 \x01(\tR\x06source\x12\x18\n" +
-	"\asubject\x18\x04 \x01(\tR\asubject\x12\x12\n" +
-	"\x04time\x18\x05 \x01(\x10R\x04time\x12\x18\n" +
-	"\aproject\x18\x06 \x01(\tR\aproject\x12\x18\n" +
-	"\amonitor\x18\a \x01(\tR\amonitor\x12\x12\n" +
-	"\x04data\x18\b \x01(\fR\x04data\x12\x14\n" +
-	"\x05state\x18\t \x01(\tR\x05state\x12\x1a\n" +
-	"\battempts\x18\n" +
-	" \x01(\x05R\battempts\x12!\n" +
-	"\fdelivered_at\x18\v \x01(\x10R\vdeliveredAt\x12\x1d\n" +
-	"\n" +
-	"last_error\x18\f \x01(\tR\tlastError\x12\x12\n" +
-	"\x04view\x18\r \x01(\tR\x04view\"<\n" +
-	"\x12ListEventsResponse\x12&\n" +
-	"\x06events\x18\x01 \x03(\v2\x0e.weir.v1.EventR\x06events*y\n" +
+	"\x05since\x18\x03 \x01(\x10R\x05since*y\n" +
 	"\fMonitorState\x12\x1d\n" +
 	"\x19MONITOR_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15MONITOR_STATE_WAITING\x10\x01\x12\x14\n" +
@@ -1273,9 +1017,7 @@ const file_weir_v1_drift_proto_rawDesc = "" +
 	"\x0eMonitorService\x12C\n" +
 	"\x04List\x12\x1c.weir.v1.ListMonitorsRequest\x1a\x1d.weir.v1.ListMonitorsResponse\x12A\n" +
 	"\x04Show\x12\x1b.weir.v1.ShowMonitorRequest\x1a\x1c.weir.v1.ShowMonitorResponse\x12>\n" +
-	"\x03Run\x12\x1a.weir.v1.RunMonitorRequest\x1a\x1b.weir.v1.RunMonitorResponse2O\n" +
-	"\fEventService\x12?\n" +
-	"\x04List\x12\x1a.weir.v1.ListEventsRequest\x1a\x1b.weir.v1.ListEventsResponseB.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
+	"\x03Run\x12\x1a.weir.v1.RunMonitorRequest\x1a\x1b.weir.v1.RunMonitorResponseB.Z,github.com/weir-ml/weir/proto/weir/v1;weirv1b\x06proto3"
 
 var (
 	file_weir_v1_drift_proto_rawDescOnce sync.Once
@@ -1290,7 +1032,7 @@ func file_weir_v1_drift_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_v1_drift_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_v1_drift_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_weir_v1_drift_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_weir_v1_drift_proto_goTypes = []any{
 	(MonitorState)(0),            // 0: weir.v1.MonitorState
 	(*MonitorSummary)(nil),       // 1: weir.v1.MonitorSummary
@@ -1304,39 +1046,33 @@ var file_weir_v1_drift_proto_goTypes = []any{
 	(*RunMonitorRequest)(nil),    // 9: weir.v1.RunMonitorRequest
 	(*RunMonitorResponse)(nil),   // 10: weir.v1.RunMonitorResponse
 	(*MonitorChange)(nil),        // 11: weir.v1.MonitorChange
-	(*ListEventsRequest)(nil),    // 12: weir.v1.ListEventsRequest
-	(*Event)(nil),                // 13: weir.v1.Event
-	(*ListEventsResponse)(nil),   // 14: weir.v1.ListEventsResponse
-	(Type)(0),                    // 15: weir.v1.Type
-	(*Property)(nil),             // 16: weir.v1.Property
+	(Type)(0),                    // 12: weir.v1.Type
+	(*Property)(nil),             // 13: weir.v1.Property
 }
 var file_weir_v1_drift_proto_depIdxs = []int32{
 	0,  // 0: weir.v1.MonitorSummary.state:type_name -> weir.v1.MonitorState
 	6,  // 1: weir.v1.MonitorSummary.last:type_name -> weir.v1.WindowResult
 	1,  // 2: weir.v1.ListMonitorsResponse.monitors:type_name -> weir.v1.MonitorSummary
-	15, // 3: weir.v1.FeatureResult.type:type_name -> weir.v1.Type
+	12, // 3: weir.v1.FeatureResult.type:type_name -> weir.v1.Type
 	4,  // 4: weir.v1.FeatureResult.tests:type_name -> weir.v1.TestResult
-	16, // 5: weir.v1.FeatureResult.summary:type_name -> weir.v1.Property
+	13, // 5: weir.v1.FeatureResult.summary:type_name -> weir.v1.Property
 	5,  // 6: weir.v1.WindowResult.features:type_name -> weir.v1.FeatureResult
 	1,  // 7: weir.v1.ShowMonitorResponse.monitor:type_name -> weir.v1.MonitorSummary
 	6,  // 8: weir.v1.ShowMonitorResponse.windows:type_name -> weir.v1.WindowResult
 	1,  // 9: weir.v1.RunMonitorResponse.monitor:type_name -> weir.v1.MonitorSummary
 	6,  // 10: weir.v1.RunMonitorResponse.windows:type_name -> weir.v1.WindowResult
 	11, // 11: weir.v1.RunMonitorResponse.changes:type_name -> weir.v1.MonitorChange
-	13, // 12: weir.v1.ListEventsResponse.events:type_name -> weir.v1.Event
-	2,  // 13: weir.v1.MonitorService.List:input_type -> weir.v1.ListMonitorsRequest
-	7,  // 14: weir.v1.MonitorService.Show:input_type -> weir.v1.ShowMonitorRequest
-	9,  // 15: weir.v1.MonitorService.Run:input_type -> weir.v1.RunMonitorRequest
-	12, // 16: weir.v1.EventService.List:input_type -> weir.v1.ListEventsRequest
-	3,  // 17: weir.v1.MonitorService.List:output_type -> weir.v1.ListMonitorsResponse
-	8,  // 18: weir.v1.MonitorService.Show:output_type -> weir.v1.ShowMonitorResponse
-	10, // 19: weir.v1.MonitorService.Run:output_type -> weir.v1.RunMonitorResponse
-	14, // 20: weir.v1.EventService.List:output_type -> weir.v1.ListEventsResponse
-	17, // [17:21] is the sub-list for method output_type
-	13, // [13:17] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	2,  // 12: weir.v1.MonitorService.List:input_type -> weir.v1.ListMonitorsRequest
+	7,  // 13: weir.v1.MonitorService.Show:input_type -> weir.v1.ShowMonitorRequest
+	9,  // 14: weir.v1.MonitorService.Run:input_type -> weir.v1.RunMonitorRequest
+	3,  // 15: weir.v1.MonitorService.List:output_type -> weir.v1.ListMonitorsResponse
+	8,  // 16: weir.v1.MonitorService.Show:output_type -> weir.v1.ShowMonitorResponse
+	10, // 17: weir.v1.MonitorService.Run:output_type -> weir.v1.RunMonitorResponse
+	15, // [15:18] is the sub-list for method output_type
+	12, // [12:15] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_drift_proto_init() }
@@ -1353,9 +1089,9 @@ func file_weir_v1_drift_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_drift_proto_rawDesc), len(file_weir_v1_drift_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   11,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   1,
 		},
 		GoTypes:           file_weir_v1_drift_proto_goTypes,
 		DependencyIndexes: file_weir_v1_drift_proto_depIdxs,
