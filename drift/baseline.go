@@ -25,6 +25,10 @@ type Baseline struct {
 	profile *Profile
 	spread  map[string]spread  // by name and check
 	noise   map[string]float64 // of samples, by what was asked
+	// chunked are chunks that were not looked at yet, and looked the features of which they were: a baseline that
+	// is used once is asked about few features.
+	chunked []*Profile
+	looked  map[string]bool
 }
 
 // spread is what the chunks of a reference show of one check.
@@ -49,6 +53,15 @@ func NewBaseline(p *Profile, chunks ...*Profile) *Baseline {
 	}
 	for _, f := range p.Features {
 		b.chunks(f, chunks)
+	}
+	return b
+}
+
+// newCalibrated makes one of a reference that is used for few windows.
+func newCalibrated(p *Profile, chunks []*Profile) *Baseline {
+	b := &Baseline{profile: p, noise: map[string]float64{}}
+	if len(chunks) >= fewChunks {
+		b.chunked, b.looked = chunks, map[string]bool{}
 	}
 	return b
 }
@@ -109,6 +122,10 @@ func upper(v []float64) float64 {
 
 // limit is how large the effect of a check becomes by chance in a window of n values.
 func (b *Baseline) limit(name string, base *Sketch, c *Check, n int64) float64 {
+	if len(b.chunked) > 0 && !b.looked[name] {
+		b.looked[name] = true
+		b.chunks(Named{name, base}, b.chunked)
+	}
 	by := b.chance(name, base, c, n)
 	if s, ok := b.spread[name+"\x00"+c.Name+c.Effect]; ok {
 		// Windows that are smaller than the chunks have more noise than they.
