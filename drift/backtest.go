@@ -48,7 +48,7 @@ func (b *Backtester) Run(ctx context.Context, m *feature.Monitor, from, to int64
 		return nil, err
 	}
 	what := "monitor " + m.ID()
-	if !m.Reference.Ready() {
+	if !m.Reference.Ready() && m.Performance == nil {
 		return nil, feature.Errorf(feature.Invalid, "drift.backtest", what, "it has nothing to compare with yet: %s", m.Reference).
 			WithHint("register a version of the model and give it the alias: weir model register; or set a snapshot or a time beside it in the reference")
 	}
@@ -74,11 +74,19 @@ func (b *Backtester) Run(ctx context.Context, m *feature.Monitor, from, to int64
 		return nil, feature.Errorf(feature.Invalid, "drift.backtest", what, "no whole window of %s between --from and --to", m.Window.Size).
 			WithHint("windows begin at multiples of their size from 1970-01-01 UTC")
 	}
+	out := &Backtest{State: Status{Project: m.Meta.Project, Monitor: m.Meta.Name, View: m.View, Size: m.Window.Size}}
+	if m.Performance != nil {
+		run := backtesting{m: m, out: out}
+		if err := b.performance(ctx, m, spans, run.take); err != nil {
+			return nil, err
+		}
+		run.end()
+		return out, nil
+	}
 	ref, err := b.reference(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	out := &Backtest{State: Status{Project: m.Meta.Project, Monitor: m.Meta.Name, View: m.View, Size: m.Window.Size}}
 	names, columns := map[string]string{}, []string{}
 	for _, f := range m.ViewOf.Features {
 		names[f.Name], columns = f.Stored(), append(columns, f.Name)
@@ -101,13 +109,7 @@ func (b *Backtester) Run(ctx context.Context, m *feature.Monitor, from, to int64
 			}
 		}
 	}
-	out.State.Drifting = run.state.Firing
-	if run.state.Firing {
-		out.State.Since = run.state.Since
-	}
-	if n := len(out.Windows); n > 0 {
-		out.State.Judged, out.State.Last = n, &out.Windows[n-1].WindowRecord
-	}
+	run.end()
 	return out, nil
 }
 
@@ -134,9 +136,22 @@ type backtesting struct {
 	cools bool
 }
 
-func (b *backtesting) judge(w window.Window, p *Profile) {
-	v := Judge(b.m, b.ref, p)
-	r := WindowReport{WindowRecord: WindowRecord{Series: SeriesOf(b.m), Start: w.Start, End: w.End, State: Judged, Rows: p.Rows, Verdict: v}, Features: v.Features}
+func (b *backtesting) judge(w window.Window, p *Profile) { b.take(w, Judge(b.m, b.ref, p), p.Rows) }
+
+// end is the state after all windows.
+func (b *backtesting) end() {
+	b.out.State.Drifting = b.state.Firing
+	if b.state.Firing {
+		b.out.State.Since = b.state.Since
+	}
+	if n := len(b.out.Windows); n > 0 {
+		b.out.State.Judged, b.out.State.Last = n, &b.out.Windows[n-1].WindowRecord
+	}
+}
+
+// take counts a window's verdict.
+func (b *backtesting) take(w window.Window, v *Verdict, rows int64) {
+	r := WindowReport{WindowRecord: WindowRecord{Series: SeriesOf(b.m), Start: w.Start, End: w.End, State: Judged, Rows: rows, Verdict: v}, Features: v.Features}
 	b.out.Windows = append(b.out.Windows, r)
 	o := tally.Good
 	switch {

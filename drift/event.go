@@ -35,6 +35,8 @@ type EventData struct {
 	Reference EventReference   `json:"reference"`
 	Alpha     float64          `json:"alpha"`
 	Features  []EventFeature   `json:"features"`
+	// Performance is set in the place of features of monitors that judge predictions.
+	Performance *Performance `json:"performance,omitempty"`
 	// Retrain asks for a retraining: set on detected events of monitors that name a model or pipeline.
 	Retrain *feature.Retrain `json:"retrain,omitempty"`
 }
@@ -53,6 +55,8 @@ type EventReference struct {
 	Snapshot string     `json:"snapshot,omitempty"`
 	From     *time.Time `json:"from,omitempty"`
 	To       *time.Time `json:"to,omitempty"`
+	// Baseline are the values of a monitor of performance that has no other reference.
+	Baseline map[string]float64 `json:"baseline,omitempty"`
 }
 
 // EventFeature is one feature of the window that changed the state.
@@ -98,10 +102,12 @@ func newEvent(m *feature.Monitor, w *WindowRecord, v *Verdict, since int64, kind
 	d := EventData{
 		Project: m.Meta.Project, Monitor: m.Meta.Name, Version: m.Version, View: m.View,
 		Window:   EventWindow{feature.Time(w.Start), feature.Time(w.End), w.Rows},
-		Severity: m.Severity, Since: feature.Time(since), Alpha: v.Alpha, Features: make([]EventFeature, len(v.Features)),
+		Severity: m.Severity, Since: feature.Time(since), Alpha: v.Alpha, Features: make([]EventFeature, len(v.Features)), Performance: v.Performance,
 	}
 	if c := v.Compared; c != nil {
 		d.Reference = EventReference{Snapshot: c.Snapshot, Model: c.Model, Version: c.Version}
+	} else if p := m.Performance; p != nil && len(p.Baseline) > 0 {
+		d.Reference.Baseline = p.Baseline
 	} else if r := m.Reference; r.Snapshot != "" {
 		d.Reference.Snapshot = r.Snapshot
 	} else {

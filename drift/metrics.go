@@ -10,6 +10,8 @@ type Metrics struct {
 	events   *prometheus.CounterVec
 	drifting *prometheus.GaugeVec
 	passes   *prometheus.CounterVec
+	measured *prometheus.GaugeVec
+	coverage *prometheus.GaugeVec
 }
 
 // NewMetrics registers them with reg, which may be nil.
@@ -26,9 +28,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_drift_drifting", Help: "1 while a monitor drifts."}, []string{"project", "monitor"}),
 		passes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_drift_passes_total", Help: "Looks at all monitors, by whether they worked."}, []string{"result"}),
+		measured: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_drift_performance", Help: "A metric of the model in the window judged last."}, []string{"project", "monitor", "metric"}),
+		coverage: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_drift_outcome_coverage", Help: "Share of the predictions in the window judged last that have an outcome."}, []string{"project", "monitor"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.settle, m.windows, m.events, m.drifting, m.passes)
+		reg.MustRegister(m.settle, m.windows, m.events, m.drifting, m.passes, m.measured, m.coverage)
 	}
 	return m
 }

@@ -25,13 +25,13 @@ type TapOptions struct {
 	Now     func() time.Time // only for how long a partition has been quiet
 }
 
-// NewTap makes the sink of a view for the monitors that watch it; others are left out.
+// NewTap makes the sink of a view for the monitors that watch it, or wait for its outcomes; others are left out.
 func NewTap(view *feature.View, monitors []*feature.Monitor, store Stager, opt TapOptions) *Tap {
 	if opt.Metrics == nil {
 		opt.Metrics = NewMetrics(nil)
 	}
 	return &Tap{view: view.ID(), Tap: tally.NewTap(view, targets(view.ID(), monitors), store, tally.TapOptions{
-		Name: "drift", Log: opt.Log, Settled: opt.Settled, Now: opt.Now,
+		Name: "drift", Log: opt.Log, Settled: opt.Settled, Now: opt.Now, Progress: slices.ContainsFunc(monitors, func(m *feature.Monitor) bool { return judgesPerformance(m, view.ID()) }),
 		Merged: func(took time.Duration) { opt.Metrics.settle.Observe(took.Seconds()) },
 	})}
 }
@@ -45,7 +45,10 @@ func targets(view string, monitors []*feature.Monitor) (out []tally.Target[*Prof
 		if m.ViewOf == nil || m.ViewOf.ID() != view {
 			continue
 		}
-		fields := slices.Clone(Monitored(m))
+		var fields []feature.Field // of predictions the table has what is needed; windows are to begin and end
+		if m.Performance == nil {
+			fields = slices.Clone(Monitored(m))
+		}
 		slices.SortFunc(fields, func(a, b feature.Field) int { return strings.Compare(a.Stored(), b.Stored()) })
 		out = append(out, &target{monitor: m, fields: fields})
 	}

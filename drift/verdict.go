@@ -81,6 +81,8 @@ type Verdict struct {
 	// over all of the window: that of Benjamini and Hochberg, between alpha divided by the tests and alpha.
 	Alpha    float64  `json:"alpha"`
 	Features []Result `json:"features"` // in the monitor's order
+	// Performance is set of monitors that judge predictions; there are no features then.
+	Performance *Performance `json:"performance,omitempty"`
 	// Compared is the snapshot it was compared with; nil for a range of time, and in verdicts from before it was kept.
 	Compared *Compared `json:"compared,omitempty"`
 }

@@ -117,7 +117,7 @@ func (j *judging) Watched(ctx context.Context) ([]watched, error) {
 		}
 		used[referenceKey(m)] = true
 		out = append(out, watched{Series: SeriesOf(m), ViewID: m.ViewOf.ID(), View: m.View, Version: m.Version,
-			Window: m.Window, Fire: m.Windows, Resolve: m.Windows, Of: m})
+			Window: m.Window, Fire: m.Windows, Resolve: m.Windows, With: awaits(m), Of: m})
 	}
 	for key := range j.refs {
 		if !used[key] {
@@ -139,15 +139,10 @@ func (j *judging) Skips(w *watched, start, end int64) bool { return inReference(
 
 // Judge compares a window with the reference; it waits while there is none yet.
 func (j *judging) Judge(ctx context.Context, w *watched, r *WindowRecord, past func(int64) bool) (*Verdict, tally.Outcome, bool, error) {
-	ref, err := j.reference(ctx, w.Of, past)
-	if err != nil || ref == nil {
+	v, err := j.verdict(ctx, w.Of, r, past)
+	if err != nil || v == nil {
 		return nil, tally.Unsure, true, err
 	}
-	cur := r.Profile
-	if cur == nil {
-		cur = &Profile{}
-	}
-	v := Judge(w.Of, ref, cur)
 	v.Compared = comparedWith(w.Of)
 	if v.Outcome != Drifted {
 		if j.began, err = j.beginning(ctx, w.Series); err != nil {
@@ -168,6 +163,22 @@ func (j *judging) Judge(ctx context.Context, w *watched, r *WindowRecord, past f
 		return v, tally.Unsure, false, nil
 	}
 	return v, tally.Good, false, nil
+}
+
+// verdict compares a window with the reference; nil while there is none yet.
+func (j *judging) verdict(ctx context.Context, m *feature.Monitor, r *WindowRecord, past func(int64) bool) (*Verdict, error) {
+	if m.Performance != nil {
+		return j.performance(ctx, m, r, past)
+	}
+	ref, err := j.reference(ctx, m, past)
+	if err != nil || ref == nil {
+		return nil, err
+	}
+	cur := r.Profile
+	if cur == nil {
+		cur = &Profile{}
+	}
+	return Judge(m, ref, cur), nil
 }
 
 // cooling reports whether a window comes so soon after the one that ended a drift that it
@@ -245,6 +256,7 @@ func (j *judging) Recorded(w *watched, r *WindowRecord, is *Judgement) {
 			outcome = string(is.Verdict.Outcome)
 		}
 		j.met.windows.WithLabelValues(r.Project, r.Owner, outcome).Inc()
+		j.met.performance(r.Project, r.Owner, is.Verdict)
 	}
 	if is.Next != nil {
 		j.show(is.Next)
@@ -277,6 +289,13 @@ func summary(v *Verdict) string {
 		for _, c := range v.Features[i].Checks {
 			if c.Drifted {
 				out = append(out, fmt.Sprintf("%s: %s p=%.2g %s=%.3g", v.Features[i].Name, c.Name, c.PValue, c.Effect, c.Value))
+			}
+		}
+	}
+	if v.Performance != nil {
+		for _, x := range v.Performance.Metrics {
+			if x.Drifted {
+				out = append(out, fmt.Sprintf("%s: %.4g, was %.4g, p=%.2g", x.Name, *x.Value, *x.Reference, *x.PValue))
 			}
 		}
 	}

@@ -127,7 +127,7 @@ func fingerprint(cat *registry.Catalog, t *task) string {
 	for _, v := range t.views {
 		parts = append(parts, v, v.Keys, v.SuiteOf, v.ShadowOf)
 		for _, m := range cat.Monitors() {
-			if m.ViewOf != nil && m.ViewOf.ID() == v.ID() {
+			if m.ViewOf != nil && m.ViewOf.ID() == v.ID() || m.Performance != nil && m.Meta.Project == v.Meta.Project && m.Performance.Outcomes.View == v.Meta.Name {
 				parts = append(parts, m)
 			}
 		}

@@ -220,6 +220,32 @@ func (b *builder) monitor(m *feature.Monitor) {
 		}
 	}
 	b.lookup(feature.KindService, m.Retrain.Service, "spec.retrain.service")
+	b.performance(m)
+}
+
+// performance resolves the outcomes of a monitor that judges predictions.
+func (b *builder) performance(m *feature.Monitor) {
+	p := m.Performance
+	if p == nil {
+		return
+	}
+	const at = "spec.performance"
+	has := func(v *feature.View, name, field string) bool {
+		if name == "" || v == nil || v.Feature(name) >= 0 {
+			return name != "" && v != nil
+		}
+		names := featureNames(v)
+		b.fault(field, "FeatureView %q has no feature %q: %s", v.Meta.Name, name,
+			orElse(orElse(renamedTo(v, name), suggest.Phrase(name, names)), "it has "+strings.Join(names, ", ")))
+		return false
+	}
+	outcomes, _ := b.lookup(feature.KindView, p.Outcomes.View, at+".outcomes.view").(*feature.View)
+	p.Outcomes.ViewOf = outcomes
+	if has(m.ViewOf, p.Prediction, at+".prediction") && has(outcomes, p.Outcomes.Label, at+".outcomes.label") {
+		for _, f := range p.Fits(m.ViewOf, outcomes) {
+			b.faults = append(b.faults, refFault{b.ref, f})
+		}
+	}
 }
 
 func featureNames(v *feature.View) []string {

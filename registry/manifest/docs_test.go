@@ -95,7 +95,7 @@ func fields(t reflect.Type) []string {
 func isGroup(t reflect.Type) bool {
 	switch t {
 	case reflect.TypeFor[feature.TimeField](), reflect.TypeFor[feature.Reference](), reflect.TypeFor[feature.Window](), reflect.TypeFor[feature.Retrain](),
-		reflect.TypeFor[feature.Quality](), reflect.TypeFor[feature.Volume]():
+		reflect.TypeFor[feature.Quality](), reflect.TypeFor[feature.Volume](), reflect.TypeFor[feature.Performance](), reflect.TypeFor[feature.Outcomes]():
 		return true
 	}
 	return false

@@ -96,13 +96,7 @@ func (a *App) openOutlets(ctx context.Context, cat *registry.Catalog, v *feature
 		o.Sinks = append(o.Sinks, ow)
 		o.Close = a.mending(ow, v, w.Close)
 	}
-	var monitors []*feature.Monitor
-	for _, m := range cat.Monitors() {
-		if m.ViewOf != nil && m.ViewOf.ID() == v.ID() {
-			monitors = append(monitors, m)
-		}
-	}
-	o.Sinks = append(o.Sinks, drift.NewTap(v, monitors, a.drift, drift.TapOptions{Log: a.log, Metrics: a.driftMetrics, Settled: a.kickWatch}))
+	o.Sinks = append(o.Sinks, drift.NewTap(v, cat.Monitors(), a.drift, drift.TapOptions{Log: a.log, Metrics: a.driftMetrics, Settled: a.kickWatch}))
 	if tap := a.qualityTap(v); tap != nil {
 		o.Sinks = append(o.Sinks, tap)
 	}
