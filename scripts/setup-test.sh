@@ -31,6 +31,10 @@ mlflow_list=$(dirname "$0")/../peers/platform/mlflow/requirements.txt
 mlflow_home=$cache/mlflow-$(sha256sum "$mlflow_list" | cut -c 1-12)
 airflow_list=$(dirname "$0")/../peers/platform/airflow/requirements.txt
 airflow_home=$cache/airflow-$(sha256sum "$airflow_list" | cut -c 1-12)
+mlserver_list=$(dirname "$0")/../peers/platform/mlserver/requirements.txt
+mlserver_home=$cache/mlserver-$(sha256sum "$mlserver_list" | cut -c 1-12)
+kserve_list=$(dirname "$0")/../peers/platform/kserve/requirements.txt
+kserve_home=$cache/kserve-$(sha256sum "$kserve_list" | cut -c 1-12)
 spark_home=$cache/spark-jars-4.1.4
 kafka_home=${WEIR_TEST_KAFKA_HOME:-$cache/kafka-$kafka_version}
 
@@ -236,6 +240,8 @@ if [ "${1:-}" = --peers ]; then
 	[ -e "$formats_home/complete" ] || install_python formats "$formats_home" "$formats_list" || missing=1
 	[ -e "$drift_home/complete" ] || install_python drift "$drift_home" "$drift_list" || missing=1
 	[ -e "$sketches_home/complete" ] || install_python sketches "$sketches_home" "$sketches_list" || missing=1
+	[ -e "$mlserver_home/complete" ] || install_python mlserver "$mlserver_home" "$mlserver_list" || missing=1
+	[ -e "$kserve_home/complete" ] || install_python kserve "$kserve_home" "$kserve_list" || missing=1
 fi
 if [ "${1:-}" = --peers ] || [ "${1:-}" = --loop ]; then
 	install_uv || missing=1

@@ -1,5 +1,5 @@
-// Package platform starts the real parts of a platform around Weir for tests: Airflow
-// and MLflow, each in a Python environment of its own, with its files in a
+// Package platform starts the real parts of a platform around Weir for tests: Airflow,
+// MLflow, MLServer and KServe transformers, each in a Python environment of its own, with its files in a
 // folder of the test and on ports of 127.0.0.1.
 //
 // The one rule: what a test started ends with the test, and only that.
@@ -16,5 +16,5 @@
 //
 // Logs are in the folders; a test that fails shows their ends.
 //
-// Read StartMLflow and StartAirflow.
+// Read StartMLflow, StartAirflow and StartMLServer.
 package platform

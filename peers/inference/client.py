@@ -1,0 +1,53 @@
+"""What the test of model servers needs of Python. Answers are JSON on standard output.
+
+client.py train FOLDER   on standard input {"columns", "rows", "contracts", "labels"}: trains two models for MLServer,
+                         churn on the numbers and frame on a data frame with the contract, and says what
+                         scikit-learn itself predicts of the same rows
+client.py triton ADDRESS SERVICE   on standard input {"key", "values"}: looks up with Triton's client
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+
+def train(folder):
+    import joblib
+    import pandas as pd
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    data = json.load(sys.stdin)
+    x, y = np.array(data["rows"], dtype=np.float64), np.array(data["labels"])
+    numbers = RandomForestClassifier(n_estimators=20, random_state=7).fit(x, y)
+    frame = pd.DataFrame(x, columns=data["columns"])
+    frame["contract"] = data["contracts"]
+    encoded = ColumnTransformer([("contract", OneHotEncoder(handle_unknown="ignore"), ["contract"])], remainder="passthrough")
+    columns = make_pipeline(encoded, RandomForestClassifier(n_estimators=20, random_state=7)).fit(frame, y)
+    for name, model in {"churn": numbers, "frame": columns}.items():
+        home = pathlib.Path(folder, name)
+        home.mkdir()
+        joblib.dump(model, home / "model.joblib")
+        settings = {"name": name, "implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": "./model.joblib", "extra": {"predict_fn": "predict_proba"}}}
+        (home / "model-settings.json").write_text(json.dumps(settings))
+    return {"churn": numbers.predict_proba(x).tolist(), "frame": columns.predict_proba(frame).tolist()}
+
+
+def triton(address, service):
+    from tritonclient.http import InferenceServerClient, InferInput
+
+    q = json.load(sys.stdin)
+    client = InferenceServerClient(address)
+    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready(service) and not client.is_model_ready(service, "99")
+    key = InferInput(q["key"], [len(q["values"])], "BYTES")
+    key.set_data_from_numpy(np.array([v.encode() for v in q["values"]], dtype=object))
+    rows = client.infer(service, [key]).as_numpy("features")
+    return {"server": client.get_server_metadata(), "model": client.get_model_metadata(service),
+            "rows": [[None if np.isnan(v) else v for v in row] for row in rows.tolist()]}
+
+
+json.dump({"train": train, "triton": triton}[sys.argv[1]](*sys.argv[2:]), sys.stdout)
