@@ -182,8 +182,8 @@ func (p *Performance) check(m *Monitor) (f []Fault) {
 	}
 	r := m.Reference
 	switch times := !r.From.IsZero() || !r.To.IsZero(); {
-	case r.Snapshot != "":
-		f = append(f, Fault{"spec.reference", "a snapshot has no predictions to compare with: give from: and to:, or performance.baseline: with the values that the model had when it was trained"})
+	case r.Snapshot != "" || r.Model != "":
+		f = append(f, Fault{"spec.reference", "a training set has no predictions to compare with: give from: and to:, or performance.baseline: with the values that the model had when it was trained"})
 	case times && len(p.Baseline) > 0:
 		f = append(f, Fault{"spec.reference", "give a time range or performance.baseline, not both"})
 	}
