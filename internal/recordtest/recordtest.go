@@ -171,3 +171,6 @@ func orNull(b json.RawMessage) string {
 	}
 	return string(b)
 }
+
+// Replays reports whether Start answers from a file.
+func Replays(env string) bool { return os.Getenv(env) == "" }
