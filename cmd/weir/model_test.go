@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -86,4 +87,90 @@ func TestModels(t *testing.T) {
 	w.run("model", "delete", "churn", "2")
 	w.run("delete", "service", "model")
 	w.run("snapshot", "delete", two, "--yes")
+}
+
+// monitorShown is what weir monitor show -o json has.
+type monitorShown struct {
+	State, Reference string
+	Results          []struct {
+		Drifted         bool
+		Snapshot, Model string
+		ModelVersion    string `json:"model_version"`
+	}
+}
+
+// TestMonitorFollowsModel: windows wait for a champion, are compared with what it was trained on, and show which version that was.
+func TestMonitorFollowsModel(t *testing.T) {
+	w, spine := salesWeir(t, 60)
+	w.apply(`
+apiVersion: weir/v1
+kind: Monitor
+metadata: {name: follows}
+spec:
+  view: sales
+  features: [n]
+  reference: {model: churn}
+  window: {size: 1d}
+  min_count: 10
+`)
+	day := func(date string, n int) { // 100 rows whose numbers are around n
+		text := "id,at,n,y\n"
+		for i := range 100 {
+			text += fmt.Sprintf("t%02d,%sT12:00:%02dZ,%d,a\n", i, date, i%60, n+i%10)
+		}
+		w.run("import", "--view", "sales", fileOf(t, date+".csv", text))
+	}
+	snapshot := func(spine string) string {
+		var s struct{ ID string }
+		w.json(&s, "snapshot", "create", "--service", "model", "--spine", spine, "--out", filepath.Join(t.TempDir(), "set.parquet"))
+		return s.ID
+	}
+	var m monitorShown
+	day("2026-02-01", 5000)
+	w.json(&m, "monitor", "run", "follows")
+	require.Equal(t, "champion of churn, which no version is yet", m.Reference)
+	require.Empty(t, m.Results, "there is nothing to compare with")
+
+	one := snapshot(spine)
+	w.run("model", "register", "churn", "--version", "1", "--snapshot", one, "--alias", "champion")
+	w.json(&m, "monitor", "run", "follows")
+	require.Equal(t, "snapshot "+one+" of churn@1 (champion)", m.Reference)
+	require.Len(t, m.Results, 1)
+	require.True(t, m.Results[0].Drifted)
+
+	// A version that was trained on the rows of now ends it.
+	text := "id,event_timestamp\n"
+	for i := range 100 {
+		text += fmt.Sprintf("t%02d,2026-02-01T13:00:00Z\n", i)
+	}
+	two := snapshot(fileOf(t, "new.csv", text))
+	w.run("model", "register", "churn", "--version", "2", "--snapshot", two, "--alias", "champion")
+	day("2026-02-02", 5000)
+	w.json(&m, "monitor", "run", "follows")
+	require.Equal(t, "ok", m.State)
+	m = monitorShown{}
+	w.json(&m, "monitor", "show", "follows")
+	require.Len(t, m.Results, 2)
+	for i, want := range []struct {
+		version, snapshot string
+		drifted           bool
+	}{{"2", two, false}, {"1", one, true}} {
+		r := m.Results[i]
+		require.Equal(t, []any{want.version, want.snapshot, want.drifted, "churn"}, []any{r.ModelVersion, r.Snapshot, r.Drifted, r.Model})
+	}
+	out := w.run("monitor", "show", "follows")
+	require.Contains(t, out, "compared with")
+	require.Contains(t, out, "churn@1")
+	require.Contains(t, w.run("monitor", "list"), "churn@2 (champion)")
+
+	var events []struct {
+		Type string
+		Data struct {
+			Reference map[string]string
+		}
+	}
+	w.json(&events, "events", "list", "--monitor", "follows")
+	require.Len(t, events, 2)
+	require.Equal(t, map[string]string{"snapshot": two, "model": "churn", "model_version": "2"}, events[0].Data.Reference)
+	require.Equal(t, map[string]string{"snapshot": one, "model": "churn", "model_version": "1"}, events[1].Data.Reference)
 }

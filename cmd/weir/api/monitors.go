@@ -27,7 +27,11 @@ func (s *Monitors) find(ctx context.Context, proj, name string) (*feature.Monito
 	if err != nil {
 		return nil, err
 	}
-	return cat.Monitor(project(proj), name)
+	m, err := cat.Monitor(project(proj), name)
+	if err != nil {
+		return nil, err
+	}
+	return drift.ResolveReference(ctx, s.Registry, m)
 }
 
 // List lists monitors with their state.
@@ -48,7 +52,11 @@ func (s *Monitors) List(ctx context.Context, req *weirv1.ListMonitorsRequest) (*
 	}
 	resp := &weirv1.ListMonitorsResponse{}
 	for i := range sts {
-		resp.Monitors = append(resp.Monitors, summary(ms[i], &sts[i]))
+		m, err := drift.ResolveReference(ctx, s.Registry, ms[i])
+		if err != nil {
+			return nil, err
+		}
+		resp.Monitors = append(resp.Monitors, summary(m, &sts[i]))
 	}
 	return resp, nil
 }
@@ -140,10 +148,7 @@ func summary(m *feature.Monitor, st *drift.Status) *weirv1.MonitorSummary {
 	case st.Last != nil: // early verdicts too
 		out.State = weirv1.MonitorState_MONITOR_STATE_OK
 	}
-	out.Reference = "snapshot " + m.Reference.Snapshot
-	if m.Reference.Snapshot == "" {
-		out.Reference = m.Reference.From.UTC().Format("2006-01-02T15:04Z") + " to " + m.Reference.To.UTC().Format("2006-01-02T15:04Z")
-	}
+	out.Reference = m.Reference.String()
 	if st.Last != nil {
 		r := drift.WindowReport{WindowRecord: *st.Last}
 		if st.Last.Verdict != nil {
@@ -157,6 +162,10 @@ func summary(m *feature.Monitor, st *drift.Status) *weirv1.MonitorSummary {
 func window(m *feature.Monitor, w *drift.WindowReport) *weirv1.WindowResult {
 	out := &weirv1.WindowResult{Start: w.Start, End: w.End, Rows: w.Rows, JudgedAt: w.JudgedAt, Open: w.State == drift.Open || w.State == drift.Closed,
 		Drifted: w.Verdict != nil && w.Verdict.Outcome == drift.Drifted}
+	if w.Verdict != nil && w.Verdict.Compared != nil {
+		c := w.Verdict.Compared
+		out.Snapshot, out.Model, out.ModelVersion = c.Snapshot, c.Model, c.Version
+	}
 	for _, f := range w.Features {
 		r := &weirv1.FeatureResult{Feature: f.Name, Drifted: f.Drifted(), Count: f.Count, Nulls: f.Nulls, ReferenceCount: f.RefCount}
 		if m.ViewOf != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -126,7 +127,8 @@ func windowJSON(w *weirv1.WindowResult) map[string]any {
 		fs = append(fs, map[string]any{"feature": f.Feature, "drifted": f.Drifted, "skipped": f.Skipped, "count": f.Count,
 			"nulls": f.Nulls, "reference_count": f.ReferenceCount, "tests": tests})
 	}
-	return map[string]any{"start": when(w.Start), "end": when(w.End), "rows": w.Rows, "drifted": w.Drifted, "open": w.Open, "features": fs}
+	return map[string]any{"start": when(w.Start), "end": when(w.End), "rows": w.Rows, "drifted": w.Drifted, "open": w.Open, "features": fs,
+		"snapshot": w.Snapshot, "model": w.Model, "model_version": w.ModelVersion}
 }
 
 func testsText(ts []*weirv1.TestResult) string {
@@ -170,7 +172,12 @@ func (e *env) showMonitor(m *weirv1.MonitorSummary, windows []*weirv1.WindowResu
 }
 
 func (e *env) windowTable(windows []*weirv1.WindowResult) {
-	t := newTable(e.out, "window", "rows", "", "drifted features")
+	head := []any{"window", "rows", "", "drifted features"}
+	follows := slices.ContainsFunc(windows, func(w *weirv1.WindowResult) bool { return w.Model != "" })
+	if follows {
+		head = append(head, "compared with")
+	}
+	t := newTable(e.out, head...)
 	for _, w := range windows {
 		state := "ok"
 		if w.Drifted {
@@ -188,7 +195,15 @@ func (e *env) windowTable(windows []*weirv1.WindowResult) {
 				fs = append(fs, f.Feature+": "+testsText(f.Tests))
 			}
 		}
-		t.AppendRow([]any{when(w.Start), count(w.Rows), state, strings.Join(fs, "\n")})
+		row := []any{when(w.Start), count(w.Rows), state, strings.Join(fs, "\n")}
+		if follows {
+			against := w.Snapshot
+			if w.Model != "" {
+				against = w.Model + "@" + w.ModelVersion
+			}
+			row = append(row, against)
+		}
+		t.AppendRow(row)
 	}
 	t.Render()
 }
