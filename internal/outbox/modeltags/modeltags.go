@@ -65,7 +65,10 @@ func (d *Deliverer) Deliver(ctx context.Context, e *outbox.Entry) error {
 func (d *Deliverer) version(ctx context.Context, ev *pipeline.Event, payload []byte) (mlflow.Version, error) {
 	var in struct {
 		Data struct {
-			Reference struct{ Model, Version string }
+			Reference struct {
+				Model   string
+				Version string `json:"model_version"`
+			}
 		}
 	}
 	if err := json.Unmarshal(payload, &in); err != nil {

@@ -54,7 +54,7 @@ func TestRecorded(t *testing.T) {
 	judgedBy := func(version string) *outbox.Entry {
 		return event(t, func(d map[string]any) {
 			model("churn model")(d)
-			d["reference"] = map[string]string{"model": "churn model", "version": version, "snapshot": "snap_01"}
+			d["reference"] = map[string]string{"model": "churn model", "model_version": version, "snapshot": "snap_01"}
 		})
 	}
 	require.NoError(t, d.Deliver(ctx, judgedBy("1")))
