@@ -9,5 +9,7 @@
 // Answers in the request path write their own bytes (Encoded, in codec.go): weir.v1's
 // and Feast's ride the same codec, and everything else is protobuf as usual.
 //
+// Inference is lookups as the Open Inference Protocol has them.
+//
 // Read Server, then Lookups; observe.go is what lookups count, Log what is kept of a sample.
 package serving

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	curlBlock   = regexp.MustCompile("(?s)<!-- test: curl -->\n```sh\ncurl -s http://127.0.0.1:6566(\\S+) -H '(\\S+): (\\S+)' -d '(.*?)'\n```")
+	curlBlock   = regexp.MustCompile("(?s)<!-- test: curl -->\n```sh\ncurl -s http://127.0.0.1:6566(\\S+)(?: -H '(\\S+): (\\S+)')? -d '([^']*)'\n```")
 	answerBlock = regexp.MustCompile("(?s)<!-- test: answer -->\n```json\n(.*?)```")
 )
 
@@ -23,9 +23,9 @@ var (
 func TestLookupsOverHTTP(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "lookups.md"))
 	require.NoError(t, err)
-	curl, answer := curlBlock.FindSubmatch(text), answerBlock.FindSubmatch(text)
-	require.NotNil(t, curl)
-	require.NotNil(t, answer)
+	curls, answers := curlBlock.FindAllSubmatch(text, -1), answerBlock.FindAllSubmatch(text, -1)
+	require.Len(t, curls, 3)
+	require.Len(t, answers, len(curls))
 
 	w := start(t, testConfig(t))
 	w.apply(fmt.Sprintf(peopleManifest, "default", "people"))
@@ -44,17 +44,25 @@ func TestLookupsOverHTTP(t *testing.T) {
 		require.NoError(t, err)
 		return resp.StatusCode, string(b)
 	}
-	status, got := ask("POST", string(curl[1]), string(curl[4]), string(curl[2]), "20s") // a slow machine may need more than the page says
-	require.Equal(t, 200, status, got)
-	var want, is map[string]any
-	require.NoError(t, json.Unmarshal(answer[1], &want))
-	require.NoError(t, json.Unmarshal([]byte(got), &is))
-	require.Equal(t, want, is)
-
-	status, got = ask("GET", "/openapi.json", "")
-	require.Equal(t, 200, status)
-	require.Contains(t, got, `"`+string(curl[1])+`"`)
-	status, got = ask("POST", "/v1/lookup", `{"service":"peple","entities":{"id":["a"]}}`)
+	_, description := ask("GET", "/openapi.json", "")
+	for i, curl := range curls {
+		header := []string{"X-Timeout", "20s"} // a slow machine may need more than the page says
+		if len(curl[2]) > 0 {
+			require.Equal(t, header[0], string(curl[2]))
+		}
+		status, got := ask("POST", string(curl[1]), string(curl[4]), header...)
+		require.Equal(t, 200, status, got)
+		var want, is map[string]any
+		require.NoError(t, json.Unmarshal(answers[i][1], &want))
+		require.NoError(t, json.Unmarshal([]byte(got), &is))
+		require.Equal(t, want, is)
+		require.Contains(t, description, `"`+strings.Replace(string(curl[1]), "/people", "/{service}", 1)+`"`)
+	}
+	for _, path := range []string{"/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/people", "/v2/models/people/ready", "/v2/models/people/versions/1"} {
+		status, got := ask("GET", path, "")
+		require.Equal(t, 200, status, "%s: %s", path, got)
+	}
+	status, got := ask("POST", "/v1/lookup", `{"service":"peple","entities":{"id":["a"]}}`)
 	require.Equal(t, 404, status)
 	require.Contains(t, got, "people", "the hint has the name that was meant")
 	status, got = ask("GET", "/metrics", "")
