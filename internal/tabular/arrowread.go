@@ -130,6 +130,9 @@ func parquetFile(src *source) (*file.Reader, error) {
 	if err != nil {
 		return nil, fileError(src.path, err).WithHint("is it a Parquet file, and whole?")
 	}
+	if err := soundArrowSchema(pf.MetaData().KeyValueMetadata()); err != nil {
+		return nil, fileError(src.path, err).WithHint("write the file again; who wrote it may leave the Arrow schema out (pyarrow: store_schema=False)")
+	}
 	return pf, nil
 }
 
