@@ -2,12 +2,10 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
 	"github.com/weir-ml/weir/drift"
-	"github.com/weir-ml/weir/internal/outbox"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
@@ -216,75 +214,3 @@ func checked(f *drift.Result, c *drift.Check) *weirv1.TestResult {
 	}
 	return t
 }
-
-// Events is weir.v1.EventService.
-type Events struct {
-	weirv1.UnimplementedEventServiceServer
-	Reader       *drift.Reader
-	Outbox       outbox.Store
-	Destinations []string // that events are stored for
-}
-
-// List lists events, newest first, with how their delivery stands.
-func (s *Events) List(ctx context.Context, req *weirv1.ListEventsRequest) (*weirv1.ListEventsResponse, error) {
-	most := limit(req.Limit, 100)
-	q := drift.EventQuery{Project: req.Project, Owner: req.Monitor, Limit: most}
-	if req.Type != "" || req.View != "" {
-		q.Limit = max(most, 10_000) // of all, to find enough of one
-	}
-	evs, err := s.Reader.Events(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	resp := &weirv1.ListEventsResponse{}
-	for _, e := range evs {
-		if req.Type != "" && req.Type != e.Type || req.View != "" && req.View != e.View {
-			continue
-		}
-		if len(resp.Events) == most {
-			break
-		}
-		var ce struct {
-			Source  string          `json:"source"`
-			Subject string          `json:"subject"`
-			Data    json.RawMessage `json:"data"`
-		}
-		if err := json.Unmarshal(e.Payload, &ce); err != nil {
-			return nil, feature.Errorf(feature.Internal, "events.list", e.ID, "%w", err)
-		}
-		out := &weirv1.Event{Id: e.ID, Type: e.Type, Source: ce.Source, Subject: ce.Subject, Time: e.Time, Project: e.Project, Monitor: e.Owner, View: e.View, Data: ce.Data}
-		if err := s.delivery(ctx, out); err != nil {
-			return nil, err
-		}
-		resp.Events = append(resp.Events, out)
-	}
-	return resp, nil
-}
-
-// delivery fills in how an event's delivery stands: the least good of its destinations.
-func (s *Events) delivery(ctx context.Context, e *weirv1.Event) error {
-	worst := -1
-	for _, to := range s.Destinations {
-		all, err := s.Outbox.Entries(ctx, outbox.Query{ID: e.Id + "/" + to})
-		if err != nil {
-			return err
-		}
-		for _, x := range all {
-			at := slices.Index([]outbox.State{outbox.Delivered, outbox.Pending, outbox.Dead}, x.State)
-			if at <= worst {
-				continue
-			}
-			worst = at
-			e.State, e.Attempts, e.LastError, e.DeliveredAt = string(x.State), int32(x.Attempts), x.LastError, 0
-			if x.State == outbox.Delivered {
-				e.DeliveredAt = x.Updated
-			} else if len(s.Destinations) > 1 && x.LastError != "" {
-				e.LastError = to + ": " + x.LastError
-			}
-		}
-	}
-	return nil
-}
-
-// EventDestination is where all events are delivered: the project's Kafka topic.
-const EventDestination = "kafka"

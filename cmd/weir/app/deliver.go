@@ -19,16 +19,17 @@ import (
 )
 
 // destinations are the names that events are stored for, by the settings that
-// every process of an installation has: Kafka, and what alerts lists.
+// every process of an installation has: Kafka, what alerts lists, and what trains again.
 func (c *Config) destinations() []string {
 	out := []string{api.EventDestination}
 	for i := range c.Alerts {
 		out = append(out, c.Alerts[i].name())
 	}
-	return out
+	return append(out, c.pipelineNames()...)
 }
 
-// route chooses an event's destinations: its project's topic always, of alerts those that ask for it.
+// route chooses an event's destinations: its project's topic always, of alerts those that ask for it, and what
+// trains again where it asks for that.
 func (c *Config) route() outbox.Route {
 	return func(s outbox.Subject) []string {
 		out := []string{api.EventDestination}
@@ -37,7 +38,7 @@ func (c *Config) route() outbox.Route {
 				out = append(out, x.name())
 			}
 		}
-		return out
+		return append(out, c.retrains(s)...)
 	}
 }
 
@@ -62,6 +63,7 @@ func (a *App) deliverers() (to map[string]outbox.Deliverer, repeat []*alertmanag
 			repeat = append(repeat, d)
 		}
 	}
+	a.addPipelines(to)
 	return to, repeat
 }
 
@@ -71,7 +73,8 @@ type told struct {
 	Time time.Time `json:"time"`
 	Data struct {
 		quality.Alert
-		Monitor string `json:"monitor"`
+		Monitor     string `json:"monitor"`
+		Destination string `json:"destination"`
 	} `json:"data"`
 }
 
@@ -98,7 +101,7 @@ func (c *AlertConfig) wants(project string, severity feature.Severity) bool {
 // alertsOf makes alerts for Alertmanager of an event: of a suite one for each expectation that failed.
 func alertsOf(c *AlertConfig, payload []byte) ([]alertmanager.Alert, error) {
 	x, err := readEvent(payload)
-	if err != nil || !c.wants(x.Data.Project, x.Data.Severity) {
+	if err != nil || !c.wants(x.Data.Project, x.Data.Severity) || x.Data.Destination == c.name() {
 		return nil, err
 	}
 	d := &x.Data
@@ -106,11 +109,15 @@ func alertsOf(c *AlertConfig, payload []byte) ([]alertmanager.Alert, error) {
 		quality.Volume: "WeirVolumeOff", quality.RejectRate: "WeirViewPaused", "": "WeirDrift"}[d.Rule]
 	one := func(severity feature.Severity, expectation, summary string) alertmanager.Alert {
 		al := alertmanager.Alert{Starts: d.Since, Annotations: map[string]string{"summary": summary}, Labels: map[string]string{
-			"alertname": name, "severity": string(severity), "project": d.Project, "view": d.View, "suite": d.Suite, "monitor": d.Monitor, "expectation": expectation}}
+			"alertname": name, "severity": string(severity), "project": d.Project, "view": d.View, "suite": d.Suite, "monitor": d.Monitor, "expectation": expectation, "destination": d.Destination}}
 		if !d.Firing {
 			al.Ends = x.Time
 		}
 		return al
+	}
+	if d.Destination != "" {
+		name = "WeirDeliveryFailed"
+		return []alertmanager.Alert{one(d.Severity, "", d.Reason)}, nil
 	}
 	if d.Monitor != "" {
 		return []alertmanager.Alert{one(d.Severity, "", "monitor "+d.Monitor+" of view "+d.View+" has drifted")}, nil

@@ -29,7 +29,7 @@ func TestAlertmanagerLabels(t *testing.T) {
 	as, err := alertsOf(c, []byte(failedEvent))
 	require.NoError(t, err)
 	require.Len(t, as, 2, "one for each expectation")
-	require.Equal(t, map[string]string{"alertname": "WeirQualityFailed", "severity": "warning", "project": "p", "view": "orders", "suite": "sane", "monitor": "",
+	require.Equal(t, map[string]string{"alertname": "WeirQualityFailed", "severity": "warning", "project": "p", "view": "orders", "suite": "sane", "monitor": "", "destination": "",
 		"expectation": "expect_column_mean_to_be_between(amount)"}, as[0].Labels)
 	require.Equal(t, `view orders: expect_column_mean_to_be_between(amount) failed: observed 50.5, expected {"max_value":10}`, as[0].Annotations["summary"])
 	require.Equal(t, "view orders: there failed: 4 of 10 rows", as[1].Annotations["summary"])
@@ -50,6 +50,16 @@ func TestAlertmanagerLabels(t *testing.T) {
 		require.True(t, as[0].Ends.IsZero())
 	}
 	require.Equal(t, "warning", func() string { as, _ := alertsOf(c, []byte(driftEvent)); return as[0].Labels["severity"] }())
+	const lost = `{"type": "io.weir.delivery.failed.v1", "time": "2026-11-20T09:00:01Z", "data": {"project": "p", "destination": "oncall", "firing": true,
+		"severity": "critical", "since": "2026-11-20T08:00:00Z", "reason": "1 event could not be delivered to oncall"}}`
+	as, err = alertsOf(c, []byte(lost))
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"alertname": "WeirDeliveryFailed", "severity": "critical", "project": "p", "destination": "oncall",
+		"view": "", "suite": "", "monitor": "", "expectation": ""}, as[0].Labels)
+	require.Equal(t, "1 event could not be delivered to oncall", as[0].Annotations["summary"])
+	as, err = alertsOf(&AlertConfig{Name: "oncall"}, []byte(lost))
+	require.NoError(t, err)
+	require.Empty(t, as, "not to the one it is about")
 	_, err = alertsOf(c, []byte("{"))
 	require.Error(t, err)
 }

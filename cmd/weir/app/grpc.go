@@ -51,7 +51,7 @@ func (a *App) startServers() (service, error) {
 	}
 	weirv1.RegisterUpkeepServiceServer(g, a.upkeep())
 	weirv1.RegisterTableServiceServer(g, &api.Tables{Registry: a.registry, Tables: a.tables, Topic: a.topicLog})
-	weirv1.RegisterEventServiceServer(g, &api.Events{Reader: drift.NewReader(a.drift), Outbox: a.drift, Destinations: a.cfg.destinations()})
+	weirv1.RegisterEventServiceServer(g, &api.Events{Reader: drift.NewReader(a.drift), Outbox: a.drift, Told: a.kickDispatch})
 	weirv1.RegisterQualityServiceServer(g, &api.Quality{Registry: a.registry, Reader: quality.NewReader(a.quality, a.clocks)})
 	return service{"grpc", func(ctx context.Context) error {
 		a.registerLate(g)

@@ -9,6 +9,7 @@ import (
 	driftsql "github.com/weir-ml/weir/drift/sqlstore"
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/internal/outbox"
+	"github.com/weir-ml/weir/internal/outbox/deadletter"
 	"github.com/weir-ml/weir/internal/sqldb"
 	"github.com/weir-ml/weir/internal/tally"
 	tallysql "github.com/weir-ml/weir/internal/tally/sqlstore"
@@ -22,6 +23,9 @@ import (
 func (a *App) startDrift() (service, error) {
 	to, repeat := a.deliverers()
 	a.dispatch = outbox.New(a.drift, to, a.cfg.Drift.Outbox, a.log, a.metrics, nil)
+	undelivered := deadletter.New(a.quality, deadletter.Options{Route: a.cfg.route(), Known: a.cfg.destinations(), Poll: 5 * a.cfg.Drift.Outbox.Poll,
+		Told: a.dispatch.Kick, Log: a.log, Metrics: a.metrics})
+	a.dispatch.OnDead(undelivered.Kick)
 	a.watch = drift.NewWatch(drift.WatchOptions{
 		Store: a.drift,
 		Monitors: func(ctx context.Context) ([]*feature.Monitor, error) {
@@ -47,7 +51,7 @@ func (a *App) startDrift() (service, error) {
 	rules := quality.NewRules(a.quality, a.clocks, a.alerts, views, quality.RuleOptions{Poll: d.Poll, Log: a.log, Metrics: a.qualityMetrics})
 	return service{"drift", func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
-		for _, run := range []func(context.Context) error{a.watch.Run, a.windows.Run, rules.Run, a.dispatch.Run} {
+		for _, run := range []func(context.Context) error{a.watch.Run, a.windows.Run, rules.Run, a.dispatch.Run, undelivered.Run} {
 			g.Go(func() error { return run(ctx) })
 		}
 		for _, r := range repeat {
@@ -70,12 +74,15 @@ func (a *App) openWatching(ctx context.Context, db *sqldb.DB) (err error) {
 		return err
 	}
 	a.alerts = quality.NewAlerts(a.quality, quality.AlertOptions{Route: a.cfg.route(), Log: a.log, Metrics: a.qualityMetrics,
-		Told: func() {
-			if a.dispatch != nil { // elsewhere it looks by itself
-				a.dispatch.Kick()
-			}
-		}})
+		Told: a.kickDispatch})
 	return nil
+}
+
+// kickDispatch tells the dispatcher, where it runs in this process, of new entries; elsewhere it looks by itself.
+func (a *App) kickDispatch() {
+	if a.dispatch != nil {
+		a.dispatch.Kick()
+	}
 }
 
 // qualityTap counts a view's rows for its windows and for the rules by the clock; nil where nothing is watched.

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -206,41 +205,4 @@ func (e *env) windowTable(windows []*weirv1.WindowResult) {
 		t.AppendRow(row)
 	}
 	t.Render()
-}
-
-func (e *env) events() *cobra.Command {
-	c := &cobra.Command{Use: "events", Short: "The events that were sent: drift, quality, views that paused"}
-	var monitor, view, kind string
-	var limit int32
-	list := &cobra.Command{
-		Use: "list", Short: "List events, newest first", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
-				r, err := c.events.List(ctx, &weirv1.ListEventsRequest{Project: c.project, Monitor: monitor, View: view, Type: kind, Limit: limit})
-				if err != nil {
-					return err
-				}
-				if e.output == "json" {
-					out := []any{}
-					for _, v := range r.Events {
-						out = append(out, map[string]any{"id": v.Id, "type": v.Type, "subject": v.Subject, "time": when(v.Time), "project": v.Project,
-							"monitor": v.Monitor, "view": v.View, "state": v.State, "attempts": v.Attempts, "last_error": v.LastError, "data": json.RawMessage(v.Data)})
-					}
-					return printJSON(e.out, out)
-				}
-				t := newTable(e.out, "time", "type", "about", "state", "id")
-				for _, v := range r.Events {
-					t.AppendRow([]any{when(v.Time), v.Type, v.Project + "/" + v.Monitor, v.State, v.Id})
-				}
-				t.Render()
-				return nil
-			})
-		},
-	}
-	list.Flags().StringVar(&monitor, "monitor", "", "only about this: a monitor, VIEW/SUITE or VIEW:RULE")
-	list.Flags().StringVar(&view, "view", "", "only of this view")
-	list.Flags().StringVar(&kind, "type", "", "only of this type, like io.weir.quality.failed.v1")
-	list.Flags().Int32Var(&limit, "limit", 50, "newest this many")
-	c.AddCommand(list)
-	return c
 }
