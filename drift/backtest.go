@@ -56,13 +56,13 @@ func (b *Backtester) Run(ctx context.Context, m *feature.Monitor, from, to int64
 		return nil, feature.Errorf(feature.Invalid, "drift.backtest", what, "there is no time between %s and %s", feature.Time(from).Format(time.RFC3339), feature.Time(to).Format(time.RFC3339)).
 			WithHint("--from must be before --to")
 	}
-	size, err := window.Parse(m.Window.Size)
+	size, err := window.Parse(m.Window.Pane())
 	if err != nil {
 		return nil, err
 	}
 	var spans []window.Window
 	for w := size.Of(from); w.End <= to; w = size.Of(w.End) {
-		if w.Start < from {
+		if w.Start-m.Window.Reach() < from {
 			continue
 		}
 		if spans = append(spans, w); len(spans) > mostBacktested {
@@ -83,31 +83,9 @@ func (b *Backtester) Run(ctx context.Context, m *feature.Monitor, from, to int64
 		run.end()
 		return out, nil
 	}
-	ref, err := b.reference(ctx, m)
-	if err != nil {
+	run := &backtesting{m: m, out: out}
+	if err := b.windows(ctx, m, size, spans, run); err != nil {
 		return nil, err
-	}
-	names, columns := map[string]string{}, []string{}
-	for _, f := range m.ViewOf.Features {
-		names[f.Name], columns = f.Stored(), append(columns, f.Name)
-	}
-	run := backtesting{m: m, ref: ref, out: out}
-	for len(spans) > 0 {
-		part := spans[:min(scanned, len(spans))]
-		spans = spans[len(part):]
-		c := &chunker{size: size, of: map[int64]*Profile{}}
-		for _, w := range part {
-			c.of[w.Start] = &Profile{}
-		}
-		fold := func(x *feature.Batch) error { c.fold(x); return ctx.Err() }
-		if err := b.History.Scan(ctx, m.ViewOf, part[0].Start, part[len(part)-1].End, columns, fold); err != nil {
-			return nil, feature.Errorf(feature.KindOf(err), "drift.backtest", "view "+m.ViewOf.ID(), "%w", err)
-		}
-		for _, w := range part {
-			if p := c.of[w.Start]; p.Rows > 0 {
-				run.judge(w, p.renamed(names))
-			}
-		}
 	}
 	run.end()
 	return out, nil
@@ -129,14 +107,11 @@ func (b *Backtester) reference(ctx context.Context, m *feature.Monitor) (*Baseli
 // backtesting is a run.
 type backtesting struct {
 	m     *feature.Monitor
-	ref   *Baseline
 	out   *Backtest
 	state tally.State
 	ended int64 // of the window that resolved last
 	cools bool
 }
-
-func (b *backtesting) judge(w window.Window, p *Profile) { b.take(w, Judge(b.m, b.ref, p), p.Rows) }
 
 // end is the state after all windows.
 func (b *backtesting) end() {

@@ -55,6 +55,9 @@ type EventReference struct {
 	Snapshot string     `json:"snapshot,omitempty"`
 	From     *time.Time `json:"from,omitempty"`
 	To       *time.Time `json:"to,omitempty"`
+	// Trailing and Gap say that From and To are a time before the window.
+	Trailing feature.Duration `json:"trailing,omitempty"`
+	Gap      feature.Duration `json:"gap,omitempty"`
 	// Baseline are the values of a monitor of performance that has no other reference.
 	Baseline map[string]float64 `json:"baseline,omitempty"`
 }
@@ -110,6 +113,10 @@ func newEvent(m *feature.Monitor, w *WindowRecord, v *Verdict, since int64, kind
 		d.Reference.Baseline = p.Baseline
 	} else if r := m.Reference; r.Snapshot != "" {
 		d.Reference.Snapshot = r.Snapshot
+	} else if r.Trailing > 0 {
+		at, until := r.Before(w.Start)
+		from, to := feature.Time(at), feature.Time(until)
+		d.Reference = EventReference{From: &from, To: &to, Trailing: r.Trailing, Gap: r.Gap}
 	} else {
 		from, to := r.From.UTC(), r.To.UTC()
 		d.Reference.From, d.Reference.To = &from, &to

@@ -37,7 +37,7 @@ func referenceKey(m *feature.Monitor) string {
 // inReference reports whether a window lies inside the monitor's range of time.
 func inReference(m *feature.Monitor, start, end int64) bool {
 	r := m.Reference
-	return r.Snapshot == "" && r.Ready() && start >= r.From.UnixMicro() && end <= r.To.UnixMicro()
+	return r.Snapshot == "" && !r.To.IsZero() && start >= r.From.UnixMicro() && end <= r.To.UnixMicro()
 }
 
 // reference returns the monitor's reference profile; nil when it cannot be

@@ -42,7 +42,7 @@ type WatchOptions struct {
 func NewWatch(o WatchOptions) *Watch {
 	j := &judging{
 		store: o.Store, monitors: o.Monitors, references: o.References, history: o.History, models: o.Models,
-		route: o.Route, log: o.Log, met: o.Metrics, now: o.Now, refs: map[string]*Baseline{},
+		route: o.Route, log: o.Log, met: o.Metrics, now: o.Now, refs: map[string]*Baseline{}, before: trailing{store: o.Store},
 	}
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
@@ -84,8 +84,9 @@ type judging struct {
 	met        *Metrics
 	now        func() time.Time
 	refs       map[string]*Baseline // by referenceKey
-	began      beginning            // of the drift that the window judged last may end
-	shown      bool                 // the gauge shows the states that were stored before this process
+	before     trailing
+	began      beginning // of the drift that the window judged last may end
+	shown      bool      // the gauge shows the states that were stored before this process
 }
 
 // watched is a line of windows of a monitor, its defaults filled in.
@@ -117,7 +118,8 @@ func (j *judging) Watched(ctx context.Context) ([]watched, error) {
 		}
 		used[referenceKey(m)] = true
 		out = append(out, watched{Series: SeriesOf(m), ViewID: m.ViewOf.ID(), View: m.View, Version: m.Version,
-			Window: m.Window, Fire: m.Windows, Resolve: m.Windows, With: awaits(m), Of: m})
+			Window: m.Window, Fire: m.Windows, Resolve: m.Windows, With: awaits(m),
+			Keep: m.Reference.Trailing.Micros() + m.Reference.Gap.Micros(), Of: m})
 	}
 	for key := range j.refs {
 		if !used[key] {
@@ -170,7 +172,16 @@ func (j *judging) verdict(ctx context.Context, m *feature.Monitor, r *WindowReco
 	if m.Performance != nil {
 		return j.performance(ctx, m, r, past)
 	}
-	ref, err := j.reference(ctx, m, past)
+	var ref *Baseline
+	var err error
+	switch {
+	case r.Lost > 0:
+		ref = NewBaseline(&Profile{}) // rows of which nothing is kept: history that was imported late
+	case trails(m):
+		ref, err = j.before.before(ctx, m, r.Start, r.State == Open)
+	default:
+		ref, err = j.reference(ctx, m, past)
+	}
 	if err != nil || ref == nil {
 		return nil, err
 	}
