@@ -13,6 +13,7 @@ import datetime
 import json
 import os
 import random
+import urllib.error
 import urllib.request
 
 import customers
@@ -38,7 +39,10 @@ def publish(weir, rows):
     columns = {name: [c[name] for _, c in rows] for name in RECORD}
     columns["event_time"] = columns["created"] = [text(at) for at, _ in rows]
     body = json.dumps({"push_source_name": "customers", "df": columns}).encode()
-    urllib.request.urlopen(urllib.request.Request(weir + "/push", body, {"Content-Type": "application/json"}), timeout=60).close()
+    try:
+        urllib.request.urlopen(urllib.request.Request(weir + "/push", body, {"Content-Type": "application/json"}), timeout=60).close()
+    except urllib.error.HTTPError as e:
+        raise SystemExit(f"weir: {e.code} {e.read().decode()}") from None
 
 
 def label(path, rows):

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-ml/weir/internal/testserver"
 	"github.com/weir-ml/weir/peers/platform"
@@ -101,10 +103,20 @@ func start(t *testing.T) *world {
 	})
 	w.weir.start()
 	t.Cleanup(w.weir.stop)
+	topic(t, kafka.Addr)
 	w.weir.run("apply", "-f", filepath.Join(example, "definitions.yaml"))
 	w.script("webhook.py")
 	line.say("Weir is up, and told of MLflow's aliases", "the customers are %s", customers)
 	return w
+}
+
+// topic makes the stream's topic, as whoever owns the stream does.
+func topic(t *testing.T, kafka string) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(kafka))
+	require.NoError(t, err)
+	defer cl.Close()
+	_, err = kadm.NewClient(cl).CreateTopic(t.Context(), 2, 1, nil, "churn.customers")
+	require.NoError(t, err)
 }
 
 func (w *world) script(name string, args ...string) string {
@@ -180,13 +192,13 @@ func rows(w *world) string {
 
 // monitorState is what `weir monitor show -o json` tells.
 type monitorState struct {
-	State   string
-	Windows []window
+	State, Reference string
+	Windows          []window `json:"results"`
 }
 
 type window struct {
-	Start, Outcome string
-	Drifted        bool
+	Start   string
+	Drifted bool
 	Features       []struct {
 		Feature string
 		Skipped string
