@@ -133,11 +133,15 @@ func (l AlertList) Validate() error {
 	return errors.Join(errs...)
 }
 
-// unknownIn reports fields of a list of structs in the file that the struct does not have.
+// unknownIn reports fields of a list of structs in the file that the struct, or a struct in it, does not have.
 func unknownIn(path, key string, t reflect.Type, value any) (errs []error) {
-	known := map[string]bool{}
+	known, inner := map[string]bool{}, map[string]reflect.Type{}
 	for i := range t.NumField() {
-		known[t.Field(i).Tag.Get("koanf")] = true
+		name := t.Field(i).Tag.Get("koanf")
+		known[name] = true
+		if f := t.Field(i).Type; f.Kind() == reflect.Struct {
+			inner[name] = f
+		}
 	}
 	items, ok := value.([]any)
 	if !ok {
@@ -149,9 +153,20 @@ func unknownIn(path, key string, t reflect.Type, value any) (errs []error) {
 			errs = append(errs, fmt.Errorf("%s: %s[%d]: must be a map", path, key, i))
 			continue
 		}
-		for k := range m {
+		for k, v := range m {
+			at := fmt.Sprintf("%s[%d].%s", key, i, k)
 			if !known[k] {
-				errs = append(errs, unknown(path, fmt.Sprintf("%s[%d].%s", key, i, k), known))
+				errs = append(errs, unknown(path, at, known))
+			} else if within, ok := v.(map[string]any); ok && inner[k] != nil {
+				fields := map[string]bool{}
+				for j := range inner[k].NumField() {
+					fields[inner[k].Field(j).Tag.Get("koanf")] = true
+				}
+				for f := range within {
+					if !fields[f] {
+						errs = append(errs, unknown(path, at+"."+f, fields))
+					}
+				}
 			}
 		}
 	}

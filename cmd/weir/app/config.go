@@ -49,6 +49,8 @@ type Config struct {
 	Drift          drift.Config          `koanf:"drift"`
 	// Alerts are where events go beside the projects' topics.
 	Alerts AlertList `koanf:"alerts"`
+	// Pipelines are where retraining is started.
+	Pipelines PipelineList `koanf:"pipelines"`
 	// MLflow has the models' versions, where it is set.
 	MLflow MLflowConfig `koanf:"mlflow"`
 }
@@ -169,7 +171,7 @@ func (c *Config) Validate() error {
 		// Other engines write to Iceberg's catalog; they have no business with definitions, windows and events.
 		errs = append(errs, fmt.Errorf("offline.catalog: must be another database than registry.url (got %q for both)", redactURL(c.Offline.Catalog)))
 	}
-	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate(), c.Alerts.Validate(), c.MLflow.Validate())
+	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate(), c.Alerts.Validate(), c.Pipelines.Validate(c.alertNames()), c.MLflow.Validate())
 	return errors.Join(errs...)
 }
 
