@@ -95,7 +95,8 @@ func (h *Inference) infer(w http.ResponseWriter, r *http.Request, body []byte) e
 		return err
 	}
 	defer a.Release()
-	text, raw := h.answers.Get(1<<14), h.answers.Get(1<<11)
+	jsonSize, rawSize := req.sizes(a)
+	text, raw := h.answers.Get(jsonSize), h.answers.Get(rawSize)
 	defer h.answers.Put(text)
 	defer h.answers.Put(raw)
 	out := inferAnswer{json: (*text)[:0], raw: (*raw)[:0]}

@@ -16,6 +16,24 @@ type inferAnswer struct {
 	tensors   int            // written so far
 }
 
+// sizes is about how long an answer will be, its JSON and its raw tensors: of texts, of which there is no telling, it may be more.
+func (r *inferRequest) sizes(a *Answer) (text, raw int) {
+	text = 1 << 10
+	for _, t := range r.wanted {
+		values := a.Rows
+		if t.column < 0 {
+			values *= len(a.Columns)
+		}
+		if t.binary {
+			raw += 8 * values
+			text += 1 << 7
+		} else {
+			text += 20 * values
+		}
+	}
+	return text, raw
+}
+
 // write writes the inference response; or the request for a model, whose inputs the features are. A null, and a NaN, is null:
 // MLServer writes NaN so, and numpy reads it so. An error is of the values; nothing is to be sent then.
 func (w *inferAnswer) write(r *inferRequest, a *Answer) error {

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -280,16 +283,56 @@ func sameReal(t *testing.T, kind datatype, v *feature.Vector, i int, lookup, got
 	require.Equal(t, math.Float64bits(want), math.Float64bits(is), "%v %v", want, got)
 }
 
+// silent takes an answer and keeps nothing of it.
+type silent struct {
+	header http.Header
+	status int
+}
+
+func (s *silent) Header() http.Header         { return s.header }
+func (s *silent) WriteHeader(status int)      { s.status = status }
+func (s *silent) Write(b []byte) (int, error) { return len(b), nil }
+
+// What a request allocates is the same for 1 row and for 1000, as JSON and raw.
+func TestInferenceAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("SKIP(race): the race detector makes pools forget")
+	}
+	w := newInference(t, nil)
+	r := httptest.NewRequest("POST", "/v2/models/x/infer", nil)
+	cost := func(service, more string, rows int) float64 {
+		inference := NewInference(NewLookups(w.server, w.reg, func(s *feature.Service) (Plan, error) { return &still{s: s, text: []byte("two year")}, nil }), "", nil)
+		r.SetPathValue("service", service)
+		body := []byte(fmt.Sprintf(`{"inputs":[{"name":"id","datatype":"INT64","shape":[%d],"data":[1%s]}]%s}`, rows, strings.Repeat(",1000", rows-1), more))
+		return testing.AllocsPerRun(50, func() {
+			out := silent{header: http.Header{}}
+			if err := inference.infer(&out, r, body); err != nil || out.status > 200 {
+				t.Fatal(out.status, err)
+			}
+		})
+	}
+	for service, more := range map[string]string{"numbers": "", "churn": `,"outputs":[{"name":"f_float64"},{"name":"f_string"},{"name":"f_bool"}]`} {
+		for _, raw := range []string{"", `,"parameters":{"binary_data_output":true,"datatype":"FP32"}`} {
+			if service == "churn" && raw != "" {
+				continue // a raw tensor of texts has no nulls, and this plan fills nothing else
+			}
+			one, thousand := cost(service, more+raw, 1), cost(service, more+raw, 1000)
+			t.Log("allocations of", service, more+raw, one, thousand)
+			require.LessOrEqual(t, thousand, one+2, "a pool may be emptied in between")
+			require.Less(t, one, 25.0)
+		}
+	}
+}
+
 // BenchmarkInference is an answer of 100 rows and ten features as one tensor, and as a tensor a feature, beside a lookup's.
 func BenchmarkInference(b *testing.B) {
 	block := benchBlock(feature.Float64, 100, 10)
 	a := &Answer{Block: block, Service: serviceOf(block)}
-	for name, r := range map[string]*inferRequest{
-		"one":   {matrix: matrixName},
-		"raw":   {matrix: matrixName, binary: true},
-		"by":    {matrix: matrixName, outputs: []inferOutput{{name: allFeatures}}},
-		"check": nil,
-	} {
+	for _, c := range []struct {
+		name string
+		r    *inferRequest // nil: a lookup's answer
+	}{{"lookup", nil}, {"one", &inferRequest{matrix: matrixName}}, {"raw", &inferRequest{matrix: matrixName, binary: true}}, {"by name", &inferRequest{matrix: matrixName, outputs: []inferOutput{{name: allFeatures}}}}} {
+		name, r := c.name, c.r
 		var w inferAnswer
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
