@@ -77,7 +77,7 @@ func (w *world) runs(e event) (out []dagRun) {
 func (w *world) retrained(e event, version string) {
 	w.t.Helper()
 	var runs []dagRun
-	until(w.t, time.Minute, "Airflow's run", func() (bool, any) {
+	until(w.t, 2*time.Minute, "Airflow's run", func() (bool, any) {
 		runs = w.runs(e)
 		return len(runs) > 0, nil
 	})
@@ -145,12 +145,14 @@ func (w *world) resent(e event) {
 func (w *world) airflowDown() {
 	w.airflow.Stop()
 	e := w.drift(false)
+	var d delivery
 	until(w.t, time.Minute, "a failed attempt", func() (bool, any) {
 		all := w.weir.events(detected)
-		x := all[len(all)-1]
-		return x.Attempts > 0 && x.State != "delivered", x
+		d = all[len(all)-1].to(retrain)
+		return d.Attempts > 0, d
 	})
-	w.line.say("Airflow is down", "the event waits")
+	require.Equal(w.t, "pending", d.State)
+	w.line.say("Airflow is down: the event waits", "%s", d.LastError)
 	w.airflow.Start()
 	w.line.say("Airflow is back", "%s", w.airflow.URL)
 	w.retrained(e, "3")

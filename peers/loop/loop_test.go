@@ -95,7 +95,7 @@ func start(t *testing.T) *world {
 	config := filepath.Join(dir, "weir.yaml")
 	require.NoError(t, os.WriteFile(config, []byte(here), 0o600))
 	w.weir = &weir{t: t, binary: build(t), dir: dir, http: addrs[0], grpc: addrs[1], config: config, kafka: kafka.Addr, redisAt: redis.Addr,
-		env: []string{"MLFLOW_WEBHOOK_SECRET=of-the-test", "AIRFLOW_USER=" + w.airflow.User, "AIRFLOW_PASSWORD=" + w.airflow.Password}}
+		env: []string{"MLFLOW_WEBHOOK_SECRET=of-the-test", "AIRFLOW_PASSWORD=" + w.airflow.Password}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("Weir said at the end:\n%s", w.weir.log())
@@ -197,9 +197,9 @@ type monitorState struct {
 }
 
 type window struct {
-	Start   string
-	Drifted bool
-	Features       []struct {
+	Start    string
+	Drifted  bool
+	Features []struct {
 		Feature string
 		Skipped string
 		Drifted bool

@@ -124,10 +124,27 @@ func (w *weir) json(into any, args ...string) {
 
 // event is what `weir events list -o json` tells of one.
 type event struct {
-	ID, Type, Monitor, State string
-	Attempts                 int
-	Time                     time.Time
-	Data                     json.RawMessage
+	ID, Type   string
+	Time       time.Time
+	Data       json.RawMessage
+	Deliveries []delivery
+}
+
+// delivery is how an event stands with one destination.
+type delivery struct {
+	Destination, State string
+	Attempts           int
+	LastError          string `json:"last_error"`
+}
+
+// to is how the event stands with a destination.
+func (e event) to(destination string) delivery {
+	for _, d := range e.Deliveries {
+		if d.Destination == destination {
+			return d
+		}
+	}
+	return delivery{}
 }
 
 const (
