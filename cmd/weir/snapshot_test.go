@@ -25,6 +25,12 @@ import (
 // salesWeir is a server with a view of 40 shops, a row each an hour apart, and a spine of n rows.
 func salesWeir(t *testing.T, n int) (w *weir, spine string) {
 	w = start(t, testConfig(t))
+	return w, salesRows(w, n)
+}
+
+// salesRows is what salesWeir has, in a server that runs already.
+func salesRows(w *weir, n int) (spine string) {
+	t := w.t
 	w.apply(salesManifest("{name: n, type: int64}, {name: y, type: string}", `"sales:n", "sales:y"`))
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	text := "id,at,n,y\n"
@@ -37,7 +43,7 @@ func salesWeir(t *testing.T, n int) (w *weir, spine string) {
 	for i := range n {
 		fmt.Fprintf(&b, "s%02d,%s,%d\n", i%41, begin.Add(time.Duration(i%90)*time.Hour).Format(time.RFC3339), i%2)
 	}
-	return w, fileOf(t, "spine.csv", b.String())
+	return fileOf(t, "spine.csv", b.String())
 }
 
 // readAll is a file's rows as CSV lines.

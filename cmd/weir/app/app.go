@@ -30,6 +30,7 @@ import (
 	"github.com/weir-ml/weir/online/redis"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
+	models "github.com/weir-ml/weir/registry/mlflow"
 	"github.com/weir-ml/weir/registry/sqlstore"
 	"github.com/weir-ml/weir/serving"
 	"github.com/weir-ml/weir/validate/expect"
@@ -72,6 +73,7 @@ type App struct {
 	windows    *quality.Watch
 	pauses     ingest.Pauses
 	dispatch   *outbox.Dispatcher
+	follower   *models.Follower // nil where no MLflow is set
 	supervisor *ingest.Supervisor
 	importer   *ingest.Importer
 	replayer   *ingest.Replayer
@@ -157,6 +159,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 			}
 		}
 	}
+	if a.roles["drift"] && a.follower != nil {
+		services = append(services, service{"mlflow", a.follower.Run})
+	}
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // the end of ctx begins a stop, see retire
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -203,6 +208,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.onClose("catalog", a.registry.Close)
+	a.openMLflow()
 	if err = a.openWatching(ctx, db); err != nil {
 		return err
 	}

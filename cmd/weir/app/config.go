@@ -12,7 +12,6 @@ import (
 	"github.com/weir-ml/weir/drift"
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/schemaregistry"
-	"github.com/weir-ml/weir/internal/mlflow"
 	"github.com/weir-ml/weir/internal/objects"
 	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/sqldb"
@@ -118,7 +117,7 @@ func DefaultConfig() Config {
 		Flight:         flight.DefaultConfig(),
 		Feast:          feast.DefaultConfig(),
 		Drift:          drift.DefaultConfig(),
-		MLflow:         MLflowConfig{Config: mlflow.DefaultConfig()},
+		MLflow:         DefaultMLflowConfig(),
 	}
 }
 
