@@ -40,6 +40,11 @@ test-peers: ## other projects' programs against ours
 	@if [ -d peers ]; then scripts/setup-test.sh --peers && $(GO) run ./internal/testrun -servers $(REQUIRE) -- -tags peers -timeout 30m ./peers/...; \
 	else echo 'there are no peers yet'; fi
 
+.PHONY: test-loop
+test-loop: ## the whole loop with a real Airflow and MLflow: drift to retraining and back, as a timeline
+	@scripts/setup-test.sh --loop && WEIR_TEST_REQUIRE=1 $(GO) test -tags loop -count=1 -v -timeout 40m ./peers/loop && \
+	WEIR_TEST_REQUIRE=1 $(GO) test -tags loop -count=1 -timeout 20m ./peers ./peers/platform
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, the floors, govulncheck
 	@scripts/lint.sh

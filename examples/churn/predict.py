@@ -1,7 +1,7 @@
 """Answers who is about to leave, given nothing but customer ids: the features are looked up in Weir.
 
-    python predict.py --port 8080
-    curl http://127.0.0.1:8080/predict -d '{"customer_id": ["C00042"]}'
+    python predict.py --port 8000
+    curl http://127.0.0.1:8000/predict -d '{"customer_id": ["C00042"]}'
 
 The model is MLflow's champion; another champion is noticed within --every seconds.
 """
@@ -85,7 +85,7 @@ def handler(champion, weir):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--weir", default=os.environ.get("WEIR_HTTP", "http://127.0.0.1:6566"))
-    p.add_argument("--port", type=int, default=8080)
+    p.add_argument("--port", type=int, default=8000)
     p.add_argument("--every", type=float, default=10)
     a = p.parse_args()
     champion = Champion(mlflow, mlflow.MlflowClient())
