@@ -29,10 +29,10 @@ type Template struct {
 
 // Setting is one that a template knows.
 type Setting struct {
-	Name     string `yaml:"name"`
-	About    string `yaml:"about"`
-	Default  string `yaml:"default"`
-	Required bool   `yaml:"required"`
+	Name     string `yaml:"name" json:"name"`
+	About    string `yaml:"about" json:"about"`
+	Default  string `yaml:"default" json:"default,omitempty"`
+	Required bool   `yaml:"required" json:"required,omitempty"`
 }
 
 // known lists the template's settings for people.

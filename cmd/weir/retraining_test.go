@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/cmd/weir/command"
+	"github.com/weir-ml/weir/internal/outbox/pipeline"
+)
+
+// TestRetrainingGuide writes the settings of docs/retraining.md and gets what its commands are said to print. Its
+// table of requests names every type, each with the path that is really asked.
+func TestRetrainingGuide(t *testing.T) {
+	guide, err := os.ReadFile(filepath.Join("..", "..", "docs", "retraining.md"))
+	require.NoError(t, err)
+	t.Chdir(t.TempDir())
+	try := func(args ...string) (int, string, string) {
+		var o, e bytes.Buffer
+		return command.Main(args, strings.NewReader(""), &o, &e), o.String(), e.String()
+	}
+	last, outputs, commands := "", 0, 0
+	for _, m := range qualityBlock.FindAllStringSubmatch(string(guide), -1) {
+		switch kind, name, text := m[1], m[2], m[3]; kind {
+		case "file":
+			require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+		case "output":
+			require.Equal(t, text, last)
+			outputs++
+		case "run":
+			want, err := strconv.Atoi(name)
+			require.NoError(t, err)
+			for line := range strings.Lines(text) {
+				args := strings.Fields(line)
+				code, out, errs := try(args[1:]...)
+				require.Equal(t, want, code, "%s\n%s%s", line, out, errs)
+				last = out
+				commands++
+			}
+		}
+	}
+	require.Equal(t, []int{1, 2}, []int{outputs, commands})
+	code, out, _ := try("pipelines", "nobody")
+	require.NotZero(t, code, out)
+	code, out, errs := try("pipelines", "--types")
+	require.Zero(t, code, errs)
+	for _, name := range pipeline.Types() {
+		require.Contains(t, out, name)
+		require.Contains(t, string(guide), "`"+name+"`")
+		if name == pipeline.HTTP || name == "tekton" {
+			continue
+		}
+		tmpl, err := pipeline.Of(name, pipeline.Request{})
+		require.NoError(t, err)
+		path := templateAction.ReplaceAllString(tmpl.Request.Path, "{$1}")
+		require.Contains(t, string(guide), "| `"+name+"` | `POST "+path+"`")
+	}
+}
+
+// templateAction is a setting in a path, like {{segments .With.repository}}.
+var templateAction = regexp.MustCompile(`\{\{(?:segments )?\.With\.(\w+)\}\}`)
