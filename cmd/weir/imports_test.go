@@ -63,6 +63,8 @@ func room(rel string) (name string, height int) {
 	switch {
 	case rel == "registry/feature":
 		return rel, 10
+	case rel == "docs": // the schemas of events, to be had from the program
+		return rel, 10
 	case first == "proto":
 		return first, 11
 	case first == "internal":

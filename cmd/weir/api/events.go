@@ -146,7 +146,7 @@ func (s *Events) change(ctx context.Context, r request, to func(context.Context,
 			what += " to " + r.destination
 		}
 		return 0, feature.Errorf(feature.NotFound, r.op, what, "there is no such delivery").
-			WithHint("weir events show " + r.id + " lists those there are")
+			WithHint("weir events show %s lists those there are", r.id)
 	}
 	return to(ctx, ids(all), time.Now())
 }

@@ -28,6 +28,9 @@ type AlertConfig struct {
 	// Severities and Projects choose; all where there are none.
 	Severities []string `koanf:"severities"`
 	Projects   []string `koanf:"projects"`
+	// Mode and Format are how a webhook gets events; structured and weir when empty. See EventsConfig.
+	Mode   string `koanf:"mode"`
+	Format string `koanf:"format"`
 }
 
 // AlertList is the setting alerts. It can be set in the file alone.
@@ -55,6 +58,12 @@ func (l AlertList) String() string {
 			if v := x.is.String(); v != "" && v != "0s" {
 				s += " " + x.what + "=" + v
 			}
+		}
+		if c.Mode != "" {
+			s += " mode=" + c.Mode
+		}
+		if c.Format != "" {
+			s += " format=" + c.Format
 		}
 		if len(c.Severities) > 0 {
 			s += " severities=" + strings.Join(c.Severities, ",")
@@ -118,6 +127,11 @@ func (l AlertList) Validate() error {
 		if c.Secret != "" && c.Type != toWebhook {
 			fault("secret", "only webhooks are signed; for a bearer token set token")
 		}
+		if c.Type != toWebhook && (c.Mode != "" || c.Format != "") {
+			fault("mode", "mode and format are for webhooks")
+		}
+		at := fmt.Sprintf("alerts[%d].", i)
+		errs = append(errs, checkMode(at+"mode", c.Mode), checkFormatOf(at+"format", c.Format))
 		if c.Timeout < 0 || c.Resend < 0 {
 			fault("timeout", "timeout and resend must not be negative")
 		}

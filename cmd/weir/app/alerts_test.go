@@ -51,6 +51,9 @@ func TestAlertFaults(t *testing.T) {
 		`{type: log, name: On-Call}`:                               "alerts[0].name",
 		"{type: log}\n  - {type: log}":                             "alerts[1].name",
 		`{type: log, severity: critical}`:                          "alerts[0].severity",
+		`{type: log, mode: binary}`:                                "alerts[0].mode: mode and format are for webhooks",
+		`{type: webhook, url: 'https://x', mode: base64}`:          "alerts[0].mode: must be structured or binary",
+		`{type: webhook, url: 'https://x', format: evidently}`:     "alerts[0].format: must be weir or seldon",
 		`{type: webhook, url: 'https://me:hunter2@x', secrets: 1}`: "alerts[0].secrets",
 		`nonsense`: "alerts[0]: must be a map",
 	} {
@@ -58,7 +61,10 @@ func TestAlertFaults(t *testing.T) {
 		require.ErrorContains(t, err, want, text)
 		require.NotContains(t, err.Error(), "hunter2", text)
 	}
-	_, err := Load(write(t, "alerts: {type: log}\n"), nil)
+	_, err := Load(write(t, "events: {mode: batched, format: cloudy}\n"), nil)
+	require.ErrorContains(t, err, "events.mode: must be structured or binary")
+	require.ErrorContains(t, err, "events.format: must be weir or seldon")
+	_, err = Load(write(t, "alerts: {type: log}\n"), nil)
 	require.Error(t, err)
 	_, err = Load(write(t, "alerts: 1\n"), nil)
 	require.ErrorContains(t, err, "must be a list")

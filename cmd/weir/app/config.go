@@ -13,6 +13,7 @@ import (
 	"github.com/weir-ml/weir/ingest"
 	"github.com/weir-ml/weir/ingest/schemaregistry"
 	"github.com/weir-ml/weir/internal/objects"
+	"github.com/weir-ml/weir/internal/outbox/cloudevent"
 	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/sqldb"
 	"github.com/weir-ml/weir/offline"
@@ -46,6 +47,8 @@ type Config struct {
 	Flight         flight.Config         `koanf:"flight"`
 	Feast          feast.Config          `koanf:"feast"`
 	Drift          drift.Config          `koanf:"drift"`
+	// Events is how they are written to the projects' topics.
+	Events EventsConfig `koanf:"events"`
 	// Alerts are where events go beside the projects' topics.
 	Alerts AlertList `koanf:"alerts"`
 	// Pipelines are where retraining is started.
@@ -117,6 +120,7 @@ func DefaultConfig() Config {
 		Flight:         flight.DefaultConfig(),
 		Feast:          feast.DefaultConfig(),
 		Drift:          drift.DefaultConfig(),
+		Events:         EventsConfig{Mode: cloudevent.Structured, Format: weirFormat},
 		MLflow:         DefaultMLflowConfig(),
 	}
 }
@@ -170,7 +174,7 @@ func (c *Config) Validate() error {
 		// Other engines write to Iceberg's catalog; they have no business with definitions, windows and events.
 		errs = append(errs, fmt.Errorf("offline.catalog: must be another database than registry.url (got %q for both)", redactURL(c.Offline.Catalog)))
 	}
-	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate(), c.Alerts.Validate(), c.Pipelines.Validate(c.alertNames()), c.MLflow.Validate())
+	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate(), c.Events.Validate(), c.Alerts.Validate(), c.Pipelines.Validate(c.alertNames()), c.MLflow.Validate())
 	return errors.Join(errs...)
 }
 

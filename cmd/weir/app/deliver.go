@@ -11,6 +11,7 @@ import (
 	driftkafka "github.com/weir-ml/weir/drift/kafka"
 	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/internal/outbox/alertmanager"
+	"github.com/weir-ml/weir/internal/outbox/cloudevent"
 	"github.com/weir-ml/weir/internal/outbox/webhook"
 	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/tally"
@@ -44,7 +45,8 @@ func (c *Config) route() outbox.Route {
 
 // deliverers makes what takes events to their destinations, and what repeats to Alertmanager what fires.
 func (a *App) deliverers() (to map[string]outbox.Deliverer, repeat []*alertmanager.Deliverer) {
-	to = map[string]outbox.Deliverer{api.EventDestination: driftkafka.New(a.producer)}
+	to = map[string]outbox.Deliverer{
+		api.EventDestination: encode(driftkafka.New(a.producer), a.cfg.Events.Mode, a.cfg.Events.Format, (*cloudevent.Event).Kafka)}
 	for _, c := range a.cfg.Alerts {
 		for _, r := range []secret.Ref{c.Secret, c.Token} {
 			if _, err := r.Read(); err != nil {
@@ -55,7 +57,7 @@ func (a *App) deliverers() (to map[string]outbox.Deliverer, repeat []*alertmanag
 		case toLog:
 			to[c.name()] = outbox.Log{Logger: a.log}
 		case toWebhook:
-			to[c.name()] = webhook.New(webhook.Options{URL: c.URL, Secret: c.Secret, Token: c.Token, Timeout: c.Timeout})
+			to[c.name()] = encode(webhook.New(webhook.Options{URL: c.URL, Secret: c.Secret, Token: c.Token, Timeout: c.Timeout}), c.Mode, c.Format, (*cloudevent.Event).HTTP)
 		case toAlertmanager:
 			d := alertmanager.New(alertmanager.Options{URL: c.URL, Token: c.Token, Timeout: c.Timeout, Resend: c.Resend, Firing: a.firing, Log: a.log,
 				Alerts: func(payload []byte) ([]alertmanager.Alert, error) { return alertsOf(&c, payload) }})
@@ -101,7 +103,7 @@ func (c *AlertConfig) wants(project string, severity feature.Severity) bool {
 // alertsOf makes alerts for Alertmanager of an event: of a suite one for each expectation that failed.
 func alertsOf(c *AlertConfig, payload []byte) ([]alertmanager.Alert, error) {
 	x, err := readEvent(payload)
-	if err != nil || !c.wants(x.Data.Project, x.Data.Severity) || x.Data.Destination == c.name() {
+	if err != nil || !c.wants(x.Data.Project, x.Data.Severity) || x.Data.Destination != "" && x.Data.Destination == c.name() {
 		return nil, err
 	}
 	d := &x.Data

@@ -8,12 +8,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weir-ml/weir/docs"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 )
 
 func (e *env) events() *cobra.Command {
 	c := &cobra.Command{Use: "events", Short: "The events that were told, and how their delivery stands"}
-	c.AddCommand(e.eventsList(), e.eventsShow(), e.eventsResend(), e.eventsDiscard())
+	c.AddCommand(e.eventsList(), e.eventsShow(), e.eventsResend(), e.eventsDiscard(), e.eventsSchema())
 	return c
 }
 
@@ -176,4 +177,18 @@ func (e *env) deliveriesAre(what string, n int64) error {
 	}
 	_, err := fmt.Fprintf(e.out, "%s %s %s\n", count(n), deliveries, what)
 	return err
+}
+
+func (e *env) eventsSchema() *cobra.Command {
+	return &cobra.Command{
+		Use: "schema NAME", Short: "Print the JSON Schema of events' data: drift, quality or delivery", Args: exactly(1, "drift, quality or delivery, or what dataschema says"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			b, err := docs.EventSchema(args[0])
+			if err != nil {
+				return err
+			}
+			_, err = e.out.Write(b)
+			return err
+		},
+	}
 }
