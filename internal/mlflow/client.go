@@ -170,6 +170,8 @@ func (c *Client) refused(path string, a posting.Answer) error {
 	case said.Code == "RESOURCE_DOES_NOT_EXIST",
 		said.Code == "INVALID_PARAMETER_VALUE" && strings.HasPrefix(said.Message, "Registered model alias ") && strings.HasSuffix(said.Message, " not found."):
 		kind = feature.NotFound
+	case said.Code == "RESOURCE_ALREADY_EXISTS":
+		kind = feature.Conflict
 	case posting.Final(a.Status):
 		kind = feature.Invalid
 	}
