@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -232,4 +233,29 @@ func TestPerformanceOfReferencesWindows(t *testing.T) {
 	require.Error(t, err)
 	_, err = decodeStandard([]byte{1})
 	require.Error(t, err)
+}
+
+// Events of performance are what the schema says, whatever was found, and say what was compared with.
+func TestPerformanceEvents(t *testing.T) {
+	s := dataSchema(t)
+	r := rand.New(rand.NewPCG(10, 10))
+	m := churnMonitor()
+	m.Reference = feature.Reference{From: time.Unix(0, 0), To: time.Unix(7200, 0)}
+	m.Retrain = feature.Retrain{Model: "churn"}
+	w := &WindowRecord{Series: SeriesOf(m), Start: 3600e6, End: 7200e6, Rows: 1001}
+	ref := &standard{Whole: churn(r, 5000, 0)}
+	for _, cur := range []*scores{churn(r, 1000, 0.5), churn(r, 10, 0), {Predictions: 5, Invalid: 5}} {
+		e, err := newEvent(m.WithDefaults(), w, judgePerformance(m.WithDefaults(), ref, cur), w.Start, DetectedType, beginning{}, time.Unix(1000, 0))
+		require.NoError(t, err)
+		_, d := checkEvent(t, s, e.Payload)
+		require.Equal(t, cur.Judged, d.Performance.Outcomes)
+		require.True(t, e.Retrain)
+		require.NotNil(t, d.Reference.From)
+	}
+	m.Reference, m.Performance.Metrics, m.Performance.Baseline = feature.Reference{}, nil, map[string]float64{"recall": 0.9}
+	e, err := newEvent(m.WithDefaults(), w, judgePerformance(m.WithDefaults(), &standard{}, churn(r, 1000, 0)), w.Start, ResolvedType, beginning{}, time.Unix(1000, 0))
+	require.NoError(t, err)
+	_, d := checkEvent(t, s, e.Payload)
+	require.Equal(t, map[string]float64{"recall": 0.9}, d.Reference.Baseline)
+	require.Nil(t, d.Reference.From)
 }

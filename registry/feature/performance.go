@@ -77,15 +77,20 @@ func IsShare(metric string) bool {
 	return metric == MetricAccuracy || metric == MetricPrecision || metric == MetricRecall
 }
 
-// Waits is how long after a prediction's event time, at most, its outcome is waited for; 0 without Performance.
-func (p *Performance) Waits() Duration {
-	if p == nil {
-		return 0
+// ComparedWith is what windows are compared with, for people: the reference, or a baseline's values.
+func (m *Monitor) ComparedWith() string {
+	p := m.Performance
+	if p == nil || len(p.Baseline) == 0 {
+		return m.Reference.String()
 	}
-	return p.Outcomes.Within
+	var out []string
+	for _, x := range slices.Sorted(maps.Keys(p.Baseline)) {
+		out = append(out, fmt.Sprintf("%s %v", x, p.Baseline[x]))
+	}
+	return strings.Join(out, ", ")
 }
 
-// WithDefaults returns a copy with everything that has a default filled in; label is the type of the outcomes' labels.
+// withDefaults returns a copy with everything that has a default filled in.
 func (p *Performance) withDefaults() *Performance {
 	c := *p
 	if len(c.Metrics) == 0 {

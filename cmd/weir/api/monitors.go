@@ -146,7 +146,7 @@ func summary(m *feature.Monitor, st *drift.Status) *weirv1.MonitorSummary {
 	case st.Last != nil: // early verdicts too
 		out.State = weirv1.MonitorState_MONITOR_STATE_OK
 	}
-	out.Reference = m.Reference.String()
+	out.Reference = m.ComparedWith()
 	if st.Last != nil {
 		r := drift.WindowReport{WindowRecord: *st.Last}
 		if st.Last.Verdict != nil {
@@ -163,6 +163,9 @@ func window(m *feature.Monitor, w *drift.WindowReport) *weirv1.WindowResult {
 	if w.Verdict != nil && w.Verdict.Compared != nil {
 		c := w.Verdict.Compared
 		out.Snapshot, out.Model, out.ModelVersion = c.Snapshot, c.Model, c.Version
+	}
+	if w.Verdict != nil && w.Verdict.Performance != nil {
+		out.Performance = performance(w.Verdict.Performance)
 	}
 	for _, f := range w.Features {
 		r := &weirv1.FeatureResult{Feature: f.Name, Drifted: f.Drifted(), Count: f.Count, Nulls: f.Nulls, ReferenceCount: f.RefCount}

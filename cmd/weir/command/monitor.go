@@ -126,8 +126,12 @@ func windowJSON(w *weirv1.WindowResult) map[string]any {
 		fs = append(fs, map[string]any{"feature": f.Feature, "drifted": f.Drifted, "skipped": f.Skipped, "count": f.Count,
 			"nulls": f.Nulls, "reference_count": f.ReferenceCount, "tests": tests})
 	}
-	return map[string]any{"start": when(w.Start), "end": when(w.End), "rows": w.Rows, "drifted": w.Drifted, "open": w.Open, "features": fs,
+	out := map[string]any{"start": when(w.Start), "end": when(w.End), "rows": w.Rows, "drifted": w.Drifted, "open": w.Open, "features": fs,
 		"snapshot": w.Snapshot, "model": w.Model, "model_version": w.ModelVersion}
+	if w.Performance != nil {
+		out["performance"] = performanceJSON(w.Performance)
+	}
+	return out
 }
 
 func testsText(ts []*weirv1.TestResult) string {
@@ -171,6 +175,10 @@ func (e *env) showMonitor(m *weirv1.MonitorSummary, windows []*weirv1.WindowResu
 }
 
 func (e *env) windowTable(windows []*weirv1.WindowResult) {
+	if slices.ContainsFunc(windows, func(w *weirv1.WindowResult) bool { return w.Performance != nil }) {
+		e.performanceTable(windows)
+		return
+	}
 	head := []any{"window", "rows", "", "drifted features"}
 	follows := slices.ContainsFunc(windows, func(w *weirv1.WindowResult) bool { return w.Model != "" })
 	if follows {
@@ -178,23 +186,13 @@ func (e *env) windowTable(windows []*weirv1.WindowResult) {
 	}
 	t := newTable(e.out, head...)
 	for _, w := range windows {
-		state := "ok"
-		if w.Drifted {
-			state = "DRIFT"
-		}
-		switch {
-		case w.Open && w.JudgedAt != 0: // late rows may amend it
-			state += ", still open"
-		case w.Open:
-			state = "open"
-		}
 		var fs []string
 		for _, f := range w.Features {
 			if f.Drifted {
 				fs = append(fs, f.Feature+": "+testsText(f.Tests))
 			}
 		}
-		row := []any{when(w.Start), count(w.Rows), state, strings.Join(fs, "\n")}
+		row := []any{when(w.Start), count(w.Rows), monitored(w), strings.Join(fs, "\n")}
 		if follows {
 			against := w.Snapshot
 			if w.Model != "" {

@@ -515,6 +515,7 @@ type WindowResult struct {
 	Snapshot      string                 `protobuf:"bytes,8,opt,name=snapshot,proto3" json:"snapshot,omitempty"`                   // that it was compared with; empty where it was a range of time, and before it was judged
 	Model         string                 `protobuf:"bytes,9,opt,name=model,proto3" json:"model,omitempty"`                         // whose version was trained on the snapshot; empty where the monitor follows none
 	ModelVersion  string                 `protobuf:"bytes,10,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
+	Performance   *PerformanceResult     `protobuf:"bytes,11,opt,name=performance,proto3" json:"performance,omitempty"` // of monitors that judge predictions; there are no features then
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -619,6 +620,223 @@ func (x *WindowResult) GetModelVersion() string {
 	return ""
 }
 
+func (x *WindowResult) GetPerformance() *PerformanceResult {
+	if x != nil {
+		return x.Performance
+	}
+	return nil
+}
+
+// PerformanceResult is how good a model was in a window.
+type PerformanceResult struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Predictions       int64                  `protobuf:"varint,1,opt,name=predictions,proto3" json:"predictions,omitempty"`
+	Outcomes          int64                  `protobuf:"varint,2,opt,name=outcomes,proto3" json:"outcomes,omitempty"`                                            // predictions that were judged by theirs
+	Invalid           int64                  `protobuf:"varint,3,opt,name=invalid,proto3" json:"invalid,omitempty"`                                              // predictions that are none: null, no number, no probability
+	Coverage          float64                `protobuf:"fixed64,4,opt,name=coverage,proto3" json:"coverage,omitempty"`                                           // outcomes as a share of predictions
+	ReferenceOutcomes int64                  `protobuf:"varint,5,opt,name=reference_outcomes,json=referenceOutcomes,proto3" json:"reference_outcomes,omitempty"` // 0 with a baseline
+	Metrics           []*MetricResult        `protobuf:"bytes,6,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *PerformanceResult) Reset() {
+	*x = PerformanceResult{}
+	mi := &file_weir_v1_drift_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PerformanceResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PerformanceResult) ProtoMessage() {}
+
+func (x *PerformanceResult) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_drift_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PerformanceResult.ProtoReflect.Descriptor instead.
+func (*PerformanceResult) Descriptor() ([]byte, []int) {
+	return file_weir_v1_drift_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PerformanceResult) GetPredictions() int64 {
+	if x != nil {
+		return x.Predictions
+	}
+	return 0
+}
+
+func (x *PerformanceResult) GetOutcomes() int64 {
+	if x != nil {
+		return x.Outcomes
+	}
+	return 0
+}
+
+func (x *PerformanceResult) GetInvalid() int64 {
+	if x != nil {
+		return x.Invalid
+	}
+	return 0
+}
+
+func (x *PerformanceResult) GetCoverage() float64 {
+	if x != nil {
+		return x.Coverage
+	}
+	return 0
+}
+
+func (x *PerformanceResult) GetReferenceOutcomes() int64 {
+	if x != nil {
+		return x.ReferenceOutcomes
+	}
+	return 0
+}
+
+func (x *PerformanceResult) GetMetrics() []*MetricResult {
+	if x != nil {
+		return x.Metrics
+	}
+	return nil
+}
+
+// MetricResult is one metric of a window against the reference's.
+type MetricResult struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Metric         string                 `protobuf:"bytes,1,opt,name=metric,proto3" json:"metric,omitempty"`       // accuracy, precision, recall, log_loss, brier, mae, rmse
+	Value          *float64               `protobuf:"fixed64,2,opt,name=value,proto3,oneof" json:"value,omitempty"` // absent where nothing is there that it is about
+	Reference      *float64               `protobuf:"fixed64,3,opt,name=reference,proto3,oneof" json:"reference,omitempty"`
+	Test           string                 `protobuf:"bytes,4,opt,name=test,proto3" json:"test,omitempty"` // one-sided: proportions, welch, binomial, t; empty where it was not tested
+	PValue         *float64               `protobuf:"fixed64,5,opt,name=p_value,json=pValue,proto3,oneof" json:"p_value,omitempty"`
+	AdjustedPValue *float64               `protobuf:"fixed64,6,opt,name=adjusted_p_value,json=adjustedPValue,proto3,oneof" json:"adjusted_p_value,omitempty"` // after Benjamini and Hochberg over the metrics of the window
+	Effect         string                 `protobuf:"bytes,7,opt,name=effect,proto3" json:"effect,omitempty"`                                                 // drop, a difference of shares, or rise, by what part an error has grown
+	Worse          float64                `protobuf:"fixed64,8,opt,name=worse,proto3" json:"worse,omitempty"`                                                 // how large the effect is; negative where the window is better
+	Threshold      float64                `protobuf:"fixed64,9,opt,name=threshold,proto3" json:"threshold,omitempty"`                                         // what it must reach
+	Drifted        bool                   `protobuf:"varint,10,opt,name=drifted,proto3" json:"drifted,omitempty"`                                             // significant, and the effect reaches the threshold
+	Skipped        string                 `protobuf:"bytes,11,opt,name=skipped,proto3" json:"skipped,omitempty"`                                              // why it was not judged; empty when it was
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *MetricResult) Reset() {
+	*x = MetricResult{}
+	mi := &file_weir_v1_drift_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricResult) ProtoMessage() {}
+
+func (x *MetricResult) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_v1_drift_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricResult.ProtoReflect.Descriptor instead.
+func (*MetricResult) Descriptor() ([]byte, []int) {
+	return file_weir_v1_drift_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *MetricResult) GetMetric() string {
+	if x != nil {
+		return x.Metric
+	}
+	return ""
+}
+
+func (x *MetricResult) GetValue() float64 {
+	if x != nil && x.Value != nil {
+		return *x.Value
+	}
+	return 0
+}
+
+func (x *MetricResult) GetReference() float64 {
+	if x != nil && x.Reference != nil {
+		return *x.Reference
+	}
+	return 0
+}
+
+func (x *MetricResult) GetTest() string {
+	if x != nil {
+		return x.Test
+	}
+	return ""
+}
+
+func (x *MetricResult) GetPValue() float64 {
+	if x != nil && x.PValue != nil {
+		return *x.PValue
+	}
+	return 0
+}
+
+func (x *MetricResult) GetAdjustedPValue() float64 {
+	if x != nil && x.AdjustedPValue != nil {
+		return *x.AdjustedPValue
+	}
+	return 0
+}
+
+func (x *MetricResult) GetEffect() string {
+	if x != nil {
+		return x.Effect
+	}
+	return ""
+}
+
+func (x *MetricResult) GetWorse() float64 {
+	if x != nil {
+		return x.Worse
+	}
+	return 0
+}
+
+func (x *MetricResult) GetThreshold() float64 {
+	if x != nil {
+		return x.Threshold
+	}
+	return 0
+}
+
+func (x *MetricResult) GetDrifted() bool {
+	if x != nil {
+		return x.Drifted
+	}
+	return false
+}
+
+func (x *MetricResult) GetSkipped() string {
+	if x != nil {
+		return x.Skipped
+	}
+	return ""
+}
+
 type ShowMonitorRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // "default" when empty
@@ -630,7 +848,7 @@ type ShowMonitorRequest struct {
 
 func (x *ShowMonitorRequest) Reset() {
 	*x = ShowMonitorRequest{}
-	mi := &file_weir_v1_drift_proto_msgTypes[6]
+	mi := &file_weir_v1_drift_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +860,7 @@ func (x *ShowMonitorRequest) String() string {
 func (*ShowMonitorRequest) ProtoMessage() {}
 
 func (x *ShowMonitorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_drift_proto_msgTypes[6]
+	mi := &file_weir_v1_drift_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +873,7 @@ func (x *ShowMonitorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowMonitorRequest.ProtoReflect.Descriptor instead.
 func (*ShowMonitorRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_drift_proto_rawDescGZIP(), []int{6}
+	return file_weir_v1_drift_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ShowMonitorRequest) GetProject() string {
@@ -689,7 +907,7 @@ type ShowMonitorResponse struct {
 
 func (x *ShowMonitorResponse) Reset() {
 	*x = ShowMonitorResponse{}
-	mi := &file_weir_v1_drift_proto_msgTypes[7]
+	mi := &file_weir_v1_drift_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +919,7 @@ func (x *ShowMonitorResponse) String() string {
 func (*ShowMonitorResponse) ProtoMessage() {}
 
 func (x *ShowMonitorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_drift_proto_msgTypes[7]
+	mi := &file_weir_v1_drift_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +932,7 @@ func (x *ShowMonitorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowMonitorResponse.ProtoReflect.Descriptor instead.
 func (*ShowMonitorResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_drift_proto_rawDescGZIP(), []int{7}
+	return file_weir_v1_drift_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ShowMonitorResponse) GetMonitor() *MonitorSummary {
@@ -746,7 +964,7 @@ type RunMonitorRequest struct {
 
 func (x *RunMonitorRequest) Reset() {
 	*x = RunMonitorRequest{}
-	mi := &file_weir_v1_drift_proto_msgTypes[8]
+	mi := &file_weir_v1_drift_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -758,7 +976,7 @@ func (x *RunMonitorRequest) String() string {
 func (*RunMonitorRequest) ProtoMessage() {}
 
 func (x *RunMonitorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_drift_proto_msgTypes[8]
+	mi := &file_weir_v1_drift_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -771,7 +989,7 @@ func (x *RunMonitorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunMonitorRequest.ProtoReflect.Descriptor instead.
 func (*RunMonitorRequest) Descriptor() ([]byte, []int) {
-	return file_weir_v1_drift_proto_rawDescGZIP(), []int{8}
+	return file_weir_v1_drift_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RunMonitorRequest) GetProject() string {
@@ -820,7 +1038,7 @@ type RunMonitorResponse struct {
 
 func (x *RunMonitorResponse) Reset() {
 	*x = RunMonitorResponse{}
-	mi := &file_weir_v1_drift_proto_msgTypes[9]
+	mi := &file_weir_v1_drift_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -832,7 +1050,7 @@ func (x *RunMonitorResponse) String() string {
 func (*RunMonitorResponse) ProtoMessage() {}
 
 func (x *RunMonitorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_drift_proto_msgTypes[9]
+	mi := &file_weir_v1_drift_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -845,7 +1063,7 @@ func (x *RunMonitorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunMonitorResponse.ProtoReflect.Descriptor instead.
 func (*RunMonitorResponse) Descriptor() ([]byte, []int) {
-	return file_weir_v1_drift_proto_rawDescGZIP(), []int{9}
+	return file_weir_v1_drift_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RunMonitorResponse) GetMonitor() *MonitorSummary {
@@ -880,7 +1098,7 @@ type MonitorChange struct {
 
 func (x *MonitorChange) Reset() {
 	*x = MonitorChange{}
-	mi := &file_weir_v1_drift_proto_msgTypes[10]
+	mi := &file_weir_v1_drift_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +1110,7 @@ func (x *MonitorChange) String() string {
 func (*MonitorChange) ProtoMessage() {}
 
 func (x *MonitorChange) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_v1_drift_proto_msgTypes[10]
+	mi := &file_weir_v1_drift_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +1123,7 @@ func (x *MonitorChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MonitorChange.ProtoReflect.Descriptor instead.
 func (*MonitorChange) Descriptor() ([]byte, []int) {
-	return file_weir_v1_drift_proto_rawDescGZIP(), []int{10}
+	return file_weir_v1_drift_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MonitorChange) GetDrifted() bool {
@@ -975,7 +1193,7 @@ const file_weir_v1_drift_proto_rawDesc = "" +
 	"\x05nulls\x18\x06 \x01(\x03R\x05nulls\x12'\n" +
 	"\x0freference_count\x18\a \x01(\x03R\x0ereferenceCount\x12)\n" +
 	"\x05tests\x18\b \x03(\v2\x13.weir.v1.TestResultR\x05tests\x12+\n" +
-	"\asummary\x18\t \x03(\v2\x11.weir.v1.PropertyR\asummary\"\xa0\x02\n" +
+	"\asummary\x18\t \x03(\v2\x11.weir.v1.PropertyR\asummary\"\xde\x02\n" +
 	"\fWindowResult\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\x10R\x05start\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\x10R\x03end\x12\x12\n" +
@@ -987,7 +1205,34 @@ const file_weir_v1_drift_proto_rawDesc = "" +
 	"\bsnapshot\x18\b \x01(\tR\bsnapshot\x12\x14\n" +
 	"\x05model\x18\t \x01(\tR\x05model\x12#\n" +
 	"\rmodel_version\x18\n" +
-	" \x01(\tR\fmodelVersion\"X\n" +
+	" \x01(\tR\fmodelVersion\x12<\n" +
+	"\vperformance\x18\v \x01(\v2\x1a.weir.v1.PerformanceResultR\vperformance\"\xe7\x01\n" +
+	"\x11PerformanceResult\x12 \n" +
+	"\vpredictions\x18\x01 \x01(\x03R\vpredictions\x12\x1a\n" +
+	"\boutcomes\x18\x02 \x01(\x03R\boutcomes\x12\x18\n" +
+	"\ainvalid\x18\x03 \x01(\x03R\ainvalid\x12\x1a\n" +
+	"\bcoverage\x18\x04 \x01(\x01R\bcoverage\x12-\n" +
+	"\x12reference_outcomes\x18\x05 \x01(\x03R\x11referenceOutcomes\x12/\n" +
+	"\ametrics\x18\x06 \x03(\v2\x15.weir.v1.MetricResultR\ametrics\"\xfe\x02\n" +
+	"\fMetricResult\x12\x16\n" +
+	"\x06metric\x18\x01 \x01(\tR\x06metric\x12\x19\n" +
+	"\x05value\x18\x02 \x01(\x01H\x00R\x05value\x88\x01\x01\x12!\n" +
+	"\treference\x18\x03 \x01(\x01H\x01R\treference\x88\x01\x01\x12\x12\n" +
+	"\x04test\x18\x04 \x01(\tR\x04test\x12\x1c\n" +
+	"\ap_value\x18\x05 \x01(\x01H\x02R\x06pValue\x88\x01\x01\x12-\n" +
+	"\x10adjusted_p_value\x18\x06 \x01(\x01H\x03R\x0eadjustedPValue\x88\x01\x01\x12\x16\n" +
+	"\x06effect\x18\a \x01(\tR\x06effect\x12\x14\n" +
+	"\x05worse\x18\b \x01(\x01R\x05worse\x12\x1c\n" +
+	"\tthreshold\x18\t \x01(\x01R\tthreshold\x12\x18\n" +
+	"\adrifted\x18\n" +
+	" \x01(\bR\adrifted\x12\x18\n" +
+	"\askipped\x18\v \x01(\tR\askippedB\b\n" +
+	"\x06_valueB\f\n" +
+	"\n" +
+	"_referenceB\n" +
+	"\n" +
+	"\b_p_valueB\x13\n" +
+	"\x11_adjusted_p_value\"X\n" +
 	"\x12ShowMonitorRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -1032,7 +1277,7 @@ func file_weir_v1_drift_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_v1_drift_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_v1_drift_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_weir_v1_drift_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_weir_v1_drift_proto_goTypes = []any{
 	(MonitorState)(0),            // 0: weir.v1.MonitorState
 	(*MonitorSummary)(nil),       // 1: weir.v1.MonitorSummary
@@ -1041,38 +1286,42 @@ var file_weir_v1_drift_proto_goTypes = []any{
 	(*TestResult)(nil),           // 4: weir.v1.TestResult
 	(*FeatureResult)(nil),        // 5: weir.v1.FeatureResult
 	(*WindowResult)(nil),         // 6: weir.v1.WindowResult
-	(*ShowMonitorRequest)(nil),   // 7: weir.v1.ShowMonitorRequest
-	(*ShowMonitorResponse)(nil),  // 8: weir.v1.ShowMonitorResponse
-	(*RunMonitorRequest)(nil),    // 9: weir.v1.RunMonitorRequest
-	(*RunMonitorResponse)(nil),   // 10: weir.v1.RunMonitorResponse
-	(*MonitorChange)(nil),        // 11: weir.v1.MonitorChange
-	(Type)(0),                    // 12: weir.v1.Type
-	(*Property)(nil),             // 13: weir.v1.Property
+	(*PerformanceResult)(nil),    // 7: weir.v1.PerformanceResult
+	(*MetricResult)(nil),         // 8: weir.v1.MetricResult
+	(*ShowMonitorRequest)(nil),   // 9: weir.v1.ShowMonitorRequest
+	(*ShowMonitorResponse)(nil),  // 10: weir.v1.ShowMonitorResponse
+	(*RunMonitorRequest)(nil),    // 11: weir.v1.RunMonitorRequest
+	(*RunMonitorResponse)(nil),   // 12: weir.v1.RunMonitorResponse
+	(*MonitorChange)(nil),        // 13: weir.v1.MonitorChange
+	(Type)(0),                    // 14: weir.v1.Type
+	(*Property)(nil),             // 15: weir.v1.Property
 }
 var file_weir_v1_drift_proto_depIdxs = []int32{
 	0,  // 0: weir.v1.MonitorSummary.state:type_name -> weir.v1.MonitorState
 	6,  // 1: weir.v1.MonitorSummary.last:type_name -> weir.v1.WindowResult
 	1,  // 2: weir.v1.ListMonitorsResponse.monitors:type_name -> weir.v1.MonitorSummary
-	12, // 3: weir.v1.FeatureResult.type:type_name -> weir.v1.Type
+	14, // 3: weir.v1.FeatureResult.type:type_name -> weir.v1.Type
 	4,  // 4: weir.v1.FeatureResult.tests:type_name -> weir.v1.TestResult
-	13, // 5: weir.v1.FeatureResult.summary:type_name -> weir.v1.Property
+	15, // 5: weir.v1.FeatureResult.summary:type_name -> weir.v1.Property
 	5,  // 6: weir.v1.WindowResult.features:type_name -> weir.v1.FeatureResult
-	1,  // 7: weir.v1.ShowMonitorResponse.monitor:type_name -> weir.v1.MonitorSummary
-	6,  // 8: weir.v1.ShowMonitorResponse.windows:type_name -> weir.v1.WindowResult
-	1,  // 9: weir.v1.RunMonitorResponse.monitor:type_name -> weir.v1.MonitorSummary
-	6,  // 10: weir.v1.RunMonitorResponse.windows:type_name -> weir.v1.WindowResult
-	11, // 11: weir.v1.RunMonitorResponse.changes:type_name -> weir.v1.MonitorChange
-	2,  // 12: weir.v1.MonitorService.List:input_type -> weir.v1.ListMonitorsRequest
-	7,  // 13: weir.v1.MonitorService.Show:input_type -> weir.v1.ShowMonitorRequest
-	9,  // 14: weir.v1.MonitorService.Run:input_type -> weir.v1.RunMonitorRequest
-	3,  // 15: weir.v1.MonitorService.List:output_type -> weir.v1.ListMonitorsResponse
-	8,  // 16: weir.v1.MonitorService.Show:output_type -> weir.v1.ShowMonitorResponse
-	10, // 17: weir.v1.MonitorService.Run:output_type -> weir.v1.RunMonitorResponse
-	15, // [15:18] is the sub-list for method output_type
-	12, // [12:15] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	7,  // 7: weir.v1.WindowResult.performance:type_name -> weir.v1.PerformanceResult
+	8,  // 8: weir.v1.PerformanceResult.metrics:type_name -> weir.v1.MetricResult
+	1,  // 9: weir.v1.ShowMonitorResponse.monitor:type_name -> weir.v1.MonitorSummary
+	6,  // 10: weir.v1.ShowMonitorResponse.windows:type_name -> weir.v1.WindowResult
+	1,  // 11: weir.v1.RunMonitorResponse.monitor:type_name -> weir.v1.MonitorSummary
+	6,  // 12: weir.v1.RunMonitorResponse.windows:type_name -> weir.v1.WindowResult
+	13, // 13: weir.v1.RunMonitorResponse.changes:type_name -> weir.v1.MonitorChange
+	2,  // 14: weir.v1.MonitorService.List:input_type -> weir.v1.ListMonitorsRequest
+	9,  // 15: weir.v1.MonitorService.Show:input_type -> weir.v1.ShowMonitorRequest
+	11, // 16: weir.v1.MonitorService.Run:input_type -> weir.v1.RunMonitorRequest
+	3,  // 17: weir.v1.MonitorService.List:output_type -> weir.v1.ListMonitorsResponse
+	10, // 18: weir.v1.MonitorService.Show:output_type -> weir.v1.ShowMonitorResponse
+	12, // 19: weir.v1.MonitorService.Run:output_type -> weir.v1.RunMonitorResponse
+	17, // [17:20] is the sub-list for method output_type
+	14, // [14:17] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_weir_v1_drift_proto_init() }
@@ -1083,13 +1332,14 @@ func file_weir_v1_drift_proto_init() {
 	file_weir_v1_features_proto_init()
 	file_weir_v1_registry_proto_init()
 	file_weir_v1_drift_proto_msgTypes[3].OneofWrappers = []any{}
+	file_weir_v1_drift_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_v1_drift_proto_rawDesc), len(file_weir_v1_drift_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
