@@ -78,6 +78,7 @@ func (p *inferRequests) get() *inferRequest {
 func (p *inferRequests) put(r *inferRequest) {
 	if r.small() {
 		clear(r.inputs) // they hold the body
+		clear(r.outputs)
 		p.pool.Put(r)
 	}
 }
