@@ -14,10 +14,24 @@ const (
 	driftMiB         = 300
 )
 
-// measureDrift has `weir compare` and Evidently's DataDriftPreset compare two Parquet
+// measureDrift is what monitors cost, and files compared.
+func measureDrift(ctx context.Context, r *run) error {
+	if err := r.measureProfiles(); err != nil {
+		return err
+	}
+	if err := r.measureMonitored(ctx); err != nil {
+		return err
+	}
+	if err := r.measureTap(ctx); err != nil {
+		return err
+	}
+	return r.measureCompare(ctx)
+}
+
+// measureCompare has `weir compare` and Evidently's DataDriftPreset compare two Parquet
 // files of 1M and 100k rows and 20 columns, each from the start of its process to its
 // end, in turns. Nothing has drifted, and both say so.
-func measureDrift(ctx context.Context, r *run) error {
+func (r *run) measureCompare(ctx context.Context) error {
 	uv := findPeer()
 	if uv == nil {
 		return nil

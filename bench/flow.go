@@ -251,17 +251,22 @@ func fastest(all []flowed) float64 { return slices.MaxFunc(all, byRate).rate() }
 // the topic. The clock and the CPU time run from the apply to the commit of the
 // last event.
 func (p *process) flow(ctx context.Context, events int, online bool) (flowed, error) {
-	f := flowed{events: float64(events)}
 	manifests, err := paymentsManifests("payments", "payment", online)
 	if err != nil {
-		return f, err
+		return flowed{}, err
 	}
+	return p.takes(ctx, manifests, "payment", events)
+}
+
+// takes puts a view in force and waits, as flow does.
+func (p *process) takes(ctx context.Context, manifests, view string, events int) (flowed, error) {
+	f := flowed{events: float64(events)}
 	began, from := time.Now(), p.usedCPU()
 	if err := p.apply(ctx, manifests); err != nil {
 		return f, err
 	}
 	for {
-		st, err := p.ingest.Status(ctx, &weirv1.IngestStatusRequest{Project: "default", View: "payment"})
+		st, err := p.ingest.Status(ctx, &weirv1.IngestStatusRequest{Project: "default", View: view})
 		if err != nil {
 			return f, err
 		}
