@@ -115,7 +115,7 @@ func (q *KLL) compress() {
 		}
 		at := q.levels[h]
 		if h == 0 {
-			slices.Sort(at)
+			sortNumbers(at)
 		}
 		odd := len(at) & 1 // one stays behind
 		q.up = q.up[:0]
