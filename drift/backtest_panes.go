@@ -3,6 +3,7 @@ package drift
 import (
 	"context"
 
+	"github.com/weir-ml/weir/internal/tally"
 	"github.com/weir-ml/weir/internal/window"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -12,6 +13,9 @@ import (
 func (b *Backtester) windows(ctx context.Context, m *feature.Monitor, size window.Size, ends []window.Window, run *backtesting) error {
 	p := &passing{m: m, run: run, from: ends[0].Start}
 	first := ends[0].Start - m.Window.Reach()
+	if m.Window.Rows > 0 {
+		first = m.Window.Anew(first)
+	}
 	if trails(m) {
 		from, _ := m.Reference.Before(first)
 		first = min(first, size.Of(from).Start)
@@ -96,10 +100,19 @@ func (p *passing) take(w window.Window, x *Profile) {
 	if p.first == nil {
 		p.first = &WindowRecord{Start: w.Start, End: w.End}
 	}
-	if w.Start < p.from {
+	start := w.Start - p.m.Window.Reach()
+	if p.m.Window.Rows > 0 {
+		starts := tally.Cuts(p.kept, p.m.Window)
+		at := starts[len(starts)-1]
+		if at < 0 {
+			return
+		}
+		start = p.kept[at].Start
+		defer p.forget(p.m.Window.Anew(start))
+	}
+	if min(w.Start, start+p.m.Window.Reach()) < p.from {
 		return
 	}
-	start := w.Start - p.m.Window.Reach()
 	need := start
 	ref := p.ref
 	if ref == nil {
@@ -115,7 +128,14 @@ func (p *passing) take(w window.Window, x *Profile) {
 		}
 	}
 	p.run.take(window.Window{Start: start, End: w.End}, Judge(p.m, ref, cur), cur.Rows)
-	for len(p.kept) > 0 && p.kept[0].Start < need {
+	if p.m.Window.Rows == 0 {
+		p.forget(need)
+	}
+}
+
+// forget drops panes that start before a time.
+func (p *passing) forget(before int64) {
+	for len(p.kept) > 0 && p.kept[0].Start < before {
 		p.kept = p.kept[1:]
 	}
 }

@@ -16,7 +16,11 @@ type chunker struct {
 func newChunker(m *feature.Monitor, from, to int64) *chunker {
 	c := &chunker{of: map[int64]*Profile{}}
 	var err error
-	if c.size, err = window.Parse(m.Window.Size); err != nil {
+	size := m.Window.Size
+	if m.Window.Rows > 0 {
+		size = m.Window.Longest() // as long as windows may be: shorter times may have few rows, and lie far apart by that alone
+	}
+	if c.size, err = window.Parse(size); err != nil {
 		return c // refused when the monitor was applied
 	}
 	for k := range int64(mostChunks) {

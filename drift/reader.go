@@ -48,14 +48,16 @@ func (r *Reader) Status(ctx context.Context, monitors []*feature.Monitor) ([]Sta
 			return nil, err
 		}
 		last := -1
+		starts := tally.Cuts(all, m.Window)
 		for i := range all {
-			switch all[i].State {
-			case Open:
+			switch {
+			case starts[i] < 0: // no window ends with it
+			case all[i].State == Open:
 				st.Open++
 				if all[i].Early() {
 					last = i
 				}
-			case Closed:
+			case all[i].State == Closed:
 				st.Waiting++
 			default:
 				st.Judged++
@@ -63,7 +65,7 @@ func (r *Reader) Status(ctx context.Context, monitors []*feature.Monitor) ([]Sta
 			}
 		}
 		if last >= 0 {
-			w := whole(m, all, last)
+			w := whole(m, all, starts, last)
 			st.Last = &w
 		}
 		out = append(out, st)
@@ -83,7 +85,7 @@ type WindowReport struct {
 func (r *Reader) Windows(ctx context.Context, m *feature.Monitor, limit int) ([]WindowReport, error) {
 	s := SeriesOf(m)
 	q := WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Newest: true}
-	if limit > 0 {
+	if limit > 0 && m.Window.Rows == 0 {
 		q.Limit = limit + m.Window.Panes() - 1 // the panes that the oldest of them is made of
 	}
 	panes, err := r.store.Windows(ctx, q)
@@ -91,46 +93,48 @@ func (r *Reader) Windows(ctx context.Context, m *feature.Monitor, limit int) ([]
 		return nil, err
 	}
 	slices.Reverse(panes)
+	starts := tally.Cuts(panes, m.Window)
 	var out []WindowReport
-	for i := range panes {
-		if limit > 0 && i < len(panes)-limit {
+	for i := len(panes) - 1; i >= 0 && (limit <= 0 || len(out) < limit); i-- {
+		if starts[i] < 0 {
 			continue
 		}
-		w := WindowReport{WindowRecord: whole(m, panes, i)}
+		w := WindowReport{WindowRecord: whole(m, panes, starts, i)}
 		if w.Verdict != nil {
 			w.Features = w.Verdict.Features
-		} else if w.Features, err = r.counted(ctx, m, &panes[i]); err != nil {
+		} else if w.Features, err = r.counted(ctx, m, &w.WindowRecord); err != nil {
 			return nil, err
 		}
 		out = append(out, w)
 	}
+	slices.Reverse(out)
 	return out, nil
 }
 
 // whole is the window that ends with a pane, without its profile.
-func whole(m *feature.Monitor, panes []WindowRecord, last int) WindowRecord {
-	start, first := panes[last].Start-m.Window.Reach(), last
+func whole(m *feature.Monitor, panes []WindowRecord, starts []int, last int) WindowRecord {
+	first := starts[last]
+	start := panes[first].Start - m.Window.Reach()
 	for first > 0 && panes[first-1].Start >= start {
 		first--
 	}
 	return tally.Whole(start, panes[first:last+1])
 }
 
-// profiled is the window that ends with a pane, with its profile.
-func (r *Reader) profiled(ctx context.Context, m *feature.Monitor, pane *WindowRecord) (*WindowRecord, error) {
-	start := pane.Start - m.Window.Reach()
+// profiled gives a window its profile.
+func (r *Reader) profiled(ctx context.Context, w *WindowRecord) (*WindowRecord, error) {
 	panes, err := r.store.Windows(ctx, WindowQuery{
-		Project: pane.Project, Owner: pane.Owner, Size: pane.Size, From: start, Before: pane.Start + 1, Profiles: true})
+		Project: w.Project, Owner: w.Owner, Size: w.Size, From: w.Start, Before: w.End, Profiles: true})
 	if err != nil || len(panes) == 0 {
 		return nil, err
 	}
-	w := tally.Whole(start, panes)
-	return &w, nil
+	x := tally.Whole(w.Start, panes)
+	return &x, nil
 }
 
 // counted is what is known of the features of a window that has no verdict.
-func (r *Reader) counted(ctx context.Context, m *feature.Monitor, pane *WindowRecord) (out []Result, err error) {
-	w, err := r.profiled(ctx, m, pane)
+func (r *Reader) counted(ctx context.Context, m *feature.Monitor, of *WindowRecord) (out []Result, err error) {
+	w, err := r.profiled(ctx, of)
 	if err != nil || w == nil || w.Profile == nil {
 		return nil, err
 	}
@@ -150,15 +154,20 @@ func (r *Reader) counted(ctx context.Context, m *feature.Monitor, pane *WindowRe
 // Of windows that overlap it is the last to begin.
 func (r *Reader) Profiled(ctx context.Context, m *feature.Monitor, at int64) (*WindowRecord, error) {
 	s := SeriesOf(m)
-	all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Newest: true})
+	all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size})
 	if err != nil {
 		return nil, err
 	}
-	for i := range all {
-		if at != 0 && (at < all[i].Start-m.Window.Reach() || at >= all[i].End) {
+	starts := tally.Cuts(all, m.Window)
+	for i := len(all) - 1; i >= 0; i-- {
+		if starts[i] < 0 {
 			continue
 		}
-		w, err := r.profiled(ctx, m, &all[i])
+		of := whole(m, all, starts, i)
+		if at != 0 && (at < of.Start || at >= of.End) {
+			continue
+		}
+		w, err := r.profiled(ctx, &of)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,8 @@ package tally
 import (
 	"context"
 	"slices"
+
+	"github.com/weir-ml/weir/registry/feature"
 )
 
 // Windows that overlap are put together when they are judged. What is stored, and what rows are counted
@@ -10,6 +12,50 @@ import (
 // window that its pane is part of, or came too late for all of them. A pane's record carries the verdict of
 // the window that ends with it. Where no row came in a pane there is nothing new: the window that would
 // end with it is not judged.
+
+// Windows of a number of rows are put together of panes that are closed, the fewest in a row that have so many. They
+// begin anew at times that nothing counted moves (feature.Window.Anew), so what a pane ends depends on those between such a
+// time and itself. A pane that ends no window is kept as Part.
+
+// Cuts tells for each of the panes, in the order of their starts, with which of them the window begins that it ends; -1 where it ends none.
+// The first must be the first of its time between two new beginnings.
+func Cuts[T Tally[T], V comparable](panes []Record[T, V], w feature.Window) []int {
+	out := make([]int, len(panes))
+	first, rows, began := 0, int64(0), int64(0)
+	for i := range panes {
+		if w.Rows == 0 {
+			out[i] = i
+			continue
+		}
+		if at := w.Anew(panes[i].Start); i == 0 || at != began {
+			first, rows, began = i, 0, at
+		}
+		out[i] = -1
+		if rows += panes[i].Rows; rows >= w.Rows {
+			out[i] = first
+			first, rows = i+1, 0
+		}
+	}
+	return out
+}
+
+// begins is the start of the window that a pane ends; ok is false where it ends none.
+func (w *Watch[D, T, V]) begins(ctx context.Context, x *Watched[D], r *Record[T, V]) (start int64, ok bool, err error) {
+	if x.Window.Rows == 0 {
+		return r.Start - x.Window.Reach(), true, nil
+	}
+	q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: x.Window.Anew(r.Start), Before: r.Start + 1,
+		States: []WindowState{Closed, Part, Judged, Skipped, Abandoned}}
+	panes, err := w.store.Windows(ctx, q)
+	if err != nil || len(panes) == 0 {
+		return 0, false, err
+	}
+	cuts := Cuts(panes, x.Window)
+	if last := len(panes) - 1; panes[last].Start == r.Start && cuts[last] >= 0 {
+		return panes[cuts[last]].Start, true, nil
+	}
+	return 0, false, nil
+}
 
 // Whole makes of the panes of a window, in the order of their starts, the window that ends with the last of
 // them and begins at start. It takes their profiles.
@@ -44,13 +90,15 @@ func Whole[T Tally[T], V comparable](start int64, panes []Record[T, V]) Record[T
 	return w
 }
 
-// whole gives the window that ends with a pane, with its profile.
-func (w *Watch[D, T, V]) whole(ctx context.Context, x *Watched[D], r *Record[T, V]) (Record[T, V], error) {
-	reach := x.Window.Reach()
-	if reach == 0 {
+// whole gives the window that starts at a time and ends with a pane, with its profile.
+func (w *Watch[D, T, V]) whole(ctx context.Context, x *Watched[D], start int64, r *Record[T, V]) (Record[T, V], error) {
+	if start == r.Start {
 		return *r, nil
 	}
-	q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: r.Start - reach, Before: r.Start + 1, Profiles: true}
+	q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: start, Before: r.Start + 1, Profiles: true}
+	if x.Window.Rows > 0 {
+		q.States = []WindowState{Closed, Part, Judged, Skipped, Abandoned}
+	}
 	panes, err := w.store.Windows(ctx, q)
 	if err != nil {
 		return Record[T, V]{}, err
@@ -61,7 +109,7 @@ func (w *Watch[D, T, V]) whole(ctx context.Context, x *Watched[D], r *Record[T, 
 	} else {
 		panes = append(panes, *r)
 	}
-	return Whole(r.Start-reach, panes), nil
+	return Whole(start, panes), nil
 }
 
 // merges is how often rows were merged into the windows that end with open panes: with the panes before, which may be open too.
@@ -93,7 +141,7 @@ func (w *Watch[D, T, V]) merges(ctx context.Context, x *Watched[D], open []Recor
 func (w *Watch[D, T, V]) kept(ctx context.Context, all []Watched[D]) (keep []Kept, err error) {
 	for i := range all {
 		x := &all[i]
-		need := x.Keep + x.Window.Reach()
+		need := x.Keep + x.Window.Needs()
 		if need == 0 {
 			continue
 		}

@@ -10,6 +10,8 @@ const (
 	Closed  WindowState = "closed"    // takes no more rows, waits for its verdict
 	Judged  WindowState = "judged"    // for good
 	Skipped WindowState = "reference" // counted, not judged: it is what others are compared with
+	// Part panes have been counted and are part of the window that ends with a later one, if any does.
+	Part WindowState = "part"
 	// Abandoned windows were not judged for good before their owner was no longer watched.
 	Abandoned WindowState = "abandoned"
 )

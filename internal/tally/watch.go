@@ -195,7 +195,7 @@ func (w *Watch[D, T, V]) look(ctx context.Context, x *Watched[D], force bool) ([
 		switch {
 		case force || v.due(x.Window.Lateness.Micros(), r.span(), r.Rows > r.ImportRows, r.Imports):
 			starts = append(starts, r.Start)
-		case merges[i] > r.Seen && r.Rows > r.ImportRows && v.marked && r.span().Due(v.mark, 0) && !w.judge.Skips(x, r.Start-x.Window.Reach(), r.End):
+		case x.Window.Rows == 0 && merges[i] > r.Seen && r.Rows > r.ImportRows && v.marked && r.span().Due(v.mark, 0) && !w.judge.Skips(x, r.Start-x.Window.Reach(), r.End):
 			early = append(early, r.Start)
 		}
 	}
@@ -229,7 +229,9 @@ func (w *Watch[D, T, V]) last(ctx context.Context, x *Watched[D], q WindowQuery,
 			if err != nil || !done {
 				return judged, err
 			}
-			judged = append(judged, wait[i])
+			if wait[i].State != Part {
+				judged = append(judged, wait[i])
+			}
 		}
 	}
 }
@@ -257,11 +259,19 @@ func (w *Watch[D, T, V]) early(ctx context.Context, x *Watched[D], q WindowQuery
 // from it; r becomes the window. done is false while it has to wait, or when another watch was first.
 func (w *Watch[D, T, V]) verdict(ctx context.Context, x *Watched[D], r *Record[T, V], to WindowState, past func(int64) bool) (done bool, err error) {
 	pane := r.Start
-	if *r, err = w.whole(ctx, x, r); err != nil {
+	start, ends, err := w.begins(ctx, x, r)
+	if err != nil {
 		return false, err
+	}
+	if ends {
+		if *r, err = w.whole(ctx, x, start, r); err != nil {
+			return false, err
+		}
 	}
 	j := &Judgement[V]{Series: r.Series, Start: pane, State: to, Deltas: r.Deltas, Seen: r.Seen, Change: Change{At: w.opt.Now()}}
 	switch {
+	case !ends:
+		j.State = Part
 	case w.judge.Skips(x, r.Start, r.End):
 		j.State = Skipped
 	case r.Seen > 0 && r.Seen == r.Deltas:
@@ -282,6 +292,9 @@ func (w *Watch[D, T, V]) verdict(ctx context.Context, x *Watched[D], r *Record[T
 		return false, err
 	}
 	r.Take(j)
+	if j.State == Part {
+		return true, nil
+	}
 	w.opt.Log.Debug("window judged", w.opt.What, x.String(), "window", r.span().String(), "rows", r.Rows, "state", j.State, "amended", r.Amended)
 	w.judge.Recorded(x, r, j)
 	if j.Event != nil {

@@ -81,7 +81,10 @@ type Window struct {
 	// Size is a duration ("1h", "1d", "7d"), aligned to 1970-01-01 UTC (weeks to Monday), or "month".
 	Size string `json:"size"`
 	// Slide is how long after one window the next one begins; windows do not overlap when it is empty.
-	Slide    string   `json:"slide,omitempty"`
+	Slide string `json:"slide,omitempty"`
+	// Rows has windows of as few times Size in a row as have so many rows, begun anew every AtMost; a day when 0.
+	Rows     int64    `json:"rows,omitempty"`
+	AtMost   Duration `json:"at_most,omitempty"`
 	Lateness Duration `json:"lateness,omitempty"`   // how long after its end a window still takes rows
 	IdleFor  Duration `json:"idle_after,omitempty"` // a drained partition stops holding windows open after this; 1m when 0
 }

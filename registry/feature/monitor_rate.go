@@ -10,7 +10,7 @@ import (
 // year is a mean one of the Gregorian calendar.
 const year = 365.2425 * 24 * float64(time.Hour)
 
-// WindowsAYear is how many windows the monitor judges in a year of events; 0 where its window is none.
+// WindowsAYear is how many windows the monitor judges in a year of events, at most; 0 where its window is none.
 func (m *Monitor) WindowsAYear() float64 {
 	if m.Window.Size == "month" {
 		return 12
@@ -52,6 +52,9 @@ func (m *Monitor) inARow(k int) float64 {
 func (m *Monitor) Promise() string {
 	d := m.WithDefaults()
 	s := fmt.Sprintf("at most %s false alarms a year are expected: %s windows, alpha %s", short(m.FalseAlarms()), short(m.WindowsAYear()), short(d.Alpha))
+	if d.Window.Rows > 0 {
+		s = strings.Replace(s, short(m.WindowsAYear())+" windows", "up to "+short(m.WindowsAYear())+" windows", 1)
+	}
 	if n := d.Window.Panes(); n > 1 {
 		s = strings.Replace(s, " windows,", fmt.Sprintf(" windows of which %d overlap,", n), 1)
 	}

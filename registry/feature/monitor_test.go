@@ -15,6 +15,7 @@ func TestMonitorFalseAlarms(t *testing.T) {
 		{Monitor{Window: Window{Size: "month"}}, "at most 0.12 false alarms a year are expected: 12 windows, alpha 0.01"},
 		{Monitor{Window: Window{Size: "1d"}, Alpha: 0.001, Windows: 3}, "at most 3.7e-07 false alarms a year are expected: 365 windows, alpha 0.001, 3 in a row"},
 		{Monitor{Window: Window{Size: "1h", Slide: "10m"}}, "at most 526 false alarms a year are expected: 52595 windows of which 6 overlap, alpha 0.01; windows: 7 would make it 5.26"},
+		{Monitor{Window: Window{Size: "1h", Rows: 500}, Windows: 2}, "at most 0.88 false alarms a year are expected: up to 8766 windows, alpha 0.01, 2 in a row"},
 		{Monitor{Window: Window{Size: "1d", Slide: "12h"}, Windows: 2}, "at most 3.65 false alarms a year are expected: 730 windows of which 2 overlap, alpha 0.01, 2 in a row"},
 		{Monitor{Window: Window{Size: "1d", Slide: "12h"}, Windows: 3}, "at most 0.07 false alarms a year are expected: 730 windows of which 2 overlap, alpha 0.01, 3 in a row"},
 		{Monitor{Window: Window{Size: "1m"}, Alpha: 0.5, CoolDown: Duration(365.2425 * 24 * float64(time.Hour))}, ""},
@@ -59,6 +60,16 @@ func TestWindowsThatOverlapAreChecked(t *testing.T) {
 		{Window{Size: "1s", Slide: "100ms"}, ".slide"},
 		{Window{Size: "month", Slide: "1d"}, ".slide"},
 		{Window{Size: "an hour", Slide: "1d"}, ".size"},
+		{Window{Size: "5m", Rows: 5000}, ""},
+		{Window{Size: "5m", Rows: 5000, AtMost: Duration(7 * 24 * time.Hour)}, ""},
+		{Window{Size: "5m", Rows: 5000, Slide: "1m"}, ".rows"},
+		{Window{Size: "5m", Rows: -1}, ".rows"},
+		{Window{Size: "month", Rows: 5000}, ".rows"},
+		{Window{Size: "7d", Rows: 5000, AtMost: Duration(28 * 24 * time.Hour)}, ".rows"},
+		{Window{Size: "5m", AtMost: Duration(time.Hour)}, ".at_most"},
+		{Window{Size: "5m", Rows: 5000, AtMost: Duration(7 * time.Minute)}, ".at_most"},
+		{Window{Size: "5m", Rows: 5000, AtMost: Duration(5 * time.Minute)}, ".at_most"},
+		{Window{Size: "1s", Rows: 5000}, ".at_most"},
 	} {
 		got := ""
 		for _, f := range c.w.check("") {
@@ -76,8 +87,15 @@ func TestWindowsThatOverlapAreChecked(t *testing.T) {
 	if w.Panes() != 1 || w.Pane() != "1h" || w.Name() != "1h" || w.Reach() != 0 {
 		t.Errorf("%d panes of %s, %s, %d", w.Panes(), w.Pane(), w.Name(), w.Reach())
 	}
+	w = Window{Size: "5m", Rows: 5000}
+	if w.Name() != "5m/5000 rows/1d" || w.Anew(-1) != -24*3600*1e6 || w.Anew(1) != 0 || w.Needs() != 24*3600*1e6 || w.Longest() != "1d" {
+		t.Errorf("%s, %d, %d, %d, %s", w.Name(), w.Anew(-1), w.Anew(1), w.Needs(), w.Longest())
+	}
 	q := Quality{Window: w}
-	q.Window.Slide = "30m"
+	if f := q.check("q"); len(f) != 1 || f[0].Field != "q.window.rows" {
+		t.Error(f)
+	}
+	q.Window = Window{Size: "1h", Slide: "30m"}
 	if f := q.check("q"); len(f) != 1 || f[0].Field != "q.window.slide" {
 		t.Error(f)
 	}

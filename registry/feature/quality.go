@@ -89,6 +89,9 @@ func (q *Quality) check(at string) []Fault {
 		if q.Window.Slide != "" {
 			f = append(f, Fault{at + ".window.slide", "windows of data quality do not overlap: leave it out"})
 		}
+		if q.Window.Rows != 0 {
+			f = append(f, Fault{at + ".window.rows", "windows of data quality are as long as their size: leave it out"})
+		}
 	} else {
 		if q.Window != (Window{}) {
 			fault(".window.size", "a window needs a size, like 1h")

@@ -40,6 +40,8 @@ func (m *Monitor) checkTrailing() (f []Fault) {
 		fault(".gap", "must not be negative")
 	case r.Snapshot != "" || r.Model != "" || !r.From.IsZero() || !r.To.IsZero():
 		fault("", "give a snapshot, a model, a time range or trailing, and one of them alone")
+	case m.Window.Rows != 0:
+		fault(".trailing", "is of windows that are all as long: give a snapshot, a model or a time range where windows have a number of rows")
 	case m.Performance != nil:
 		fault(".trailing", "is of windows before, which have no outcomes yet: give from: and to:, or performance.baseline:")
 	}

@@ -272,21 +272,9 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, depth in
 	}
 }
 
-// absent says why there is no field that others have, and what to use.
-var absent = map[string]string{
-	"spec.window.rows":  windowsOfRows,
-	"spec.window.count": windowsOfRows,
-}
-
-const windowsOfRows = "windows are of event time, because partitions are counted apart from each other and no order of all rows would be the same in a replay; " +
-	"choose a size that has as many rows as a verdict needs, with slide: where verdicts are to come more often, and min_count: so that a window with too few says nothing"
-
 func (d *decoder) unknown(e entry, at, path string, known []string, present map[string]bool) {
 	meant := suggest.Nearest(e.name, known)
 	switch {
-	case absent[at] != "":
-		meant = ""
-		d.fault(e.key, at, "there is no such field: %s", absent[at])
 	case e.name == "expectation_type" && slices.Contains(known, "kwargs"):
 		meant = "type"
 		d.fault(e.key, at, `Great Expectations 1.x calls this "type": save the suite with a current version, or rename it`)
