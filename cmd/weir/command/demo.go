@@ -12,26 +12,58 @@ import (
 
 	"github.com/weir-ml/weir/cmd/weir/app"
 	"github.com/weir-ml/weir/cmd/weir/demo"
+	"github.com/weir-ml/weir/internal/mlflow"
+	"github.com/weir-ml/weir/internal/secret"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
+	"github.com/weir-ml/weir/registry/feature"
 )
 
 func (e *env) demo() *cobra.Command {
 	var exit bool
 	var dir string
+	var with demoPlatform
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Everything at once: a sample project, a live stream, a drift, and what to look at next",
-		Args:  cobra.NoArgs,
+		Long: `Runs everything in one process, publishes a day of customer records in seconds, lets the prices
+change, and shows what happened, up to the event that asks for retraining and where it goes.
+
+With --with-airflow the event starts a run of the DAG retrain_churn there (examples/churn has
+one), with --with-mlflow the champion of model churn gets its tags; where MLflow has no
+champion of that name, the demo registers a version that says so.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.runDemo(cmd.Context(), dir, exit)
+			return e.runDemo(cmd.Context(), dir, exit, with)
 		},
 	}
 	c.Flags().BoolVar(&exit, "exit", false, "end after the story instead of staying up")
 	c.Flags().StringVar(&dir, "data", "", "folder to keep the demo's data in; a temporary one, removed at the end, when not given")
+	c.Flags().StringVar(&with.mlflow, "with-mlflow", "", "address of an MLflow whose model version the event tags")
+	c.Flags().StringVar(&with.airflow, "with-airflow", "", "address of an Airflow where the event starts a run")
+	c.Flags().StringVar(&with.user, "airflow-user", "admin", "who starts it")
+	c.Flags().StringVar(&with.password, "airflow-password", "env:AIRFLOW_PASSWORD", "where the password is: env:NAME or file:PATH")
 	return c
 }
 
-func (e *env) runDemo(ctx context.Context, dir string, exit bool) error {
+// demoPlatform is what the demo's event may start; addresses are empty for none.
+type demoPlatform struct{ mlflow, airflow, user, password string }
+
+// settings adds the platform to what Weir is started with.
+func (p *demoPlatform) settings(c *app.Config) error {
+	if p.mlflow != "" {
+		c.MLflow.URL = p.mlflow
+	}
+	if p.airflow != "" {
+		c.Pipelines = append(c.Pipelines, app.PipelineConfig{Name: demo.ToAirflow, Type: "airflow", URL: p.airflow, Takes: []string{demo.Pipeline},
+			User: p.user, Password: secret.Ref(p.password)})
+		if _, err := secret.Ref(p.password).Read(); err != nil {
+			return feature.Errorf(feature.Invalid, "demo", "--airflow-password", "%w", err).WithHint("set AIRFLOW_PASSWORD, or say where it is: env:NAME or file:PATH")
+		}
+	}
+	return c.Validate()
+}
+
+func (e *env) runDemo(ctx context.Context, dir string, exit bool, with demoPlatform) error {
 	if dir == "" {
 		tmp, err := os.MkdirTemp("", "weir-demo-")
 		if err != nil {
@@ -46,6 +78,9 @@ func (e *env) runDemo(ctx context.Context, dir string, exit bool) error {
 		return err
 	}
 	freeAddresses(&c)
+	if err := with.settings(&c); err != nil {
+		return err
+	}
 	a, err := app.New(c, e.logger(c.Log))
 	if err != nil {
 		return err
@@ -64,7 +99,7 @@ func (e *env) runDemo(ctx context.Context, dir string, exit bool) error {
 	if people {
 		fmt.Fprintf(e.out, "Weir is up: Kafka %s, Redis %s, gRPC %s, metrics http://%s/metrics\n", a.KafkaAddr(), a.RedisAddr(), a.GRPCAddr(), a.HTTPAddr())
 	}
-	report, err := e.tellDemo(ctx, a, dir, people)
+	report, err := e.tellDemo(ctx, a, c.MLflow, with, dir, people)
 	if err != nil {
 		stop()
 		<-ended
@@ -89,7 +124,7 @@ func (e *env) runDemo(ctx context.Context, dir string, exit bool) error {
 	return <-ended
 }
 
-func (e *env) tellDemo(ctx context.Context, a *app.App, dir string, people bool) (*demo.Report, error) {
+func (e *env) tellDemo(ctx context.Context, a *app.App, m app.MLflowConfig, with demoPlatform, dir string, people bool) (*demo.Report, error) {
 	cl, err := connect(a.GRPCAddr(), "default")
 	if err != nil {
 		return nil, err
@@ -103,7 +138,12 @@ func (e *env) tellDemo(ctx context.Context, a *app.App, dir string, people bool)
 			_ = bar.Set64(min(done, total))
 		}
 	}
+	var registry *mlflow.Client
+	if m.URL != "" {
+		registry = mlflow.New(m.Config)
+	}
 	report, err := demo.Run(ctx, demo.Clients{
+		MLflow:   registry,
 		Kafka:    []kgo.Opt{kgo.SeedBrokers(a.KafkaAddr())},
 		Registry: cl.registry, Features: cl.features, Ingest: cl.ingest, Held: cl.quarantine, Monitors: cl.monitors, Events: cl.events,
 		Snapshots: func(ctx context.Context, service, spine, out string) (*weirv1.Snapshot, error) {
@@ -111,7 +151,7 @@ func (e *env) tellDemo(ctx context.Context, a *app.App, dir string, people bool)
 			quiet.err = discardWriter{}
 			return quiet.createSnapshot(ctx, cl, snapshotArgs{service: service, spine: spine, out: out, timeColumn: "event_timestamp"})
 		},
-	}, demo.Options{Pace: 8 * time.Second, Folder: dir, Progress: progress})
+	}, demo.Options{Pace: 8 * time.Second, Folder: dir, Progress: progress, Airflow: with.airflow})
 	_ = bar.Finish()
 	if err != nil {
 		return nil, cl.explain(err)

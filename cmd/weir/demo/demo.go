@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weir-ml/weir/internal/mlflow"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 )
 
@@ -22,6 +23,7 @@ const (
 	view    = "customer_profile"
 	service = "churn"
 	monitor = "churn_inputs"
+	model   = "churn"
 )
 
 // Clients is how the demo speaks to the Weir it shows.
@@ -34,6 +36,7 @@ type Clients struct {
 	Monitors  weirv1.MonitorServiceClient
 	Events    weirv1.EventServiceClient
 	Snapshots func(ctx context.Context, service, spine, out string) (*weirv1.Snapshot, error)
+	MLflow    *mlflow.Client // nil for none
 }
 
 // Options are what a user can choose.
@@ -41,6 +44,8 @@ type Options struct {
 	Events int           // how many to publish; a day of PerHour when 0
 	Pace   time.Duration // how long publishing should take
 	Folder string        // for the spine and the training set
+	// Airflow is the address of the one that Weir is told to start retraining at; "" for none.
+	Airflow string
 	// Progress is told what has been published and what has arrived in the table or in quarantine.
 	Progress func(stage string, done, total int64)
 }
@@ -55,6 +60,7 @@ type Report struct {
 	RetrainingEvents int      `json:"retraining_events"`
 	SnapshotID       string   `json:"snapshot_id"`
 	Seconds          float64  `json:"seconds"`
+	Sends            []Sent   `json:"sends"` // of the event that asks for retraining
 
 	held     *weirv1.ListQuarantineResponse
 	customer string
@@ -63,6 +69,8 @@ type Report struct {
 	windows  []*weirv1.WindowResult
 	summary  *weirv1.MonitorSummary
 	events   []*weirv1.Event
+	version  string // of the model in MLflow, where there is one
+	made     bool   // by the demo
 }
 
 // Run applies the sample project, publishes the stream and waits until all of
@@ -79,7 +87,12 @@ func Run(ctx context.Context, c Clients, o Options) (*Report, error) {
 	if err := apply(ctx, c, start); err != nil {
 		return nil, err
 	}
-	r := &Report{}
+	r := &Report{Sends: []Sent{}}
+	if c.MLflow != nil {
+		if err := r.champion(ctx, c.MLflow); err != nil {
+			return nil, err
+		}
+	}
 	sim := newSimulator(42, start)
 	if err := r.publish(ctx, c, o, sim); err != nil {
 		return nil, fmt.Errorf("publish: %w", err)

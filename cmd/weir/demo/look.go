@@ -39,6 +39,11 @@ func (r *Report) look(ctx context.Context, c Clients, o Options, sim *simulator)
 		return fmt.Errorf("snapshot: %w", err)
 	}
 	r.SnapshotRows, r.SnapshotID = s.Rows, s.Id
+	if r.made {
+		if err := c.MLflow.SetVersionTag(ctx, model, r.version, "feature_snapshot_id", s.Id); err != nil {
+			return fmt.Errorf("MLflow: %w", err)
+		}
+	}
 	r.training, err = head(out, 4)
 	return err
 }
@@ -80,7 +85,7 @@ func head(path string, n int) ([][]string, error) {
 	return out, nil
 }
 
-// drift waits for the monitor to see the price change and for its event to be delivered.
+// drift waits for the monitor to see the price change and for its event to be sent.
 func (r *Report) drift(ctx context.Context, c Clients, o Options) error {
 	if o.Events < (PriceChange+3)*PerHour {
 		return nil // too short a stream to drift
@@ -92,12 +97,7 @@ func (r *Report) drift(ctx context.Context, c Clients, o Options) error {
 			return false, err
 		}
 		r.events = ev.Events
-		for _, e := range ev.Events {
-			if e.State != "delivered" {
-				return false, nil
-			}
-		}
-		return len(ev.Events) > 0, nil
+		return len(ev.Events) > 0 && tried(ev.Events), nil
 	})
 	if err != nil {
 		return err
@@ -121,6 +121,9 @@ func (r *Report) drift(ctx context.Context, c Clients, o Options) error {
 	for _, e := range r.events {
 		if e.Type == "io.weir.drift.detected.v1" {
 			r.RetrainingEvents++
+			if err := r.sends(ctx, c, o, e); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

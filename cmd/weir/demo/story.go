@@ -90,7 +90,10 @@ func (r *Report) Tell(w io.Writer, newTable func(io.Writer, ...any) table.Writer
 		fmt.Fprintf(w, "  id %s\n  %s\n", e.Id, cut(string(e.Data), 400))
 	}
 
-	head("6. Look further, in another terminal:")
+	head("6. What that starts:")
+	r.tellSends(w, newTable)
+
+	head("7. Look further, in another terminal:")
 	s := ""
 	if server != "" {
 		s = " --server " + server
