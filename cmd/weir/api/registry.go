@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
@@ -19,6 +20,8 @@ type Definitions struct {
 	Previews *Preview // nil where there are no tables
 	// Guards adds what is known of a view that pauses or tries a suite; may be nil.
 	Guards func(ctx context.Context, v *feature.View) ([]*weirv1.Property, error)
+	// Advise adds notes to a definition that is new or changes; may be nil.
+	Advise func(feature.Definition) []string
 }
 
 // parse reads the files of a request.
@@ -42,7 +45,7 @@ func (s *Definitions) Plan(ctx context.Context, req *weirv1.PlanRequest) (*weirv
 	if err != nil {
 		return nil, err
 	}
-	return &weirv1.PlanResponse{Changes: changes(plan), Faults: wireFaults(docs.Explain(faults, plan.Faults)), Revision: plan.Base}, nil
+	return &weirv1.PlanResponse{Changes: s.changes(plan), Faults: wireFaults(docs.Explain(faults, plan.Faults)), Revision: plan.Base}, nil
 }
 
 // Apply puts the files in force, all or nothing.
@@ -54,11 +57,11 @@ func (s *Definitions) Apply(ctx context.Context, req *weirv1.ApplyRequest) (*wei
 		if err != nil {
 			return nil, err
 		}
-		return &weirv1.ApplyResponse{Changes: changes(plan), Faults: wireFaults(docs.Explain(faults, plan.Faults)), Revision: plan.Base}, nil
+		return &weirv1.ApplyResponse{Changes: s.changes(plan), Faults: wireFaults(docs.Explain(faults, plan.Faults)), Revision: plan.Base}, nil
 	}
 	plan, err := s.Registry.Apply(ctx, want)
 	if plan != nil && len(plan.Faults) > 0 {
-		return &weirv1.ApplyResponse{Changes: changes(plan), Faults: wireFaults(docs.Explain(faults, plan.Faults)), Revision: plan.Base}, nil
+		return &weirv1.ApplyResponse{Changes: s.changes(plan), Faults: wireFaults(docs.Explain(faults, plan.Faults)), Revision: plan.Base}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -67,7 +70,7 @@ func (s *Definitions) Apply(ctx context.Context, req *weirv1.ApplyRequest) (*wei
 	if rev == 0 {
 		rev = plan.Base
 	}
-	return &weirv1.ApplyResponse{Changes: changes(plan), Revision: rev}, nil
+	return &weirv1.ApplyResponse{Changes: s.changes(plan), Revision: rev}, nil
 }
 
 // Get returns one definition.
@@ -221,9 +224,12 @@ var actions = map[registry.Action]weirv1.Action{
 	registry.Delete: weirv1.Action_ACTION_DELETE, registry.Unchanged: weirv1.Action_ACTION_UNCHANGED,
 }
 
-func changes(p *registry.Plan) []*weirv1.Change {
+func (s *Definitions) changes(p *registry.Plan) []*weirv1.Change {
 	var out []*weirv1.Change
 	for _, c := range p.Changes {
+		if s.Advise != nil && (c.Action == registry.Create || c.Action == registry.Update) {
+			c.Notes = append(slices.Clip(c.Notes), s.Advise(c.Definition)...)
+		}
 		w := &weirv1.Change{Action: actions[c.Action], Kind: string(c.Kind), Project: c.Project, Name: c.Name, Version: int32(c.Version), Breaking: c.Breaking, Notes: c.Notes}
 		for _, d := range c.Diffs {
 			w.Diff = append(w.Diff, d.String())

@@ -234,6 +234,20 @@ func (c *Config) retrains(s outbox.Subject) (out []string) {
 	return out
 }
 
+// advise notes of a monitor that nothing in the settings starts what it asks for. With no pipelines at all whoever
+// retrains listens to the project's topic or to a webhook.
+func (c *Config) advise(d feature.Definition) []string {
+	m, ok := d.(*feature.Monitor)
+	if !ok || m.Retrain.Pipeline == "" || len(c.Pipelines) == 0 {
+		return nil
+	}
+	s := outbox.Subject{Project: m.Meta.Project, Firing: true, Retrain: &m.Retrain}
+	if slices.ContainsFunc(c.Pipelines, func(p PipelineConfig) bool { return p.wants(s) }) {
+		return nil
+	}
+	return []string{fmt.Sprintf("no pipeline of the settings takes retrain.pipeline %s: a drift starts nothing (weir pipelines lists what they take)", m.Retrain.Pipeline)}
+}
+
 // addPipelines adds what takes retraining events to where they are trained.
 func (a *App) addPipelines(to map[string]outbox.Deliverer) {
 	for i := range a.cfg.Pipelines {

@@ -52,6 +52,15 @@ pipelines:
 		require.NotEmpty(t, r.URL)
 	}
 
+	monitor := func(project, name string) *feature.Monitor {
+		return &feature.Monitor{Meta: feature.Meta{Project: project, Name: "m"}, Retrain: feature.Retrain{Pipeline: name}}
+	}
+	require.Empty(t, c.advise(monitor("shop", "retrain_churn")))
+	require.Empty(t, c.advise(monitor("default", "anything")), "all are taken there")
+	require.Contains(t, c.advise(monitor("shop", "anything")), "no pipeline of the settings takes retrain.pipeline anything: a drift starts nothing (weir pipelines lists what they take)")
+	require.Empty(t, c.advise(monitor("shop", "")))
+	require.Empty(t, (&Config{}).advise(monitor("shop", "anything")), "others may listen")
+
 	route := c.route()
 	ask := func(project string, firing bool, r *feature.Retrain) []string {
 		return route(outbox.Subject{Project: project, Severity: feature.Warning, Firing: firing, Retrain: r})
