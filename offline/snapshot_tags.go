@@ -26,6 +26,9 @@ const (
 // SnapshotTag is the tag that keeps a snapshot's table versions.
 func SnapshotTag(id string) string { return tagPrefix + id }
 
+// SnapshotOfTag is the snapshot whose table version a tag keeps; false of tags that people set.
+func SnapshotOfTag(tag string) (id string, ok bool) { return strings.CutPrefix(tag, tagPrefix) }
+
 // SnapshotLookup tells what snapshots there are; the registry is one.
 type SnapshotLookup interface {
 	// Snapshot returns a snapshot of any project for project ""; feature.NotFound when there is none.

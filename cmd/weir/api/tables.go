@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"math"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -92,7 +93,34 @@ func (s *Tables) Untag(ctx context.Context, req *weirv1.UntagTableRequest) (*wei
 		return nil, err
 	}
 	defer t.Close()
+	if err := s.keptBy(ctx, t.View(), req.Name); err != nil {
+		return nil, err
+	}
 	return &weirv1.UntagTableResponse{}, t.Untag(ctx, req.Name)
+}
+
+// keptBy refuses to take off the tag of a training set that is recorded: it could not be made again.
+func (s *Tables) keptBy(ctx context.Context, v *feature.View, tag string) error {
+	id, ok := offline.SnapshotOfTag(tag)
+	if !ok {
+		return nil
+	}
+	x, err := s.Registry.Snapshots().Snapshot(ctx, v.Meta.Project, id)
+	if err != nil {
+		if feature.KindOf(err) == feature.NotFound {
+			return nil
+		}
+		return err
+	}
+	users, err := s.Registry.SnapshotUsers(ctx, x)
+	if err != nil {
+		return err
+	}
+	e := feature.Errorf(feature.Conflict, "table.untag", "view "+v.ID(), "tag %s keeps the version that snapshot %s was made from", tag, id)
+	if len(users) > 0 {
+		return e.WithHint("the snapshot is in use by %s", strings.Join(users, ", "))
+	}
+	return e.WithHint("delete the snapshot, which takes the tag off: weir snapshot delete %s", id)
 }
 
 // Diff compares two versions.

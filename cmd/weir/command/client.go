@@ -36,6 +36,7 @@ type client struct {
 	exports    weirv1.ExportServiceClient
 	quality    weirv1.QualityServiceClient
 	models     weirv1.ModelServiceClient
+	lineages   weirv1.LineageServiceClient
 }
 
 func (e *env) dial() (*client, error) {
@@ -60,7 +61,7 @@ func connect(addr, project string) (*client, error) {
 		events: weirv1.NewEventServiceClient(conn), upkeep: weirv1.NewUpkeepServiceClient(conn),
 		tables: weirv1.NewTableServiceClient(conn), exports: weirv1.NewExportServiceClient(conn),
 		quality: weirv1.NewQualityServiceClient(conn),
-		models:  weirv1.NewModelServiceClient(conn),
+		models:  weirv1.NewModelServiceClient(conn), lineages: weirv1.NewLineageServiceClient(conn),
 	}, nil
 }
 

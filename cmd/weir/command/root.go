@@ -91,7 +91,7 @@ Start with: weir demo`,
 	root.AddCommand(
 		e.up(), e.run(), e.demo(),
 		e.plan(), e.apply(), e.get(), e.describe(), e.delete(),
-		e.importFiles(), e.migrate(), e.lookup(), e.snapshot(), e.model(), e.export(), e.quarantine(), e.monitor(), e.quality(), e.events(), e.pipelines(), e.status(), e.resume(),
+		e.importFiles(), e.migrate(), e.lookup(), e.snapshot(), e.model(), e.lineage(), e.export(), e.quarantine(), e.monitor(), e.quality(), e.events(), e.pipelines(), e.status(), e.resume(),
 		e.check(), e.compare(), e.profile(), e.audit(), e.materialize(), e.compact(), e.expire(), e.table(),
 		e.config(), e.version(),
 	)
