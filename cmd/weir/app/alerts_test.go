@@ -12,7 +12,7 @@ func TestAlertSettings(t *testing.T) {
 	f := write(t, `
 alerts:
   - {type: log}
-  - {name: oncall, type: webhook, url: 'https://me:hunter2@hooks.example.com/weir?key=hunter3', secret: env:WEIR_HOOK_KEY, timeout: 5s, severities: [critical], projects: [default, shop]}
+  - {name: oncall, type: webhook, url: 'https://me:hunter2@hooks.example.com/weir/hunter4?key=hunter3', secret: env:WEIR_HOOK_KEY, timeout: 5s, severities: [critical], projects: [default, shop]}
   - {type: alertmanager, url: 'http://alertmanager:9093', token: file:/run/secrets/am, resend: 30s}
 `)
 	c, err := Load(f, nil)
@@ -29,7 +29,7 @@ alerts:
 			shown = fmt.Sprint(s.Value)
 		}
 	}
-	require.Equal(t, "log: log; oncall: webhook https://me:redacted@hooks.example.com/weir?redacted secret=env:WEIR_HOOK_KEY timeout=5s severities=critical projects=default,shop; "+
+	require.Equal(t, "log: log; oncall: webhook https://hooks.example.com/... secret=env:WEIR_HOOK_KEY timeout=5s severities=critical projects=default,shop; "+
 		"alertmanager: alertmanager http://alertmanager:9093 token=file:/run/secrets/am resend=30s", shown)
 	require.Equal(t, "(redacted)", fmt.Sprint(ref("hunter2")))
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/weir-ml/weir/internal/secret"
@@ -39,20 +40,18 @@ func CheckURL(s string) error {
 	return nil
 }
 
-// Shown is an address as errors, logs and settings may show it: without its password, and
-// without its query, where receivers like to have their keys.
+// Shown is an address as errors, logs and settings may show it: where it is, and no more. Receivers
+// have their keys in the path as well as in the query; that there is more is shown as "/...".
 func Shown(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return "(an address that cannot be read)"
 	}
-	if u.RawQuery != "" {
-		u.RawQuery = "redacted"
+	out := u.Scheme + "://" + u.Host
+	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
+		out += "/..."
 	}
-	if _, has := u.User.Password(); has {
-		u.User = url.UserPassword(u.User.Username(), "redacted")
-	}
-	return u.String()
+	return out
 }
 
 // Post sends the body. feature.Invalid means that the same request will never be accepted.
