@@ -4,6 +4,7 @@ A line of JSON in, a line of JSON out: {"OK": answer} or {"Error": text}.
   {"numbers": [reference, current], "whole": bool}   every number of two samples
   {"counts": [reference, current]}                   every number of two lists of counts
   {"p_values": [...]}                                adjusted ones
+  {"scores": [reference, current], "labels": [...], "kind": ..}  scikit-learn's metrics, and scipy's tests whether the second are worse
   {"tails": [[n, x], ...]}                           the one-sample Kolmogorov distribution's
   {"split": [csv, query, query, folder]}             two Parquet files of the rows that queries choose
   {"files": [reference, current]}                    Evidently's DataDriftPreset on two Parquet files
@@ -24,6 +25,7 @@ import scipy  # noqa: E402
 from evidently.legacy.calculations import stattests as st  # noqa: E402
 from evidently.legacy.core import ColumnType  # noqa: E402
 from scipy import stats  # noqa: E402
+from sklearn import metrics  # noqa: E402
 
 NUMBER, CATEGORY = ColumnType.Numerical, ColumnType.Categorical
 
@@ -83,6 +85,37 @@ def counts(ref, cur):
     return answer
 
 
+def performance(kind, scores, labels):
+    out = {}
+    def metric(name, of, errors=None, shares=None):
+        out[name] = [float(of(y, s)) for s, y in zip(scores, labels)]
+        if errors:
+            ref, cur = [errors(np.array(s), np.array(y, float)) for s, y in zip(scores, labels)]
+            out[name].append(stats.ttest_ind(cur, ref, equal_var=False, alternative="greater").pvalue)
+            out[name].append(stats.ttest_1samp(cur, ref.mean(), alternative="greater").pvalue)
+        else:
+            (x, n), (y, m) = [shares(np.array(s), np.array(y)) for s, y in zip(scores, labels)]
+            p = (x + y) / (n + m)
+            if min(x + y, n + m - x - y) * min(n, m) / (n + m) >= 10:
+                out[name].append(stats.norm.sf((x / n - y / m) / np.sqrt(p * (1 - p) * (1 / n + 1 / m))))
+            else:
+                out[name].append(stats.fisher_exact([[x, n - x], [y, m - y]], alternative="greater").pvalue)
+            out[name].append(stats.binomtest(int(y), int(m), x / n, alternative="less").pvalue)
+    if kind == "number":
+        metric("mae", metrics.mean_absolute_error, lambda s, y: np.abs(s - y))
+        metric("rmse", metrics.root_mean_squared_error, lambda s, y: (s - y) ** 2)
+        return out
+    yes = lambda s: np.array(s) >= 0.5
+    of = lambda f: lambda y, s: f(y, yes(s))
+    metric("accuracy", of(metrics.accuracy_score), shares=lambda s, y: ((yes(s) == y).sum(), len(y)))
+    metric("precision", of(metrics.precision_score), shares=lambda s, y: ((yes(s) & y).sum(), yes(s).sum()))
+    metric("recall", of(metrics.recall_score), shares=lambda s, y: ((yes(s) & y).sum(), y.sum()))
+    eps = np.finfo(float).eps
+    metric("log_loss", metrics.log_loss, lambda s, y: -np.log(np.clip(np.where(y > 0, s, 1 - s), eps, 1 - eps)))
+    metric("brier", metrics.brier_score_loss, lambda s, y: (s - y) ** 2)
+    return out
+
+
 def split(path, ref, cur, folder):
     frame = pd.read_csv(path, keep_default_na=False, na_values=["", " ", "NA"])
     names = []
@@ -116,6 +149,8 @@ def answer(q):
         return counts(*q["counts"])
     if "tails" in q:
         return [float(stats.kstwo.sf(x, n)) for n, x in q["tails"]]
+    if "scores" in q:
+        return performance(q["kind"], q["scores"], q["labels"])
     if "split" in q:
         return split(*q["split"])
     if "files" in q:

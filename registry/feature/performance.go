@@ -198,6 +198,9 @@ func (p *Performance) check(m *Monitor) (f []Fault) {
 	if m.Window.Slide != "" {
 		f = append(f, Fault{"spec.window.slide", "performance is judged in windows that do not overlap: leave slide out"})
 	}
+	if m.Window.Rows != 0 {
+		f = append(f, Fault{"spec.window.rows", "performance is judged in windows of one length: leave rows out"})
+	}
 	for _, x := range []struct {
 		field string
 		set   bool
