@@ -192,6 +192,12 @@ func (p *Performance) check(m *Monitor) (f []Fault) {
 	case times && len(p.Baseline) > 0:
 		f = append(f, Fault{"spec.reference", "give a time range or performance.baseline, not both"})
 	}
+	if m.Window.Rows != 0 {
+		f = append(f, Fault{"spec.window.rows", "performance is judged in windows that are all as long: leave rows out"})
+	}
+	if m.Window.Slide != "" {
+		f = append(f, Fault{"spec.window.slide", "performance is judged in windows that do not overlap: leave slide out"})
+	}
 	for _, x := range []struct {
 		field string
 		set   bool

@@ -43,6 +43,7 @@ func TestPerformanceIsChecked(t *testing.T) {
 		"model":       {func(m *Monitor) { m.Reference = Reference{Model: "churn"} }, "spec.reference"},
 		"trailing":    {func(m *Monitor) { m.Reference = Reference{Trailing: Duration(7 * 24 * time.Hour)} }, "spec.reference.trailing"},
 		"slide":       {func(m *Monitor) { m.Window.Slide = "6h" }, "spec.window.slide"},
+		"rows":        {func(m *Monitor) { m.Window = Window{Size: "1h", Rows: 1000} }, "spec.window.rows"},
 		"large share": {func(m *Monitor) { m.Reference, m.Performance.Baseline = Reference{}, map[string]float64{"recall": 8} }, "spec.performance.baseline.recall"},
 		"other's":     {func(m *Monitor) { m.Reference, m.Performance.Baseline = Reference{}, map[string]float64{"rmse": 8} }, "spec.performance.baseline.rmse"},
 		"not one": {func(m *Monitor) {
