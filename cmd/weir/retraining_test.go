@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -61,6 +62,38 @@ func TestRetrainingGuide(t *testing.T) {
 		path := templateAction.ReplaceAllString(tmpl.Request.Path, "{$1}")
 		require.Contains(t, string(guide), "| `"+name+"` | `POST "+path+"`")
 	}
+}
+
+// TestSampleIsAnEvent: what templates are tried with has no field that the event of docs/events.md, which is held against
+// real ones, does not have.
+func TestSampleIsAnEvent(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "events.md"))
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(doc), "**The retraining event**")
+	_, rest, _ = strings.Cut(rest, "```json\n")
+	text, _, ok := strings.Cut(rest, "```")
+	require.True(t, ok)
+	var real, sample any
+	require.NoError(t, json.Unmarshal([]byte(text), &real))
+	require.NoError(t, json.Unmarshal(pipeline.Sample(), &sample))
+	var within func(at string, s, r any)
+	within = func(at string, s, r any) {
+		switch s := s.(type) {
+		case map[string]any:
+			for k, v := range s {
+				m, _ := r.(map[string]any)
+				require.Contains(t, m, k, at)
+				within(at+"."+k, v, m[k])
+			}
+		case []any:
+			l, _ := r.([]any)
+			require.NotEmpty(t, l, at)
+			within(at+"[0]", s[0], l[0])
+		default:
+			require.IsType(t, r, s, at)
+		}
+	}
+	within("", sample, real)
 }
 
 // templateAction is a setting in a path, like {{segments .With.repository}}.
