@@ -3,9 +3,11 @@
 package loop
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -21,7 +23,7 @@ func (w *world) drift(campaign bool) event {
 	at := time.Now()
 	w.stream(2, campaign)
 	var all []event
-	until(w.t, time.Minute, "the drift", func() (bool, any) {
+	until(w.t, 3*time.Minute, "the drift", func() (bool, any) {
 		all = w.weir.events(detected)
 		return len(all) > before, w.monitor()
 	})
@@ -77,7 +79,7 @@ func (w *world) runs(e event) (out []dagRun) {
 func (w *world) retrained(e event, version string) {
 	w.t.Helper()
 	var runs []dagRun
-	until(w.t, 2*time.Minute, "Airflow's run", func() (bool, any) {
+	until(w.t, 3*time.Minute, "Airflow's run", func() (bool, any) {
 		runs = w.runs(e)
 		return len(runs) > 0, nil
 	})
@@ -90,25 +92,31 @@ func (w *world) retrained(e event, version string) {
 func (w *world) finished(e event, version string) {
 	w.t.Helper()
 	tagged := before(version)
-	until(w.t, time.Minute, "MLflow's tag", func() (bool, any) {
-		var got struct {
-			Version struct {
-				Tags []struct{ Key, Value string }
-			} `json:"model_version"`
-		}
-		w.mlflow.Do(http.MethodGet, "model-versions/get?name="+model+"&version="+tagged, nil, &got)
-		for _, t := range got.Version.Tags {
-			if t.Key == "retraining.requested" && t.Value == e.ID {
-				return true, nil
-			}
-		}
-		return false, got
+	until(w.t, 3*time.Minute, "MLflow's tag", func() (bool, any) {
+		tags := w.tags(tagged)
+		return tags["retraining.requested"] == e.ID, tags
 	})
 	w.line.say("MLflow knows that retraining was asked for", "version %s has the tag retraining.requested", tagged)
 	w.becomes(version)
 	require.Len(w.t, w.runs(e), 1)
 	w.resolves()
 	w.servedBy(version)
+}
+
+// tags are a version's in MLflow.
+func (w *world) tags(version string) map[string]string {
+	w.t.Helper()
+	var got struct {
+		Version struct {
+			Tags []struct{ Key, Value string }
+		} `json:"model_version"`
+	}
+	w.mlflow.Do(http.MethodGet, "model-versions/get?name="+model+"&version="+version, nil, &got)
+	out := map[string]string{}
+	for _, t := range got.Version.Tags {
+		out[t.Key] = t.Value
+	}
+	return out
 }
 
 // before is the version before another.
@@ -122,7 +130,7 @@ func (w *world) resolves() {
 	w.t.Helper()
 	before := len(w.weir.events(detected))
 	w.stream(2, w.newcomers)
-	until(w.t, time.Minute, "the end of the alert", func() (bool, any) {
+	until(w.t, 3*time.Minute, "the end of the alert", func() (bool, any) {
 		return len(w.weir.events(resolved)) == before, w.monitor()
 	})
 	require.Len(w.t, w.weir.events(detected), before)
@@ -133,7 +141,7 @@ func (w *world) resolves() {
 func (w *world) resent(e event) {
 	calls := len(w.gate.answers())
 	w.weir.run("events", "resend", e.ID)
-	until(w.t, time.Minute, "the event to be sent again", func() (bool, any) {
+	until(w.t, 3*time.Minute, "the event to be sent again", func() (bool, any) {
 		return len(w.gate.answers()) > calls, nil
 	})
 	require.Equal(w.t, http.StatusConflict, w.gate.answers()[calls])
@@ -146,7 +154,7 @@ func (w *world) airflowDown() {
 	w.airflow.Stop()
 	e := w.drift(false)
 	var d delivery
-	until(w.t, time.Minute, "a failed attempt", func() (bool, any) {
+	until(w.t, 3*time.Minute, "a failed attempt", func() (bool, any) {
 		all := w.weir.events(detected)
 		d = all[len(all)-1].to(retrain)
 		return d.Attempts > 0, d
@@ -186,7 +194,7 @@ func (w *world) killedBeforeTheAnswer() {
 	w.gate.set(open)
 	calls := len(w.gate.answers())
 	w.weir.start()
-	until(w.t, time.Minute, "the event to be sent again", func() (bool, any) {
+	until(w.t, 3*time.Minute, "the event to be sent again", func() (bool, any) {
 		return len(w.gate.answers()) > calls, nil
 	})
 	require.Equal(w.t, http.StatusConflict, w.gate.answers()[calls])
@@ -203,10 +211,33 @@ func (w *world) airflowsOwnWatcher() {
 	w.weir.run("apply", "-f", f)
 	w.unpause(fromKafka, false)
 	e := w.drift(true)
-	until(w.t, time.Minute, "the run that Airflow starts by itself", func() (bool, any) {
+	until(w.t, 3*time.Minute, "the run that Airflow starts by itself", func() (bool, any) {
 		return len(w.airflow.Runs(fromKafka)) == 1, nil
 	})
 	w.line.say("Airflow reads the topic and starts a run", "%s", w.airflow.Runs(fromKafka)[0].ID)
 	require.Empty(w.t, w.runs(e))
 	w.finished(e, "6")
+}
+
+// demo: what `weir demo` says of its event is what Airflow and MLflow have of it.
+func (w *world) demo() {
+	w.unpause(retrain, true) // the run is accepted, and there is nothing to train on
+	cmd := exec.Command(w.weir.binary, "demo", "--exit", "-o", "json", "--with-airflow", w.airflow.URL, "--airflow-user", w.airflow.User, "--with-mlflow", w.mlflow.URL)
+	cmd.Env = append(os.Environ(), w.weir.env...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	require.NoError(w.t, err, "%s", errs.String())
+	var said struct {
+		Sends []struct{ To, What, State, Error string }
+	}
+	require.NoError(w.t, json.Unmarshal(out, &said))
+	require.Len(w.t, said.Sends, 3)
+	for _, s := range said.Sends {
+		require.Equal(w.t, "delivered", s.State, "%+v", s)
+		w.line.say("weir demo tells "+s.To, "%s", s.What)
+	}
+	run := said.Sends[1].What[strings.LastIndex(said.Sends[1].What, " ")+1:]
+	require.Equal(w.t, http.StatusOK, w.airflow.Do(http.MethodGet, "dags/"+retrain+"/dagRuns/"+run, nil, nil))
+	require.Equal(w.t, strings.TrimPrefix(run, "weir__"), w.tags("6")["retraining.requested"])
 }

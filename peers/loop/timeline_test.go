@@ -36,6 +36,6 @@ func until(t *testing.T, within time.Duration, what string, ok func() (bool, any
 			return
 		}
 		require.True(t, time.Now().Before(deadline), "waited %s for %s; there is %+v", within, what, there)
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(500 * time.Millisecond)
 	}
 }

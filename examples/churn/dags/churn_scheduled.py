@@ -4,12 +4,12 @@ import datetime
 
 from airflow.sdk import Asset, dag, task
 
-from steps import take_snapshot, train
+from steps import AGAIN, take_snapshot, train
 
 training_set = Asset("churn_training_set")
 
 
-@dag(schedule="@weekly", start_date=datetime.datetime(2026, 1, 1), catchup=False)
+@dag(schedule="@weekly", start_date=datetime.datetime(2026, 1, 1), catchup=False, default_args=AGAIN)
 def churn_snapshot():
     @task(outlets=[training_set])
     def snapshot(outlet_events=None):
@@ -20,7 +20,7 @@ def churn_snapshot():
     snapshot()
 
 
-@dag(schedule=[training_set], max_active_runs=1)
+@dag(schedule=[training_set], max_active_runs=1, default_args=AGAIN)
 def churn_train():
     @task
     def newest(triggering_asset_events=None):

@@ -5,10 +5,10 @@ The run's id is made of the event's: an event that is sent twice starts one run.
 
 from airflow.sdk import dag, task
 
-from steps import take_snapshot, train
+from steps import AGAIN, take_snapshot, train
 
 
-@dag(schedule=None, max_active_runs=1)
+@dag(schedule=None, max_active_runs=1, default_args=AGAIN)
 def retrain_churn():
     @task
     def snapshot(dag_run=None):

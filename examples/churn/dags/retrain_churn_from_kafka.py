@@ -12,7 +12,7 @@ import os
 from airflow.providers.apache.kafka.triggers.msg_queue import KafkaMessageQueueTrigger
 from airflow.sdk import Asset, AssetWatcher, dag, task
 
-from steps import take_snapshot, train
+from steps import AGAIN, take_snapshot, train
 
 trigger = KafkaMessageQueueTrigger(
     topics=[os.environ.get("WEIR_EVENTS", "weir.default.events")],
@@ -22,7 +22,7 @@ trigger = KafkaMessageQueueTrigger(
 asked = Asset("churn_retraining_asked", watchers=[AssetWatcher(name="weir_events", trigger=trigger)])
 
 
-@dag(schedule=[asked], max_active_runs=1)
+@dag(schedule=[asked], max_active_runs=1, default_args=AGAIN)
 def retrain_churn_from_kafka():
     @task
     def snapshot(triggering_asset_events=None):

@@ -4,6 +4,7 @@ CHURN_PYTHON is the environment's interpreter, CHURN_WORK a folder for training 
 CHURN_LABELS are what the scripts read.
 """
 
+import datetime
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import subprocess
 
 from airflow.sdk import task
 
+AGAIN = {"retries": 3, "retry_delay": datetime.timedelta(seconds=10)}  # servers restart
 SCRIPTS = pathlib.Path(__file__).resolve().parent.parent
 
 
