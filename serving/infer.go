@@ -99,7 +99,7 @@ func (h *Inference) infer(w http.ResponseWriter, r *http.Request, body []byte) e
 	text, raw := h.answers.Get(jsonSize), h.answers.Get(rawSize)
 	defer h.answers.Put(text)
 	defer h.answers.Put(raw)
-	out := inferAnswer{json: (*text)[:0], raw: (*raw)[:0]}
+	out := inferAnswer{json: (*text)[:0], raw: (*raw)[:0], most: h.lookups.cfg.MaxMessage / 8}
 	err = out.write(req, a)
 	*text, *raw = out.json, out.raw
 	if err != nil {

@@ -3,6 +3,7 @@ package serving
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"strconv"
 
@@ -14,6 +15,8 @@ type inferAnswer struct {
 	json, raw []byte
 	elems     feature.Vector // of an array; memory that is used again
 	tensors   int            // written so far
+	most      int            // elements that may be written in the place of nulls; 0: any number
+	fillers   int            // written so far
 }
 
 // sizes is about how long an answer will be, its JSON and its raw tensors: of texts, of which there is no telling, it may be more.
@@ -130,6 +133,11 @@ func (w *inferAnswer) tensor(r *inferRequest, a *Answer, t inferWanted) error {
 		if !ok {
 			nulls++
 		}
+	}
+	// A null is as many elements as an array that somebody stored: the answer would be larger than all that was looked up.
+	if w.fillers += nulls * max(width, 0); w.most > 0 && w.fillers > w.most {
+		return feature.Errorf(feature.Exhausted, "lookup", "feature "+c.Name, "%w", tooLarge(fmt.Sprintf("%d nulls beside arrays of %d elements make too large a tensor", nulls, width))).
+			WithHint("split the call, raise serving.max_message, or look it up with /v1/lookup, where a null is one")
 	}
 	w.head(c.Name, t.kind, len(c.Valid), width)
 	if !t.binary {

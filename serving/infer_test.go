@@ -400,3 +400,27 @@ func TestInferenceModels(t *testing.T) {
 	require.Equal(t, 503, status)
 	require.Contains(t, got, `{"error":"serving: the server is starting or stopping`)
 }
+
+// TestInferenceNulls: who asks for many that are not there beside one with a long array does not get an answer larger than any limit.
+func TestInferenceNulls(t *testing.T) {
+	w := newInference(t, func(c *Config) { c.MaxMessage = 1 << 12 })
+	w.read = func(ctx context.Context, s *feature.Service, keys []feature.Vector, rows int, b *feature.Block) error {
+		_ = present(ctx, s, keys, rows, b)
+		b.Columns[0].Bytes[0] = make([]byte, 4*200)
+		for i := 1; i < rows; i++ {
+			b.Columns[0].Valid[i] = false
+		}
+		return nil
+	}
+	ask := func(rows int, binary bool) (int, string) {
+		ids := strings.TrimSuffix(strings.Repeat("1,", rows), ",")
+		return w.infer("looks", fmt.Sprintf(`{"inputs":[{"name":"id","datatype":"INT64","shape":[%d],"data":[%s]}],"outputs":[{"name":"face","parameters":{"binary_data":%t}}]}`, rows, ids, binary))
+	}
+	for _, binary := range []bool{false, true} {
+		status, body := ask(3, binary)
+		require.Equal(t, 200, status, body)
+		status, body = ask(4, binary) // 600 elements in the place of nulls, of 8 bytes
+		require.Equal(t, 413, status)
+		require.Contains(t, body, "feature face: 3 nulls beside arrays of 200 elements")
+	}
+}
