@@ -25,6 +25,7 @@ var measurements = []measurement{
 	{"formats", measureFormats},
 	{"quality", measureQuality},
 	{"drift", measureDrift},
+	{"events", measureEvents},
 	{"demo", measureDemo},
 	{"start", measureStart},
 	{"commits", measureCommits},
