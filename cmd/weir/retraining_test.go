@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/cmd/weir/app"
 	"github.com/weir-ml/weir/cmd/weir/command"
 	"github.com/weir-ml/weir/internal/outbox/pipeline"
 )
@@ -94,6 +95,20 @@ func TestSampleIsAnEvent(t *testing.T) {
 		}
 	}
 	within("", sample, real)
+}
+
+// TestPlanNotesWhatNobodyStarts: a monitor may ask for what no pipeline takes, and is told so.
+func TestPlanNotesWhatNobodyStarts(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("demo", "project.yaml"))
+	require.NoError(t, err)
+	project := filepath.Join(t.TempDir(), "project.yaml")
+	text := strings.NewReplacer("@FROM@", "2026-01-01T00:00:00Z", "@TO@", "2026-02-01T00:00:00Z").Replace(string(b))
+	require.NoError(t, os.WriteFile(project, []byte(text), 0o600))
+	cfg := testConfig(t)
+	cfg.Pipelines = app.PipelineList{{Type: "airflow", URL: "http://127.0.0.1:1", Token: "env:WEIR_TEST_AIRFLOW_TOKEN", Takes: []string{"retrain_prices"}}}
+	require.NoError(t, cfg.Validate())
+	w := start(t, cfg)
+	require.Contains(t, w.run("plan", "-f", project), "no pipeline of the settings takes retrain.pipeline retrain_churn")
 }
 
 // templateAction is a setting in a path, like {{segments .With.repository}}.
