@@ -119,11 +119,39 @@ func standardKey(m *feature.Monitor) (string, error) {
 	return m.ID() + "@performance-" + hex.EncodeToString(h[:12]), nil
 }
 
-// performance judges whole windows of history.
+// over are the windows whose outcomes can have come, as far as the streams tell; all of them where nothing streams.
+func (b *Backtester) over(ctx context.Context, m *feature.Monitor, spans []window.Window) ([]window.Window, error) {
+	newest, any := int64(0), false
+	for _, view := range []string{m.ViewOf.ID(), m.Performance.Outcomes.ViewOf.ID()} {
+		all, err := b.Store.Progress(ctx, view)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range all {
+			if p.Any && p.Partition != feature.ReplayPartition && (!any || p.MaxEvent > newest) {
+				newest, any = p.MaxEvent, true
+			}
+		}
+	}
+	after := m.Performance.Outcomes.Within.Micros() + m.Window.Lateness.Micros()
+	for any && len(spans) > 0 && spans[len(spans)-1].End+after > newest {
+		spans = spans[:len(spans)-1]
+	}
+	if len(spans) == 0 {
+		return nil, feature.Errorf(feature.Invalid, "drift.backtest", "monitor "+m.ID(), "the outcomes of all these windows may still come: they are waited for for %s", m.Performance.Outcomes.Within).
+			WithHint("choose an earlier --from")
+	}
+	return spans, nil
+}
+
+// performance judges whole windows of history whose outcomes can have come.
 func (b *Backtester) performance(ctx context.Context, m *feature.Monitor, spans []window.Window, judge func(window.Window, *Verdict, int64)) error {
+	spans, err := b.over(ctx, m, spans)
+	if err != nil {
+		return err
+	}
 	ref := &standard{}
 	if len(m.Performance.Baseline) == 0 {
-		var err error
 		if ref, err = buildStandard(ctx, m, b.History); err != nil {
 			return fmt.Errorf("the reference of monitor %s: %w", m.ID(), err)
 		}

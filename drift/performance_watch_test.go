@@ -237,6 +237,8 @@ func TestPerformanceStory(t *testing.T) {
 	require.Equal(t, 4*hour, back.Changes[0].End)
 	require.Equal(t, 6*hour, back.Changes[1].End)
 	require.False(t, back.State.Drifting)
+	_, err = b.Run(bg, m.mon, 9*hour, 10*hour)
+	require.Equal(t, feature.Invalid, feature.KindOf(err), "its outcomes may still come")
 }
 
 // TestOutcomesThatNeverCome: a window is judged without them when the predictions say that it is time, and says nothing.

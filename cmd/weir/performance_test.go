@@ -150,7 +150,7 @@ func TestPerformanceOfAModel(t *testing.T) {
 	code, out, errs := w.try("monitor", "run", "quality", "--from", "2020-11-20T12:00:00Z", "--to", "2020-11-20T13:00:00Z")
 	require.Equal(t, 1, code, errs)
 	require.Contains(t, out, "it would have fired 1 times")
-	require.Contains(t, out, "2 of 6 windows drifted")
+	require.Contains(t, out, "2 of 5 windows drifted", "outcomes of the last window may still come")
 	require.Contains(t, w.run("monitor", "list"), "2020-11-20T12:00Z to 2020-11-20T12:10Z")
 
 	// What cannot work is refused.
