@@ -8,6 +8,8 @@
 // only after the commit has landed; replays and workers that lost their
 // partition change nothing.
 //
+// Windows that overlap, or have a number of rows, are put together of what is stored when they are judged (panes.go).
+//
 // Read Tally and Target first (what is counted), then Tap (the way in), Store
 // (what must be kept and how exactly), Watch and Judge (the verdicts).
 package tally
