@@ -66,6 +66,7 @@ func (f *fake) has(name, version string, tags ...string) {
 type world struct {
 	*fake
 	t   *testing.T
+	s   registry.Store
 	reg *registry.Registry
 	f   *mlflow.Follower
 	log bytes.Buffer
@@ -77,9 +78,14 @@ func newWorld(t *testing.T) *world {
 	for i := range 3 {
 		require.NoError(t, s.PutSnapshot(ctx, feature.Snapshot{ID: fmt.Sprint("s", i+1), Project: "p", Service: "svc", ServiceVersion: i + 1}, nil))
 	}
+	w.s = s
 	w.reg = registrytest.Open(t, s, registry.Checks{})
 	w.f = mlflow.New(mlflow.Options{Client: w.fake, Models: w.reg, Project: "p", Log: slog.New(slog.NewTextHandler(&w.log, nil))})
 	return w
+}
+
+func (w *world) snapshot(project, id string) {
+	require.NoError(w.t, w.s.PutSnapshot(ctx, feature.Snapshot{ID: id, Project: project, Service: "svc", ServiceVersion: 1}, nil))
 }
 
 // models are the registry's versions with their aliases.
@@ -183,4 +189,101 @@ func TestFollowAway(t *testing.T) {
 	require.Error(t, w.f.Sync(ctx))
 	require.Error(t, w.f.Look(ctx, "churn", "champion"))
 	require.Equal(t, "p/churn@1 champion", w.models(), "who does not answer says nothing")
+}
+
+// listing is an MLflow whose list of aliases is not what it says of each: it was read a while ago, or page by page.
+type listing struct {
+	*fake
+	says func() []client.Model
+}
+
+func (l listing) Aliased(context.Context) ([]client.Model, error) { return l.says(), nil }
+
+// TestFollowOldList: of MLflow's list only the names count. What a call has told meanwhile is not undone by it.
+func TestFollowOldList(t *testing.T) {
+	w := newWorld(t)
+	w.has("churn", "1", mlflow.SnapshotTag, "s1")
+	w.has("churn", "2", mlflow.SnapshotTag, "s2")
+	w.aliases["churn"]["champion"] = "1"
+	require.NoError(t, w.f.Sync(ctx))
+
+	for _, old := range [][]client.Model{nil, {{Name: "churn", Aliases: map[string]string{"champion": "1"}}}} {
+		w.aliases["churn"]["champion"] = "1"
+		require.NoError(t, w.f.Look(ctx, "churn", "champion"))
+		other := mlflow.New(mlflow.Options{Client: w.fake, Models: w.reg, Project: "p"}) // in another process
+		f := mlflow.New(mlflow.Options{Models: w.reg, Project: "p", Client: listing{w.fake, func() []client.Model {
+			w.aliases["churn"]["champion"] = "2"
+			require.NoError(t, other.Look(ctx, "churn", "champion"))
+			return old
+		}}})
+		require.NoError(t, f.Sync(ctx))
+		require.Equal(t, "p/churn@1; p/churn@2 champion", w.models())
+	}
+	moves, err := w.reg.AliasMoves(ctx, "p", "churn")
+	require.NoError(t, err)
+	require.Len(t, moves, 4, "to 1, to 2, to 1, to 2")
+}
+
+// TestFollowProjects: a version's tag says whose it is. One of that name in another project is no reason to leave it out,
+// and an alias that goes on to another project's version leaves the first.
+func TestFollowProjects(t *testing.T) {
+	w := newWorld(t)
+	w.snapshot("q", "q1")
+	_, _, err := w.reg.RegisterModel(ctx, feature.Model{Project: "q", Name: "churn", Version: "1", Snapshot: "q1", Aliases: []string{"champion"}})
+	require.NoError(t, err)
+	w.has("churn", "1", mlflow.SnapshotTag, "s1")
+	w.has("churn", "2", mlflow.SnapshotTag, "q1", mlflow.ProjectTag, "q")
+	w.aliases["churn"]["champion"] = "1"
+	for range 2 {
+		require.NoError(t, w.f.Sync(ctx))
+		require.Equal(t, "p/churn@1 champion; q/churn@1 champion", w.models())
+	}
+	w.aliases["churn"]["champion"] = "2"
+	for range 2 {
+		require.NoError(t, w.f.Sync(ctx))
+		require.Equal(t, "p/churn@1; q/churn@1; q/churn@2 champion", w.models())
+	}
+	w.asked = 0
+	require.NoError(t, w.f.Sync(ctx))
+	require.Zero(t, w.asked)
+}
+
+// TestFollowThousands: models that have nothing to do with features are asked about once, then some at a time; those that
+// do are followed at once.
+func TestFollowThousands(t *testing.T) {
+	w := newWorld(t)
+	for i := range 1000 {
+		name := fmt.Sprint("other", i)
+		w.has(name, "1")
+		w.aliases[name] = map[string]string{"champion": "1"}
+	}
+	require.NoError(t, w.f.Sync(ctx))
+	require.Equal(t, 1000, w.asked)
+
+	w.has("other7", "1", mlflow.SnapshotTag, "s1") // the tag came after the alias
+	w.has("churn", "1", mlflow.SnapshotTag, "s1")
+	w.aliases["churn"]["champion"] = "1"
+	w.asked = 0
+	require.NoError(t, w.f.Sync(ctx))
+	require.Equal(t, 201, w.asked)
+	require.Contains(t, w.models(), "p/churn@1 champion")
+	for range 4 {
+		require.NoError(t, w.f.Sync(ctx))
+	}
+	require.Equal(t, 201+4*200, w.asked, "each has had its turn")
+	require.Equal(t, "p/churn@1 champion; p/other7@1 champion", w.models())
+}
+
+// TestFollowGivesUp: where nothing answers, not every model is waited for.
+func TestFollowGivesUp(t *testing.T) {
+	w := newWorld(t)
+	for i := range 100 {
+		w.aliases[fmt.Sprint("m", i)] = map[string]string{"champion": "1"}
+	}
+	all, err := w.Aliased(ctx)
+	require.NoError(t, err)
+	w.err = feature.Errorf(feature.Unavailable, "mlflow", "", "away")
+	f := mlflow.New(mlflow.Options{Models: w.reg, Client: listing{w.fake, func() []client.Model { return all }}})
+	require.Error(t, f.Sync(ctx))
+	require.Equal(t, 5, w.asked)
 }
