@@ -27,6 +27,8 @@ drift_list=$(dirname "$0")/../peers/drift/requirements.txt
 drift_home=$cache/drift-$(sha256sum "$drift_list" | cut -c 1-12)
 sketches_list=$(dirname "$0")/../peers/sketches/requirements.txt
 sketches_home=$cache/sketches-$(sha256sum "$sketches_list" | cut -c 1-12)
+lineage_list=$(dirname "$0")/../peers/lineage/requirements.txt
+lineage_home=$cache/lineage-$(sha256sum "$lineage_list" | cut -c 1-12)
 mlflow_list=$(dirname "$0")/../peers/platform/mlflow/requirements.txt
 mlflow_home=$cache/mlflow-$(sha256sum "$mlflow_list" | cut -c 1-12)
 airflow_list=$(dirname "$0")/../peers/platform/airflow/requirements.txt
@@ -240,6 +242,7 @@ if [ "${1:-}" = --peers ]; then
 	[ -e "$formats_home/complete" ] || install_python formats "$formats_home" "$formats_list" || missing=1
 	[ -e "$drift_home/complete" ] || install_python drift "$drift_home" "$drift_list" || missing=1
 	[ -e "$sketches_home/complete" ] || install_python sketches "$sketches_home" "$sketches_list" || missing=1
+	[ -e "$lineage_home/complete" ] || install_python lineage "$lineage_home" "$lineage_list" || missing=1
 	[ -e "$mlserver_home/complete" ] || install_python mlserver "$mlserver_home" "$mlserver_list" || missing=1
 	[ -e "$kserve_home/complete" ] || install_python kserve "$kserve_home" "$kserve_list" || missing=1
 fi

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"testing"
 
@@ -60,4 +63,26 @@ func TestLineage(t *testing.T) {
 	code, _, errs = w.try("table", "untag", "--view", "sales", s.Tables[0].Tag)
 	require.Equal(t, 2, code)
 	require.Contains(t, errs, "weir snapshot delete "+s.ID)
+}
+
+// TestOpenLineage: the server that is set is told of a training set what weir snapshot show prints.
+func TestOpenLineage(t *testing.T) {
+	told := make(chan []byte, 1)
+	web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		told <- b
+	}))
+	defer web.Close()
+	c := testConfig(t)
+	c.OpenLineage.URL = web.URL + "/api/v1/lineage"
+	w := start(t, c)
+	spine := salesRows(w, 20)
+	var s struct{ ID string }
+	w.json(&s, "snapshot", "create", "--service", "model", "--spine", spine, "--out", filepath.Join(t.TempDir(), "set.parquet"))
+	sent := <-told
+	require.JSONEq(t, string(sent), w.run("snapshot", "show", s.ID, "-o", "openlineage"))
+	require.Contains(t, string(sent), `"rowCount":20`)
+	code, _, errs := w.try("snapshot", "list", "-o", "openlineage")
+	require.Equal(t, 2, code)
+	require.Contains(t, errs, "use table or json")
 }

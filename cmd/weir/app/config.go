@@ -22,6 +22,7 @@ import (
 	"github.com/weir-ml/weir/online/redis"
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/registry/openlineage"
 	"github.com/weir-ml/weir/serving"
 	"github.com/weir-ml/weir/serving/feast"
 )
@@ -55,6 +56,8 @@ type Config struct {
 	Pipelines PipelineList `koanf:"pipelines"`
 	// MLflow has the models' versions, where it is set.
 	MLflow MLflowConfig `koanf:"mlflow"`
+	// OpenLineage is told of training sets, where it is set.
+	OpenLineage openlineage.Config `koanf:"openlineage"`
 }
 
 // LogConfig says what is logged and how; to standard error.
@@ -122,6 +125,7 @@ func DefaultConfig() Config {
 		Drift:          drift.DefaultConfig(),
 		Events:         EventsConfig{Mode: cloudevent.Structured, Format: weirFormat},
 		MLflow:         DefaultMLflowConfig(),
+		OpenLineage:    openlineage.DefaultConfig(),
 	}
 }
 
@@ -174,7 +178,7 @@ func (c *Config) Validate() error {
 		// Other engines write to Iceberg's catalog; they have no business with definitions, windows and events.
 		errs = append(errs, fmt.Errorf("offline.catalog: must be another database than registry.url (got %q for both)", redactURL(c.Offline.Catalog)))
 	}
-	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate(), c.Events.Validate(), c.Alerts.Validate(), c.Pipelines.Validate(c.alertNames()), c.MLflow.Validate())
+	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate(), c.Events.Validate(), c.Alerts.Validate(), c.Pipelines.Validate(c.alertNames()), c.MLflow.Validate(), c.OpenLineage.Validate())
 	return errors.Join(errs...)
 }
 

@@ -44,7 +44,7 @@ func (a *App) startServers() (service, error) {
 		Guards: (&api.Ingest{Shadow: a.ingestMetrics.Shadow, Pauses: a.pauses}).Properties})
 	weirv1.RegisterModelServiceServer(g, &api.Models{Registry: a.registry})
 	weirv1.RegisterLineageServiceServer(g, &api.Lineage{Registry: a.registry, Tables: a.tables})
-	training := &api.Training{Registry: a.registry, Tables: a.tables, Maker: offline.NewSnapshots(a.definition, a.log, nil).In(a.joins), Joins: a.joins}
+	training := &api.Training{Registry: a.registry, Tables: a.tables, Maker: offline.NewSnapshots(a.snapshotRecords(), a.log, nil).In(a.joins), Joins: a.joins}
 	weirv1.RegisterSnapshotServiceServer(g, &api.Snapshots{Records: a.definition, Log: a.log, Training: training})
 	weirv1.RegisterExportServiceServer(g, &api.Exports{Training: training, Now: time.Now})
 	if err := a.startFlight(g, training); err != nil {

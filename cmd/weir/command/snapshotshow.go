@@ -138,11 +138,17 @@ func (e *env) snapshotList() *cobra.Command {
 func (e *env) snapshotShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Show a snapshot: columns with nulls and values, parts, versions, hashes", Args: exactly(1, "ID"),
+		Long: `Shows what a training set was made from and what is in it. -o openlineage prints the
+OpenLineage event of the run that made it.`,
+		Annotations: map[string]string{outputsOf: "openlineage"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.call(cmd.Context(), func(ctx context.Context, c *client) error {
 				r, err := c.snapshots.Get(ctx, &weirv1.GetSnapshotRequest{Id: args[0]})
 				if err != nil {
 					return err
+				}
+				if e.output == "openlineage" {
+					return e.printOpenLineage(r.Snapshot)
 				}
 				if e.output == "json" {
 					m := snapshotJSON(r.Snapshot)

@@ -1,0 +1,7 @@
+// Package openlineage says in OpenLineage's words from what a training set was made, and tells it to a server of such events.
+//
+// The one rule: an event is made of the snapshot's record alone, so that the same snapshot always has the
+// same event, with the same run id.
+//
+// Read Event first, then Teller.
+package openlineage
