@@ -44,6 +44,7 @@ type world struct {
 	predicts  string    // where the model is asked
 	env       []string  // what the example's scripts read
 	hour      time.Time // of the stream, the next
+	snapshots []string  // that models were trained on
 	newcomers bool      // who comes at the moment
 }
 
@@ -165,17 +166,13 @@ func (w *world) train() {
 }
 
 // becomes waits until a version is the champion in MLflow, and its snapshot the reference here.
-func (w *world) becomes(version string) (snapshot string) {
+func (w *world) becomes(version string) {
 	w.t.Helper()
+	var snapshot string
 	until(w.t, 10*time.Minute, "version "+version+" to become the champion", func() (bool, any) {
-		for _, dag := range []string{"churn_snapshot", "churn_train", retrain, fromKafka} {
-			for _, r := range w.airflow.Runs(dag) {
-				require.NotEqual(w.t, "failed", r.State, "run %s of %s", r.ID, dag)
-			}
-		}
 		v, s := w.weir.champion()
 		snapshot = s
-		return v == version, v
+		return v == version && w.idle(), v
 	})
 	var got struct {
 		Version struct{ Version string } `json:"model_version"`
@@ -183,8 +180,23 @@ func (w *world) becomes(version string) (snapshot string) {
 	w.mlflow.Do(http.MethodGet, "registered-models/alias?name="+model+"&alias=champion", nil, &got)
 	require.Equal(w.t, version, got.Version.Version)
 	require.Equal(w.t, snapshot, w.tags(version)["feature_snapshot_id"])
+	require.NotContains(w.t, w.snapshots, snapshot)
+	w.snapshots = append(w.snapshots, snapshot)
 	w.line.say("version "+version+" is the champion", "trained on snapshot %s, which is the reference now", snapshot)
-	return snapshot
+}
+
+// idle is whether no DAG runs; none may have failed.
+func (w *world) idle() bool {
+	w.t.Helper()
+	for _, dag := range []string{"churn_snapshot", "churn_train", retrain, fromKafka} {
+		for _, r := range w.airflow.Runs(dag) {
+			require.NotEqual(w.t, "failed", r.State, "run %s of %s", r.ID, dag)
+			if r.State != "success" {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // rows is how many events the view's table has.

@@ -46,6 +46,11 @@ class Train(unittest.TestCase):
         self.assertEqual((used.dataset.digest, used.dataset.source_type), ("snap1", "featurestore"))
         self.assertEqual([(t.key, t.value) for t in used.tags], [("mlflow.data.context", "training")])
 
+        # A task that is run again makes no second version, and sets what the first has not come to.
+        registry.delete_registered_model_alias("churn", "champion")
+        main("a.parquet")
+        self.assertEqual(str(registry.get_model_version_by_alias("churn", "champion").version), "1")
+
         # Of a version that cannot tell who leaves there is a record, and no champion.
         noise = [c | {"churned": i % 2 == 0} for i, c in enumerate(customers.synthetic(1500, seed=8))]
         with self.assertRaisesRegex(SystemExit, "the champion stays"):
