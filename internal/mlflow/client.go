@@ -64,8 +64,9 @@ func (c *Client) SetVersionTag(ctx context.Context, name, version, key, value st
 // Aliased lists the registered models that have aliases.
 func (c *Client) Aliased(ctx context.Context) ([]Model, error) {
 	var all []Model
+	page := c.page
 	for token := ""; ; {
-		q := url.Values{"max_results": {strconv.Itoa(c.page)}}
+		q := url.Values{"max_results": {strconv.Itoa(page)}}
 		if token != "" {
 			q.Set("page_token", token)
 		}
@@ -77,6 +78,10 @@ func (c *Client) Aliased(ctx context.Context) ([]Model, error) {
 			Next string `json:"next_page_token"`
 		}
 		if err := c.ask(ctx, http.MethodGet, "registered-models/search", q, nil, &out); err != nil {
+			if feature.KindOf(err) == feature.Exhausted && page > 1 {
+				page = (page + 3) / 4 // models come with their descriptions and tags
+				continue
+			}
 			return nil, err
 		}
 		for _, m := range out.Models {
@@ -138,6 +143,9 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 	if a.Status != http.StatusOK {
 		return c.refused(path, a)
 	}
+	if a.Cut {
+		return feature.Errorf(feature.Exhausted, op, path, "the answer has more than %d bytes", len(a.Body))
+	}
 	if out == nil {
 		out = &struct{}{}
 	}
@@ -175,5 +183,5 @@ func (c *Client) refused(path string, a posting.Answer) error {
 	case posting.Final(a.Status):
 		kind = feature.Invalid
 	}
-	return feature.Errorf(kind, op, path, "%s: %s", said.Code, feature.Shorten([]byte(said.Message)))
+	return feature.Errorf(kind, op, path, "%s: %s", said.Code, a.Said([]byte(said.Message)))
 }

@@ -2,11 +2,15 @@ package mlflow
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/internal/recordtest"
@@ -103,4 +107,43 @@ func TestConfig(t *testing.T) {
 	require.NotContains(t, err.Error(), "hunter")
 	require.ErrorContains(t, Config{URL: "http://a:b@mlflow", Timeout: time.Second}.Validate(), "must not hold a password")
 	require.ErrorContains(t, Config{Password: secret.Ref("env:X"), Timeout: time.Second}.Validate(), "set both")
+}
+
+// TestAliasedLarge: models with long descriptions are asked for fewer at a time, from where the last answer ended.
+func TestAliasedLarge(t *testing.T) {
+	const models = 30
+	var sizes []int
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, _ := strconv.Atoi(r.URL.Query().Get("page_token"))
+		most, err := strconv.Atoi(r.URL.Query().Get("max_results"))
+		assert.NoError(t, err)
+		sizes = append(sizes, most)
+		type alias struct{ Alias, Version string }
+		type model struct {
+			Name        string  `json:"name"`
+			Description string  `json:"description"`
+			Aliases     []alias `json:"aliases"`
+		}
+		var out struct {
+			Models []model `json:"registered_models"`
+			Next   string  `json:"next_page_token,omitempty"`
+		}
+		for i := from; i < min(from+most, models); i++ {
+			out.Models = append(out.Models, model{strconv.Itoa(i), strings.Repeat("x", 512<<10), []alias{{"champion", "1"}}})
+		}
+		if from+most < models {
+			out.Next = strconv.Itoa(from + most)
+		}
+		b, err := json.Marshal(out)
+		assert.NoError(t, err)
+		_, _ = w.Write(b) // what is too much is not read
+	}))
+	t.Cleanup(web.Close)
+	c := New(Config{URL: web.URL, Timeout: time.Minute})
+	c.page = 20
+	all, err := c.Aliased(context.Background())
+	require.NoError(t, err)
+	require.Len(t, all, models)
+	require.Equal(t, "29", all[models-1].Name)
+	require.Equal(t, []int{20, 5, 5, 5, 5, 5, 5}, sizes)
 }

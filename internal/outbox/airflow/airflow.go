@@ -57,7 +57,7 @@ func New(o Options) (*Deliverer, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	var errs []error
-	if err := posting.CheckURL(o.URL); err != nil {
+	if err := posting.CheckBase(o.URL); err != nil {
 		errs = append(errs, fmt.Errorf("url: %w (got %q)", err, posting.Shown(o.URL)))
 	}
 	if (o.User == "") != (o.Password == "") {
@@ -87,6 +87,8 @@ func (d *Deliverer) run(payload []byte) (dag string, body []byte, id string, err
 	}
 	if dag, err = d.dag.Fill(e); err == nil && dag == "" {
 		err = errors.New("with.dag: no DAG comes of it: the monitor's retrain has no pipeline")
+	} else if dag == "." || dag == ".." {
+		err = fmt.Errorf("with.dag: %q is no DAG", dag)
 	}
 	if err != nil {
 		return "", nil, "", feature.Errorf(feature.Invalid, op, "event "+e.ID, "%w", err)
@@ -124,11 +126,11 @@ func (d *Deliverer) Deliver(ctx context.Context, e *outbox.Entry) error {
 		}
 		return feature.Errorf(feature.Unavailable, op, "DAG "+dag, "answered 409, and there is no run %s", id)
 	case http.StatusNotFound:
-		return feature.Errorf(feature.Unavailable, op, "DAG "+dag, "%s has no such DAG: %s", posting.Shown(d.opt.URL), feature.Shorten(a.Body)).
+		return feature.Errorf(feature.Unavailable, op, "DAG "+dag, "%s has no such DAG: %s", posting.Shown(d.opt.URL), a.Said(a.Body)).
 			WithHint("deploy it, or set with.dag")
 	case http.StatusBadRequest:
 		// The DAG does not import, allows no manual runs or wants parameters: its authors mend it.
-		return feature.Errorf(feature.Unavailable, op, "DAG "+dag, "answered 400: %s", feature.Shorten(a.Body)).WithHint("mend the DAG: the run is asked for again")
+		return feature.Errorf(feature.Unavailable, op, "DAG "+dag, "answered 400: %s", a.Said(a.Body)).WithHint("mend the DAG: the run is asked for again")
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return posting.Refused(op, d.opt.URL+runs(dag), a).WithHint("the user must be allowed to create runs of DAG %s; see user and password", dag)
 	}

@@ -52,7 +52,11 @@ func New(o Options) (*Deliverer, error) {
 		o.URL = o.Template.URL
 	}
 	var errs []error
-	if err := posting.CheckURL(o.URL); err != nil {
+	check := posting.CheckURL
+	if r := &o.Template.Request; r.Path != "" || len(r.Query) > 0 {
+		check = posting.CheckBase
+	}
+	if err := check(o.URL); err != nil {
 		errs = append(errs, fmt.Errorf("url: %w (got %q)", err, posting.Shown(o.URL)))
 	}
 	with := map[string]string{}
@@ -154,6 +158,7 @@ func (d *Deliverer) authorize(r *posting.Request, form url.Values) error {
 	if err != nil {
 		return err
 	}
+	r.Hide = append(r.Hide, string(token))
 	if how == "form" {
 		form.Set(name, string(token))
 	} else {

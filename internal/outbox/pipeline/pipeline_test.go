@@ -2,11 +2,13 @@ package pipeline_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -220,6 +222,7 @@ func TestFaultsAreFoundAtOnce(t *testing.T) {
 		{pipeline.Request{Body: `{"a": {{.ID}`}, "body"},
 		{pipeline.Request{Body: `{"a": {{shell .ID}}}`}, `"shell" not defined`},
 		{pipeline.Request{Body: `{"a": "{{.ID}}"}`}, "body: what came out is not JSON"},
+		{pipeline.Request{Path: "/runs?model={{.Model}}"}, "path: ? and # have no place in it"},
 		{pipeline.Request{Path: "runs"}, "path: must begin with /"},
 		{pipeline.Request{Method: "FETCH"}, "method: must be"},
 		{pipeline.Request{Body: "{}", Form: map[string]string{"a": "b"}}, "body: give it or form"},
@@ -231,6 +234,19 @@ func TestFaultsAreFoundAtOnce(t *testing.T) {
 		_, err = pipeline.New(pipeline.Options{Template: tmpl, URL: "http://127.0.0.1:1"})
 		require.ErrorContains(t, err, c.says)
 		require.NotContains(t, err.Error(), "hunter2")
+	}
+	for _, r := range []pipeline.Request{{Path: "/runs"}, {Query: map[string]string{"a": "b"}}, {}} {
+		tmpl, err := pipeline.Of(pipeline.HTTP, r)
+		require.NoError(t, err)
+		d, err := pipeline.New(pipeline.Options{Template: tmpl, URL: "https://hooks.example.com/start/?sig=abc"})
+		if r.Path != "" || r.Query != nil {
+			require.ErrorContains(t, err, "url: must end before ? and #")
+			continue
+		}
+		require.NoError(t, err)
+		shown, err := d.Show(pipeline.Sample())
+		require.NoError(t, err)
+		require.Equal(t, "https://hooks.example.com/start/?sig=abc", shown.URL, "as it was given")
 	}
 	_, err := pipeline.Of("travis", pipeline.Request{})
 	require.ErrorContains(t, err, "argo, github")
@@ -273,4 +289,38 @@ func TestNotForThem(t *testing.T) {
 	require.ErrorContains(t, err, `body: map has no entry for key "snapshot"`)
 	require.ErrorContains(t, err, "weir events resend")
 	require.Nil(t, r.last)
+}
+
+// TestSecretsComeBack: a server that repeats what it was sent does not get credentials into errors, logs and events.
+func TestSecretsComeBack(t *testing.T) {
+	const hush = "s3cr/t+ w0rd"
+	t.Setenv("WEIR_TEST_PIPELINE_TOKEN", hush)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.WriteHeader(500)
+		user, password, _ := r.BasicAuth()
+		fmt.Fprintf(w, "no %s %s %s %s", user, password, r.Header.Get("Authorization")+r.Header.Get("X-Api-Key"), body)
+	}))
+	t.Cleanup(web.Close)
+	own, err := pipeline.Of(pipeline.HTTP, pipeline.Request{Method: "GET"})
+	require.NoError(t, err)
+	named := *own
+	named.Token = "header X-Api-Key"
+	gitlab, err := pipeline.Of("gitlab", pipeline.Request{})
+	require.NoError(t, err)
+	for _, o := range []pipeline.Options{
+		{Template: own, Token: "env:WEIR_TEST_PIPELINE_TOKEN"},
+		{Template: &named, Token: "env:WEIR_TEST_PIPELINE_TOKEN"},
+		{Template: own, User: "weir", Password: "env:WEIR_TEST_PIPELINE_TOKEN"},
+		{Template: gitlab, Token: "env:WEIR_TEST_PIPELINE_TOKEN", With: map[string]string{"project": "1"}},
+	} {
+		o.URL = web.URL
+		d, err := pipeline.New(o)
+		require.NoError(t, err)
+		err = d.Deliver(context.Background(), entry(pipeline.Sample()))
+		require.ErrorContains(t, err, "answered 500: no ")
+		for _, s := range []string{hush, url.QueryEscape(hush), base64.StdEncoding.EncodeToString([]byte("weir:" + hush)), "s3cr"} {
+			require.NotContains(t, err.Error(), s)
+		}
+	}
 }

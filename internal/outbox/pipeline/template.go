@@ -186,7 +186,13 @@ func (c *compiled) render(address string, e *Event) (posting.Request, url.Values
 	if err != nil {
 		return fail(err)
 	}
-	out.URL = strings.TrimRight(address, "/") + path
+	if strings.ContainsAny(path, "?#") { // values would not be escaped as those of a query have to be
+		return fail(errors.New("path: ? and # have no place in it: a query is set by query"))
+	}
+	out.URL = address
+	if path != "" {
+		out.URL = strings.TrimRight(address, "/") + path
+	}
 	query := url.Values{}
 	var form url.Values
 	for i := range c.parts {

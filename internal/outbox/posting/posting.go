@@ -40,6 +40,14 @@ func CheckURL(s string) error {
 	return nil
 }
 
+// CheckBase reports an address that no path can be put behind.
+func CheckBase(s string) error {
+	if u, err := url.Parse(s); err == nil && (u.RawQuery != "" || u.ForceQuery || u.Fragment != "") {
+		return errors.New("must end before ? and #: a path is put behind it")
+	}
+	return CheckURL(s)
+}
+
 // Shown is an address as errors, logs and settings may show it: where it is, and no more. Receivers
 // have their keys in the path as well as in the query; that there is more is shown as "/...".
 func Shown(address string) string {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/weir-ml/weir/internal/secret"
@@ -21,12 +22,45 @@ type Request struct {
 	URL    string
 	Header http.Header
 	Body   []byte
+	// Hide are secrets in it, beside those of Authorization, that no error shows where the answer repeats them.
+	Hide []string
 }
 
 // Answer is what a server said to it.
 type Answer struct {
 	Status int
 	Body   []byte
+	Cut    bool // there was more than is read of an answer
+
+	hide []string
+}
+
+// Said is a text of the answer as errors may show it: short, and without the secrets of the request, which some servers repeat.
+func (a *Answer) Said(text []byte) string {
+	out := string(bytes.TrimSpace(text))
+	for _, s := range a.hide {
+		for _, s := range []string{s, url.QueryEscape(s), url.PathEscape(s)} {
+			out = strings.ReplaceAll(out, s, "[redacted]")
+		}
+	}
+	return feature.Shorten([]byte(out))
+}
+
+// secrets are what of a request must not be shown.
+func (r *Request) secrets() []string {
+	var out []string
+	how, what, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	all := append([]string{what}, r.Hide...)
+	if b, err := base64.StdEncoding.DecodeString(what); how == "Basic" && err == nil {
+		_, password, _ := strings.Cut(string(b), ":")
+		all = append(all, password)
+	}
+	for _, s := range all {
+		if s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // maxAnswer bounds what is read of an answer.
@@ -64,11 +98,13 @@ func Send(ctx context.Context, c *http.Client, op string, r Request) (Answer, er
 		return Answer{}, feature.Errorf(feature.Unavailable, op, Shown(r.URL), "%w", err)
 	}
 	defer resp.Body.Close()
-	said, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	said, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return Answer{}, feature.Errorf(feature.Unavailable, op, Shown(r.URL), "the answer broke off: %w", err)
 	}
-	return Answer{resp.StatusCode, said}, nil
+	a := Answer{Status: resp.StatusCode, Body: said, Cut: len(said) > maxAnswer, hide: r.secrets()}
+	a.Body = said[:min(len(said), maxAnswer)]
+	return a, nil
 }
 
 // Refused is the error of an answer that is no receipt: feature.Invalid where the same request will never be accepted.
@@ -78,8 +114,8 @@ func Refused(op, address string, a Answer) *feature.Error {
 		kind = feature.Invalid
 	}
 	msg := fmt.Sprintf("answered %d", a.Status)
-	if said := bytes.TrimSpace(a.Body); len(said) > 0 {
-		msg += ": " + feature.Shorten(said)
+	if said := a.Said(a.Body); said != "" {
+		msg += ": " + said
 	}
 	return feature.Errorf(kind, op, Shown(address), "%s", msg)
 }
