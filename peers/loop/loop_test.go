@@ -243,6 +243,7 @@ func (w *world) monitor() (s monitorState) {
 func (w *world) serve() {
 	cmd := exec.Command(w.python, filepath.Join(example, "predict.py"), "--port", "0", "--every", "1")
 	cmd.Env = append(append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1"), w.env...)
+	platform.DieWithParent(cmd)
 	out, err := cmd.StdoutPipe()
 	require.NoError(w.t, err)
 	require.NoError(w.t, cmd.Start())

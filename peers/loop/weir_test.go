@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/weir-ml/weir/peers/platform"
 )
 
 // weir is the product's binary, on addresses that it keeps.
@@ -57,6 +59,7 @@ func (w *weir) start() {
 		"--set", "ingest.flush_interval=500ms")
 	w.cmd.Env = append(os.Environ(), w.env...)
 	w.cmd.Stdout, w.cmd.Stderr = log, log
+	platform.DieWithParent(w.cmd)
 	require.NoError(w.t, w.cmd.Start())
 	ended := make(chan struct{})
 	w.ended = ended
