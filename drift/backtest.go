@@ -130,7 +130,7 @@ func (b *backtesting) take(w window.Window, v *Verdict, rows int64) {
 	b.out.Windows = append(b.out.Windows, r)
 	o := tally.Good
 	switch {
-	case v.Outcome == Insufficient, v.Outcome == Drifted && b.cools && !b.state.Firing && w.Start < b.ended+b.m.CoolDown.Micros():
+	case v.Outcome == Insufficient, v.Outcome == Drifted && b.cools && !b.state.Firing && cools(b.m, w.Start, b.ended):
 		o = tally.Unsure
 	case v.Outcome == Drifted:
 		o = tally.Bad

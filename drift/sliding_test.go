@@ -127,6 +127,23 @@ func TestBacktestOfWindowsThatOverlap(t *testing.T) {
 	sameAsHistory(t, h, 2*hour, 18*hour)
 }
 
+// A cool-down begins with the end of the window that ended the drift, as where windows do not overlap: it is no longer by
+// what they have in common.
+func TestCoolDownOfWindowsThatOverlap(t *testing.T) {
+	h := newHouse(t, func(m *feature.Monitor) { m.Window.Slide, m.CoolDown = "20m", feature.Duration(time.Hour) })
+	for w, mean := range []float64{2: 4, 3: 0, 4: 0, 5: 4, 6: 4} {
+		h.flush(1, one(h.rows(int64(w), 600, mean)))
+		require.NoError(t, h.watch.Pass(bg))
+	}
+	h.flush(1, one([]drifttest.Event{{Time: 7 * hour, Cat: "1"}}))
+	require.NoError(t, h.watch.Pass(bg))
+	require.Equal(t, []string{"detected.v1", "resolved.v1", "detected.v1"}, h.events())
+	told, err := drift.NewReader(h.store).Events(bg, drift.EventQuery{})
+	require.NoError(t, err)
+	require.Equal(t, []int64{4 * hour, 5*hour + hour/3}, []int64{told[1].WindowEnd, told[0].WindowEnd}, "the first that ends with more than the hour after")
+	sameAsHistory(t, h, hour+hour/3, 7*hour)
+}
+
 // sameAsHistory judges history from one time to another, and compares with what the stream told.
 func sameAsHistory(t *testing.T, h *house, from, to int64) *drift.Backtest {
 	t.Helper()

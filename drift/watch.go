@@ -202,7 +202,13 @@ func (j *judging) cooling(ctx context.Context, m *feature.Monitor, start int64) 
 	if err != nil || len(last) == 0 || last[0].Type != ResolvedType {
 		return false, err
 	}
-	return start < last[0].WindowEnd+m.CoolDown.Micros(), nil
+	return cools(m, start, last[0].WindowEnd), nil
+}
+
+// cools reports whether the window that starts at start is within the cool-down after the end of another. Of windows that overlap the
+// last pane tells: else a day that slides by an hour would be quiet for a day longer than is asked for.
+func cools(m *feature.Monitor, start, ended int64) bool {
+	return start+m.Window.Reach() < ended+m.CoolDown.Micros()
 }
 
 func (j *judging) Turned(w *watched, r *WindowRecord, v *Verdict, t tally.Turn, now time.Time) (*Event, []outbox.Entry, error) {
