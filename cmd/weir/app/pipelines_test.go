@@ -21,7 +21,7 @@ pipelines:
   - {name: retrain_churn, type: gitlab, url: 'https://gitlab.example.com', token: file:/run/secrets/trigger, with: {project: 42}, timeout: 5s}
   - name: own
     type: http
-    url: https://me:hunter2@trainer.example.com?key=hunter3
+    url: https://me:hunter2@trainer.example.com/hunter3
     token: env:TRAINER_KEY
     token_header: X-Api-Key
     with: {queue: gpu}
