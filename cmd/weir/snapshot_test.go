@@ -354,8 +354,11 @@ func TestSnapshotDelete(t *testing.T) {
 	require.Contains(t, errs, "there is no snapshot")
 
 	// One whose tag somebody took away, and whose monitor is gone.
-	w.run("table", "untag", "--view", "sales", one.Tables[0].Tag)
+	code, _, errs = w.try("table", "untag", "--view", "sales", one.Tables[0].Tag)
+	require.Equal(t, 2, code)
+	require.Contains(t, errs, "in use by monitor watching")
 	w.run("delete", "monitor", "watching")
+	w.run("table", "untag", "--view", "sales", one.Tables[0].Tag)
 	var gone struct {
 		Deleted  shown    `json:"deleted"`
 		TagsLeft []string `json:"tags_left"`

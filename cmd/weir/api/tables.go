@@ -99,7 +99,7 @@ func (s *Tables) Untag(ctx context.Context, req *weirv1.UntagTableRequest) (*wei
 	return &weirv1.UntagTableResponse{}, t.Untag(ctx, req.Name)
 }
 
-// keptBy refuses to take off the tag of a training set that is recorded: it could not be made again.
+// keptBy refuses to take off the tag of a training set that somebody uses: it could not be made again.
 func (s *Tables) keptBy(ctx context.Context, v *feature.View, tag string) error {
 	id, ok := offline.SnapshotOfTag(tag)
 	if !ok {
@@ -113,14 +113,11 @@ func (s *Tables) keptBy(ctx context.Context, v *feature.View, tag string) error 
 		return err
 	}
 	users, err := s.Registry.SnapshotUsers(ctx, x)
-	if err != nil {
+	if err != nil || len(users) == 0 {
 		return err
 	}
-	e := feature.Errorf(feature.Conflict, "table.untag", "view "+v.ID(), "tag %s keeps the version that snapshot %s was made from", tag, id)
-	if len(users) > 0 {
-		return e.WithHint("the snapshot is in use by %s", strings.Join(users, ", "))
-	}
-	return e.WithHint("delete the snapshot, which takes the tag off: weir snapshot delete %s", id)
+	return feature.Errorf(feature.Conflict, "table.untag", "view "+v.ID(), "tag %s keeps the version that snapshot %s was made from, which is in use by %s", tag, id, strings.Join(users, ", ")).
+		WithHint("let those go first; weir snapshot delete then takes the tag off as well")
 }
 
 // Diff compares two versions.
