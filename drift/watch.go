@@ -139,6 +139,23 @@ func (j *judging) passed(err error) {
 
 func (j *judging) Skips(w *watched, start, end int64) bool { return inReference(w.Of, start, end) }
 
+// Waits tells of a window what verdict would, from its times alone.
+func (j *judging) Waits(ctx context.Context, w *watched, r *WindowRecord, past func(int64) bool) (bool, error) {
+	var ref *Baseline
+	var err error
+	switch m := w.Of; {
+	case m.Performance != nil:
+		return r.State == Open || !past(r.End), nil
+	case !trails(m):
+		ref, err = j.reference(ctx, m, past)
+	case r.State == Open:
+		ref, err = j.before.before(ctx, m, r.Start, true)
+	default:
+		return false, nil
+	}
+	return ref == nil, err
+}
+
 // Judge compares a window with the reference; it waits while there is none yet.
 func (j *judging) Judge(ctx context.Context, w *watched, r *WindowRecord, past func(int64) bool) (*Verdict, tally.Outcome, bool, error) {
 	v, err := j.verdict(ctx, w.Of, r, past)

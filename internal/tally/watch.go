@@ -189,14 +189,15 @@ func (w *Watch[D, T, V]) look(ctx context.Context, x *Watched[D], force bool) ([
 	if err != nil {
 		return nil, err
 	}
-	var starts, early []int64
+	var starts []int64
+	var early []Record[T, V]
 	for i := range open {
 		r := &open[i]
 		switch {
 		case force || v.due(x.Window.Lateness.Micros(), r.span(), r.Rows > r.ImportRows, r.Imports):
 			starts = append(starts, r.Start)
 		case x.Window.Rows == 0 && merges[i] > r.Seen && r.Rows > r.ImportRows && v.marked && r.span().Due(v.mark, 0) && !w.judge.Skips(x, r.Start-x.Window.Reach(), r.End):
-			early = append(early, r.Start)
+			early = append(early, *r)
 		}
 	}
 	if len(starts) > 0 {
@@ -218,10 +219,17 @@ func (w *Watch[D, T, V]) look(ctx context.Context, x *Watched[D], force bool) ([
 
 // last judges what is closed, for good.
 func (w *Watch[D, T, V]) last(ctx context.Context, x *Watched[D], q WindowQuery, past func(int64) bool) (judged []Record[T, V], err error) {
-	q.States, q.Profiles, q.Limit = []WindowState{Closed}, true, chunk
 	for {
+		q.States, q.Profiles, q.Limit = []WindowState{Closed}, false, 1
 		wait, err := w.store.Windows(ctx, q)
 		if err != nil || len(wait) == 0 {
+			return judged, err
+		}
+		if waits, err := w.waits(ctx, x, wait[0], past); err != nil || waits {
+			return judged, err
+		}
+		q.Profiles, q.Limit = true, chunk
+		if wait, err = w.store.Windows(ctx, q); err != nil {
 			return judged, err
 		}
 		for i := range wait {
@@ -236,8 +244,31 @@ func (w *Watch[D, T, V]) last(ctx context.Context, x *Watched[D], q WindowQuery,
 	}
 }
 
+// waits reports whether the window that ends with a pane has to wait. It is asked of the first, which the others stand behind: they
+// may do so for weeks, and their profiles would be read at every look.
+func (w *Watch[D, T, V]) waits(ctx context.Context, x *Watched[D], r Record[T, V], past func(int64) bool) (bool, error) {
+	if r.Seen > 0 {
+		return false, nil
+	}
+	start, ends, err := w.begins(ctx, x, &r)
+	if err != nil || !ends || w.judge.Skips(x, start, r.End) {
+		return false, err
+	}
+	r.Start = start
+	return w.judge.Waits(ctx, x, &r, past)
+}
+
 // early judges open windows whose end the stream has reached.
-func (w *Watch[D, T, V]) early(ctx context.Context, x *Watched[D], q WindowQuery, starts []int64, past func(int64) bool) error {
+func (w *Watch[D, T, V]) early(ctx context.Context, x *Watched[D], q WindowQuery, early []Record[T, V], past func(int64) bool) error {
+	if len(early) > 0 {
+		if waits, err := w.waits(ctx, x, early[0], past); err != nil || waits {
+			return err
+		}
+	}
+	starts := make([]int64, len(early))
+	for i := range early {
+		starts[i] = early[i].Start
+	}
 	q.Profiles = true
 	for len(starts) > 0 {
 		q.Starts = starts[:min(chunk, len(starts))]

@@ -69,6 +69,9 @@ func (h *house) Watched(context.Context) ([]watched, error) {
 	return []watched{h.series}, nil
 }
 func (h *house) Skips(_ *watched, start, _ int64) bool        { return start < h.skip }
+func (h *house) Waits(context.Context, *watched, *record, func(int64) bool) (bool, error) {
+	return h.waits, nil
+}
 func (h *house) Recorded(_ *watched, _ *record, _ *judgement) {}
 
 func (h *house) Judge(_ context.Context, w *watched, r *record, _ func(int64) bool) (*tallytest.Share, tally.Outcome, bool, error) {

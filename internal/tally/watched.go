@@ -44,6 +44,9 @@ type Judge[D any, T Tally[T], V comparable] interface {
 	Watched(ctx context.Context) ([]Watched[D], error)
 	// Skips reports whether a window is only counted (Skipped) and gets no verdict.
 	Skips(w *Watched[D], start, end int64) bool
+	// Waits reports whether a window that has no verdict yet would have to wait, so that its profiles need not be read; r is
+	// the whole window, without its profile and counts.
+	Waits(ctx context.Context, w *Watched[D], r *Record[T, V], past func(int64) bool) (bool, error)
 	// Judge gives a window's verdict; r is the whole window, of all its panes. Its profile may be nil. wait puts it off: what it
 	// is compared with is not there yet. past tells whether a time is over in the stream.
 	Judge(ctx context.Context, w *Watched[D], r *Record[T, V], past func(int64) bool) (v V, o Outcome, wait bool, err error)

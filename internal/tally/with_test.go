@@ -27,6 +27,10 @@ func (w *waiting) Watched(ctx context.Context) ([]watched, error) {
 	return all, err
 }
 
+func (w *waiting) Waits(_ context.Context, _ *watched, r *record, past func(int64) bool) (bool, error) {
+	return !past(r.End), nil
+}
+
 func (w *waiting) Judge(ctx context.Context, x *watched, r *record, past func(int64) bool) (*tallytest.Share, tally.Outcome, bool, error) {
 	if !past(r.End) {
 		return nil, tally.Unsure, true, nil

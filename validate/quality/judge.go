@@ -87,6 +87,11 @@ func (j *judge) Watched(ctx context.Context) (out []watched, err error) {
 
 func (j *judge) Skips(*watched, int64, int64) bool { return false }
 
+// Waits is false: a suite needs nothing but its window.
+func (j *judge) Waits(context.Context, *watched, *Window, func(int64) bool) (bool, error) {
+	return false, nil
+}
+
 func (j *judge) suite(w *watched) (*expect.WindowSuite, error) {
 	c := j.suites[w.Series]
 	if c.suite == nil || c.view != w.Of.View || c.of != w.Of.Suite {
