@@ -178,7 +178,7 @@ func (c *Config) Validate() error {
 		// Other engines write to Iceberg's catalog; they have no business with definitions, windows and events.
 		errs = append(errs, fmt.Errorf("offline.catalog: must be another database than registry.url (got %q for both)", redactURL(c.Offline.Catalog)))
 	}
-	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate(), c.Events.Validate(), c.Alerts.Validate(), c.Pipelines.Validate(c.alertNames()), c.MLflow.Validate(), c.OpenLineage.Validate())
+	errs = append(errs, c.Redis.Config.Validate(), c.Registry.Validate(), c.Online.Validate(), c.Offline.Validate(), c.S3.Validate(), c.Ingest.Validate(), c.SchemaRegistry.Validate(), c.Serving.Validate(), c.Flight.Validate(), c.Feast.Validate(), c.Drift.Validate(), c.Events.Validate(), c.Alerts.Validate(), c.Pipelines.Validate(c.alertNames()), c.checkTimeouts(), c.MLflow.Validate(), c.OpenLineage.Validate())
 	return errors.Join(errs...)
 }
 

@@ -183,6 +183,23 @@ func (l PipelineList) Validate(taken []string) error {
 	return errors.Join(errs...)
 }
 
+// checkTimeouts reports destinations that are given longer for a request than their delivery has.
+func (c *Config) checkTimeouts() error {
+	var errs []error
+	check := func(what string, i int, is time.Duration) {
+		if most := c.Drift.Outbox.Timeout; is > most {
+			errs = append(errs, fmt.Errorf("%s[%d].timeout: must be at most drift.outbox.timeout, %s (got %s)", what, i, most, is))
+		}
+	}
+	for i := range c.Alerts {
+		check("alerts", i, c.Alerts[i].Timeout)
+	}
+	for i := range c.Pipelines {
+		check("pipelines", i, c.Pipelines[i].Timeout)
+	}
+	return errors.Join(errs...)
+}
+
 // apart are the errors that were joined into one.
 func apart(err error) []error {
 	if err == nil {

@@ -88,6 +88,8 @@ func TestPipelineFaults(t *testing.T) {
 		`{type: gocd, url: 'https://g'}`:                                                                         {"pipelines[0].token or user: must be set"},
 		`{type: jenkins, url: 'https://me:hunter2@', token_header: X, takes: [''], timeout: -1s}`:                {"pipelines[0].url", "pipelines[0].token_header", "pipelines[0].takes", "pipelines[0].timeout"},
 		`{type: http, url: 'https://x', request: {body: '{{.Nothing}}'}}`:                                        {"pipelines[0].body: can't evaluate field Nothing: an event has no such field"},
+		`{type: http, url: 'https://x?key=hunter3', request: {path: /a}}`:                                        {"pipelines[0].url: must end before ? and #"},
+		`{type: http, url: 'https://x', timeout: 20s}`:                                                           {"pipelines[0].timeout: must be at most drift.outbox.timeout, 10s (got 20s)"},
 		`{type: http, url: 'https://x', request: {bodi: x}}`:                                                     {"pipelines[0].request.bodi"},
 		`{type: http, url: 'https://x', takse: [x]}`:                                                             {"pipelines[0].takse"},
 		"{type: http, url: 'https://x'}\n  - {type: http, url: 'https://x'}":                                     {"pipelines[1].name"},
