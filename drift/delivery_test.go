@@ -176,6 +176,37 @@ weir_outbox_dead_total{destination="x"} 2
 	require.Equal(t, outbox.Delivered, state("down").State)
 }
 
+// TestDispatcherSlow: of a slow destination is recorded what it took while others are still under way, and the lease is
+// over for nothing that is not recorded.
+func TestDispatcherSlow(t *testing.T) {
+	s := memory.New()
+	now := time.Unix(1e9, 0)
+	start := now
+	for i := range 20 {
+		drifttest.Put(t, s, fmt.Sprint(i), now, outbox.Entry{ID: fmt.Sprintf("%02d", i), Destination: "x", Key: fmt.Sprint(i % 3)})
+	}
+	cfg := outbox.DefaultConfig()
+	cfg.Parallel = 1
+	cfg.Lease = 2 * cfg.Timeout
+	before := 0
+	to := &receiver{fail: func(*outbox.Entry) error {
+		done, err := s.Entries(bg, outbox.Query{State: outbox.Delivered})
+		require.NoError(t, err)
+		require.Len(t, done, before, "all that it took before")
+		before++
+		require.Less(t, now.Sub(start)+cfg.Timeout, cfg.Lease*9/10)
+		now = now.Add(3 * time.Second)
+		return nil
+	}}
+	d := outbox.New(s, map[string]outbox.Deliverer{"x": to}, cfg, slog.New(slog.DiscardHandler), nil, func() time.Time { return now })
+	for steps := 0; before < 20; steps++ {
+		require.Less(t, steps, 20)
+		start = now
+		_, err := d.Step(bg)
+		require.NoError(t, err)
+	}
+}
+
 func TestDispatcherRun(t *testing.T) {
 	s := memory.New()
 	cfg := outbox.DefaultConfig()

@@ -131,8 +131,13 @@ func (d *Dispatcher) Step(ctx context.Context) (n int, first error) {
 type taken struct {
 	mu            sync.Mutex
 	done, release []string
+	recorded      time.Time // when done was last emptied
 	err           error
 }
+
+// recordAfter is for how long acknowledgements are kept together: they cost a transaction,
+// and what a process that dies has kept is sent twice.
+const recordAfter = time.Second
 
 // step delivers at most one batch of a destination: keys side by side, the entries of a key one after another.
 func (d *Dispatcher) step(ctx context.Context, l *line) (int, error) {
@@ -150,7 +155,7 @@ func (d *Dispatcher) step(ctx context.Context, l *line) (int, error) {
 		}
 		keys[k] = append(keys[k], &due[i])
 	}
-	is := &taken{}
+	is := &taken{recorded: start}
 	next := make(chan []*Entry)
 	var wg sync.WaitGroup
 	for range min(d.cfg.Parallel, len(order)) {
@@ -165,14 +170,11 @@ func (d *Dispatcher) step(ctx context.Context, l *line) (int, error) {
 	}
 	close(next)
 	wg.Wait()
-	// What was acknowledged is recorded even while stopping: or it is sent again.
+	if e := d.record(ctx, is, 0); e != nil {
+		is.err = e
+	}
 	rec, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Timeout)
 	defer cancel()
-	if len(is.done) > 0 {
-		if e := d.store.Done(rec, is.done, d.now()); e != nil {
-			is.err = e
-		}
-	}
 	if len(is.release) > 0 {
 		if e := d.store.Release(rec, is.release, d.now()); e != nil && is.err == nil {
 			is.err = e
@@ -181,9 +183,32 @@ func (d *Dispatcher) step(ctx context.Context, l *line) (int, error) {
 	return len(due), is.err
 }
 
+// record marks delivered what was acknowledged, unless that was done less than after ago. It is done even while
+// stopping, or it is sent again; where it fails the next one has it as well.
+func (d *Dispatcher) record(ctx context.Context, is *taken, after time.Duration) error {
+	now := d.now()
+	is.mu.Lock()
+	ids := is.done
+	if len(ids) == 0 || now.Sub(is.recorded) < after {
+		is.mu.Unlock()
+		return nil
+	}
+	is.done, is.recorded = nil, now
+	is.mu.Unlock()
+	rec, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Timeout)
+	defer cancel()
+	err := d.store.Done(rec, ids, now)
+	if err != nil {
+		is.mu.Lock()
+		is.done = append(ids, is.done...)
+		is.mu.Unlock()
+	}
+	return err
+}
+
 // inOrder delivers the entries of one key up to the first that fails.
 func (d *Dispatcher) inOrder(ctx context.Context, l *line, entries []*Entry, start time.Time, is *taken) {
-	var done, release []string
+	var release []string
 	var err error
 	rest := func(from int) {
 		for _, e := range entries[from:] {
@@ -191,8 +216,9 @@ func (d *Dispatcher) inOrder(ctx context.Context, l *line, entries []*Entry, sta
 		}
 	}
 	for i, e := range entries {
-		// What cannot be finished well before the lease ends is left for the next step.
-		if ctx.Err() != nil || d.now().Sub(start) > d.cfg.Lease-d.cfg.Timeout {
+		// What cannot be finished, and recorded, well before the lease ends is left for the next step: Config has
+		// two timeouts at least in a lease.
+		if ctx.Err() != nil || d.now().Sub(start) > d.cfg.Lease/3 {
 			rest(i)
 			break
 		}
@@ -201,11 +227,14 @@ func (d *Dispatcher) inOrder(ctx context.Context, l *line, entries []*Entry, sta
 			err = d.fail(ctx, e, cause)
 			break
 		}
-		done = append(done, e.ID)
+		is.mu.Lock()
+		is.done = append(is.done, e.ID)
+		is.mu.Unlock()
+		_ = d.record(ctx, is, recordAfter) // or at the end
 	}
 	is.mu.Lock()
 	defer is.mu.Unlock()
-	is.done, is.release = append(is.done, done...), append(is.release, release...)
+	is.release = append(is.release, release...)
 	if is.err == nil {
 		is.err = err
 	}

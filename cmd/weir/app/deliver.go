@@ -135,10 +135,10 @@ func alertsOf(c *AlertConfig, payload []byte) ([]alertmanager.Alert, error) {
 	return out, nil
 }
 
-// firing gives the events of all that fires, of monitors and of views.
-func (a *App) firing(ctx context.Context) (out [][]byte, err error) {
+// firing gives the events of what fires, of monitors and of views: of an owner of a project, of all where they are empty.
+func (a *App) firing(ctx context.Context, project, owner string) (out [][]byte, err error) {
 	for _, s := range []quality.States{a.drift, a.quality} {
-		states, err := s.States(ctx, "", "")
+		states, err := s.States(ctx, project, owner)
 		if err != nil {
 			return nil, err
 		}

@@ -12,7 +12,10 @@ package alertmanager
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,8 +41,8 @@ type Options struct {
 	Timeout time.Duration
 	// Alerts makes alerts of a payload, none where it is not for this destination.
 	Alerts func(payload []byte) ([]Alert, error)
-	// Firing gives the payloads of all that fires now.
-	Firing func(context.Context) ([][]byte, error)
+	// Firing gives the payloads of what fires now, of an owner of a project or of all where they are empty.
+	Firing func(ctx context.Context, project, owner string) ([][]byte, error)
 	Resend time.Duration // how often what fires is sent again; 1m when 0. Unrepeated it ends after five times that
 	Log    *slog.Logger
 	Now    func() time.Time
@@ -69,15 +72,59 @@ func New(o Options) *Deliverer {
 	return &Deliverer{opt: o, post: posting.New("alertmanager", strings.TrimRight(o.URL, "/")+"/api/v2/alerts", o.Token, o.Timeout)}
 }
 
-// Deliver tells of a change: of what fires now, or of its end.
+// Deliver tells of a change: of what fires now, or of its end. An event that is told late, because it waited or was sent
+// again, may be of a change that another has undone since: what fires now decides.
 func (d *Deliverer) Deliver(ctx context.Context, e *outbox.Entry) error {
 	as, err := d.opt.Alerts(e.Payload)
-	if err != nil {
+	if err != nil || len(as) == 0 {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.send(ctx, as)
+	now, err := d.firing(ctx, e.Scope, strings.TrimPrefix(e.Key, e.Scope+"/"))
+	if err != nil {
+		return err
+	}
+	var out []Alert
+	for _, a := range as {
+		is, fires := now[labels(&a)]
+		switch {
+		case fires && a.Ends.IsZero():
+			out = append(out, is)
+		case !fires && !a.Ends.IsZero():
+			out = append(out, a)
+		}
+	}
+	return d.send(ctx, out)
+}
+
+// firing is what fires now, by labels.
+func (d *Deliverer) firing(ctx context.Context, project, owner string) (map[string]Alert, error) {
+	all, err := d.opt.Firing(ctx, project, owner)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]Alert{}
+	for _, p := range all {
+		as, err := d.opt.Alerts(p)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range as {
+			if a.Ends.IsZero() {
+				out[labels(&a)] = a
+			}
+		}
+	}
+	return out, nil
+}
+
+func labels(a *Alert) string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(a.Labels)) {
+		fmt.Fprintf(&b, "%q=%q,", k, a.Labels[k])
+	}
+	return b.String()
 }
 
 // Run sends what fires again and again until ctx ends.
@@ -107,21 +154,13 @@ func (d *Deliverer) Run(ctx context.Context) error {
 func (d *Deliverer) Repeat(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	all, err := d.opt.Firing(ctx)
+	all, err := d.firing(ctx, "", "")
 	if err != nil {
 		return err
 	}
 	var out []Alert
-	for _, p := range all {
-		as, err := d.opt.Alerts(p)
-		if err != nil {
-			return err
-		}
-		for _, a := range as {
-			if a.Ends.IsZero() {
-				out = append(out, a)
-			}
-		}
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, all[k])
 	}
 	return d.send(ctx, out)
 }

@@ -40,6 +40,7 @@ func TestRequests(t *testing.T) {
 	now := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
 	began := now.Add(-time.Hour)
 	var firing [][]byte
+	var asked []string
 	d := alertmanager.New(alertmanager.Options{
 		URL: url + "/am/", Now: func() time.Time { return now },
 		Alerts: func(b []byte) ([]alertmanager.Alert, error) {
@@ -54,7 +55,10 @@ func TestRequests(t *testing.T) {
 			}
 			return []alertmanager.Alert{a}, nil
 		},
-		Firing: func(context.Context) ([][]byte, error) { return firing, nil },
+		Firing: func(_ context.Context, project, owner string) ([][]byte, error) {
+			asked = append(asked, project+"|"+owner)
+			return firing, nil
+		},
 	})
 	ctx := context.Background()
 
@@ -62,22 +66,28 @@ func TestRequests(t *testing.T) {
 	require.NoError(t, d.Repeat(ctx))
 	require.Empty(t, *got, "nothing to tell, nothing sent")
 
-	require.NoError(t, d.Deliver(ctx, &outbox.Entry{Payload: []byte(`{"Name": "WeirQualityFailed"}`)}))
+	firing = [][]byte{[]byte(`{"Name": "WeirQualityFailed"}`), []byte(`{"Name": ""}`)}
+	require.NoError(t, d.Deliver(ctx, &outbox.Entry{Scope: "p", Key: "p/v/suite", Payload: []byte(`{"Name": "WeirQualityFailed"}`)}))
+	require.Equal(t, "p|v/suite", asked[len(asked)-1])
 	const head = `POST /am/api/v2/alerts application/json [{"labels":{"alertname":"WeirQualityFailed"},"annotations":{"summary":"it is bad"},"startsAt":"2026-11-20T08:00:00Z",`
 	require.Equal(t, []string{head + `"endsAt":"2026-11-20T09:05:00Z"}]`}, *got, "it ends by itself when nobody repeats it")
 
 	now = now.Add(time.Minute)
-	firing = [][]byte{[]byte(`{"Name": "WeirQualityFailed"}`), []byte(`{"Name": ""}`)}
 	require.NoError(t, d.Repeat(ctx))
 	require.Equal(t, head+`"endsAt":"2026-11-20T09:06:00Z"}]`, (*got)[1])
 
-	require.NoError(t, d.Deliver(ctx, &outbox.Entry{Payload: []byte(`{"Name": "WeirQualityFailed", "Over": true}`)}))
+	over := &outbox.Entry{Payload: []byte(`{"Name": "WeirQualityFailed", "Over": true}`)}
+	require.NoError(t, d.Deliver(ctx, over))
+	require.Len(t, *got, 2, "an end that was sent again: it fires anew since")
+	firing = nil
+	require.NoError(t, d.Deliver(ctx, over))
 	require.Equal(t, head+`"endsAt":"2026-11-20T09:01:00Z"}]`, (*got)[2], "the same labels, ended")
 
-	firing = nil
 	require.NoError(t, d.Repeat(ctx))
-	require.Len(t, *got, 3)
+	require.NoError(t, d.Deliver(ctx, &outbox.Entry{Payload: []byte(`{"Name": "WeirQualityFailed"}`)}))
+	require.Len(t, *got, 3, "a beginning that was sent again: it is over, and nobody is woken")
 
+	firing = [][]byte{[]byte(`{"Name": "x"}`)}
 	status = 400
 	err := d.Deliver(ctx, &outbox.Entry{Payload: []byte(`{"Name": "x"}`)})
 	require.Equal(t, feature.Invalid, feature.KindOf(err))

@@ -18,6 +18,7 @@ import (
 type Store interface {
 	Backlogs(ctx context.Context) ([]outbox.Backlog, error)
 	Entries(ctx context.Context, q outbox.Query) ([]outbox.Entry, error)
+	Fail(ctx context.Context, id, cause string, now, next time.Time, dead bool) error
 	States(ctx context.Context, project, owner string) ([]tally.State, error)
 	Tell(ctx context.Context, c *tally.Change) (bool, error)
 }
@@ -25,7 +26,7 @@ type Store interface {
 // Options are what a Watch may be given; zero values are fine.
 type Options struct {
 	Route   outbox.Route  // where events go, but for the destination that they are about; nowhere when nil
-	Known   []string      // destinations that gauges show even where nothing waits
+	Known   []string      // the destinations of the settings: what waits for another is given up; nothing is when empty
 	Poll    time.Duration // how often to look when nothing tells of a dead entry; 5s when 0
 	Told    func()        // called after an event was recorded: Dispatcher.Kick
 	Log     *slog.Logger
@@ -114,6 +115,13 @@ func (w *Watch) Pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if gone, err := w.giveUp(ctx, all); err != nil {
+		return err
+	} else if gone {
+		if all, err = w.store.Backlogs(ctx); err != nil {
+			return err
+		}
+	}
 	w.show(all)
 	was := map[tally.Series]tally.State{}
 	for _, st := range states {
@@ -155,6 +163,43 @@ func (w *Watch) Pass(ctx context.Context) error {
 	return nil
 }
 
+// patience is for how long an entry may wait for a destination that the settings do not have: in another process
+// they may be newer.
+const patience = time.Hour
+
+// giveUp gives up what waits for destinations that nobody delivers to, because they were renamed or taken out of the settings. It
+// would wait for ever, and nobody would be told.
+func (w *Watch) giveUp(ctx context.Context, all []outbox.Backlog) (any bool, err error) {
+	now := w.opt.Now()
+	before := now.Add(-patience).UnixMicro()
+	for i := range all {
+		b := &all[i]
+		if len(w.opt.Known) == 0 || slices.Contains(w.opt.Known, b.Destination) || b.Pending == 0 || b.Oldest > before {
+			continue
+		}
+		for below := int64(0); ; {
+			part, err := w.store.Entries(ctx, outbox.Query{State: outbox.Pending, Destination: b.Destination, Scope: b.Scope, Below: below, Limit: 1000})
+			if err != nil {
+				return any, err
+			}
+			if len(part) == 0 {
+				break
+			}
+			below = part[len(part)-1].Seq
+			for j := range part {
+				// Updated: what was sent again, to a name that is there no more, has its hour as well.
+				if e := &part[j]; max(e.Created, e.Updated) <= before {
+					any = true
+					if err := w.store.Fail(ctx, e.ID, "the settings have no destination "+b.Destination, now, now, true); err != nil {
+						return any, err
+					}
+				}
+			}
+		}
+	}
+	return any, nil
+}
+
 // tell records a change of state with its event; what somebody else has changed meanwhile is left for the next pass.
 func (w *Watch) tell(ctx context.Context, s tally.Series, st tally.State, d *Data) error {
 	now := w.opt.Now()
@@ -189,7 +234,7 @@ const contentType = "application/cloudevents+json"
 
 // lastError is why the newest dead entry of a backlog was given up.
 func (w *Watch) lastError(ctx context.Context, b *outbox.Backlog) (string, error) {
-	all, err := w.store.Entries(ctx, outbox.Query{State: outbox.Dead, Destination: b.Destination})
+	all, err := w.store.Entries(ctx, outbox.Query{State: outbox.Dead, Destination: b.Destination, Scope: b.Scope, Limit: 1})
 	for i := range all {
 		if all[i].Seq == b.Newest {
 			return all[i].LastError, err

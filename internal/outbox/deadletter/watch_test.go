@@ -44,7 +44,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) watch() *deadletter.Watch {
 	w.reg = prometheus.NewRegistry()
-	return deadletter.New(w.store, deadletter.Options{Known: []string{"kafka"}, Metrics: w.reg, Now: func() time.Time { return w.now }, Told: func() { w.told++ },
+	return deadletter.New(w.store, deadletter.Options{Known: []string{"kafka", "oncall"}, Metrics: w.reg, Now: func() time.Time { return w.now }, Told: func() { w.told++ },
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		Route: func(s outbox.Subject) []string {
 			w.asked = append(w.asked, s)
@@ -143,6 +143,39 @@ weir_outbox_oldest_pending_seconds{destination="oncall"} 60
 	states, err := w.store.States(bg, "p", "delivery@oncall")
 	require.NoError(t, err)
 	require.True(t, states[0].Firing, "so that Alertmanager is told again and again")
+}
+
+// TestNobodyDelivers: what waits for a destination that the settings have no more is given up, after a while.
+func TestNobodyDelivers(t *testing.T) {
+	w := newWorld(t)
+	d := w.watch()
+	e := tally.Event{ID: "e1", Project: "p", Owner: "m", Payload: []byte("{}")}
+	_, err := w.store.Tell(bg, &tally.Change{Event: &e, Outbox: e.Entries([]string{"kafka", "renamed"}, nil), At: w.now})
+	require.NoError(t, err)
+	state := func(id string) outbox.State {
+		all, err := w.store.Entries(bg, outbox.Query{ID: id})
+		require.NoError(t, err)
+		return all[0].State
+	}
+	w.now = w.now.Add(59 * time.Minute)
+	require.NoError(t, d.Pass(bg))
+	require.Equal(t, outbox.Pending, state("e1/renamed"), "another process may know it")
+	w.now = w.now.Add(time.Minute)
+	require.NoError(t, d.Pass(bg))
+	require.Equal(t, outbox.Dead, state("e1/renamed"))
+	require.Equal(t, outbox.Pending, state("e1/kafka"))
+	require.Equal(t, []string{"failed.v1 p/delivery@renamed -> oncall kafka"}, w.events())
+	require.Contains(t, w.log.String(), "the settings have no destination renamed")
+
+	w.change(w.store.Resend, "e1/renamed") // the name is about to be put back
+	require.NoError(t, d.Pass(bg))
+	require.Equal(t, outbox.Pending, state("e1/renamed"))
+	w.now = w.now.Add(time.Hour)
+	require.NoError(t, d.Pass(bg))
+	require.Equal(t, outbox.Dead, state("e1/renamed"))
+	w.change(w.store.Discard, "e1/renamed")
+	require.NoError(t, d.Pass(bg))
+	require.Equal(t, "resolved.v1 p/delivery@renamed -> oncall kafka", w.events()[len(w.events())-1])
 }
 
 // Several watches that look at the same time tell once.
