@@ -47,7 +47,9 @@ func Store(t *testing.T, open func(t *testing.T) drift.Store) { kit.Store(t, ope
 // ExactlyOnce proves of a Tap on the store what tallytest.Kit.ExactlyOnce says, for a number of random runs.
 func ExactlyOnce(t *testing.T, runs, steps int, open func() drift.Store) {
 	kit.ExactlyOnce(t, runs, steps, false, open, func(v *feature.View, s tally.Stager[*drift.Profile]) *tally.Tap[*drift.Profile] {
-		return drift.NewTap(v, []*feature.Monitor{Monitor(v, "1h"), Monitor(v, "1d")}, s, drift.TapOptions{}).Tap
+		slid := Monitor(v, "1h")
+		slid.Meta.Name, slid.Window.Slide = "m_slid", tallytest.Slide
+		return drift.NewTap(v, []*feature.Monitor{Monitor(v, "1h"), Monitor(v, "1d"), slid}, s, drift.TapOptions{}).Tap
 	})
 }
 

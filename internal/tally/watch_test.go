@@ -68,7 +68,7 @@ func (h *house) Watched(context.Context) ([]watched, error) {
 	}
 	return []watched{h.series}, nil
 }
-func (h *house) Skips(_ *watched, start, _ int64) bool        { return start < h.skip }
+func (h *house) Skips(_ *watched, start, _ int64) bool { return start < h.skip }
 func (h *house) Waits(context.Context, *watched, *record, func(int64) bool) (bool, error) {
 	return h.waits, nil
 }

@@ -57,7 +57,15 @@ func (Windows) Bind(*feature.View) func(*Counted, *feature.Batch, int, int, bool
 	}
 }
 
+// Slid are hours that slide by Slide; their owner is m_slid.
+type Slid struct{ Windows }
+
+func (s Slid) Series() tally.Series {
+	return tally.Series{Project: "p", Owner: "m_slid", Size: s.Window().Name()}
+}
+func (Slid) Window() feature.Window { return feature.Window{Size: "1h", Slide: Slide} }
+
 // NewTap makes the tap that ExactlyOnce wants, with rows held back.
 func NewTap(v *feature.View, s tally.Stager[*Counted]) *tally.Tap[*Counted] {
-	return tally.NewTap(v, []tally.Target[*Counted]{Windows("1h"), Windows("1d")}, s, tally.TapOptions{Name: "counted", Held: true})
+	return tally.NewTap(v, []tally.Target[*Counted]{Windows("1h"), Windows("1d"), Slid{}}, s, tally.TapOptions{Name: "counted", Held: true})
 }

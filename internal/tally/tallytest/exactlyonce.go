@@ -68,6 +68,24 @@ type worker[T tally.Tally[T]] struct {
 	stage  int             // 0 cut, 1 staged, 2 landed
 }
 
+// Slide is that of the windows that overlap: slides of them are an hour.
+const (
+	Slide  = "20m"
+	slides = 3
+)
+
+// clones reads panes anew: what puts them together takes their profiles.
+func clones[T tally.Tally[T], V comparable](t *testing.T, s tally.Store[T, V], panes []tally.Record[T, V]) []tally.Record[T, V] {
+	t.Helper()
+	q := tally.WindowQuery{Owner: panes[0].Owner, Profiles: true}
+	for i := range panes {
+		q.Starts = append(q.Starts, panes[i].Start)
+	}
+	out, err := s.Windows(ctx, q)
+	require.NoError(t, err)
+	return out
+}
+
 var errInjected = errors.New("injected")
 
 // flaky fails some calls, before or after they took effect.
@@ -107,8 +125,8 @@ func (f *flaky[T]) Assign(ctx context.Context, v string, at []feature.Position, 
 // they lost their partitions leaves every window with exactly the log's rows. Before
 // a rollback, workers that live settle what has landed.
 //
-// newTap makes the tap of the view for two owners, m_1h and m_1d, of windows of an hour
-// and a day; held says that it takes the rows held back too.
+// newTap makes the tap of the view for three owners, m_1h and m_1d, of windows of an hour
+// and a day, and m_slid, of hours that slide by Slide; held says that it takes the rows held back too.
 func (k *Kit[T, V]) ExactlyOnce(t *testing.T, runs, steps int, held bool, open func() tally.Store[T, V], newTap func(*feature.View, tally.Stager[T]) *tally.Tap[T]) {
 	for seed := range testseed.Each(t, runs) {
 		k.exactlyOnce(t, seed, open(), steps, held, newTap)
@@ -127,7 +145,8 @@ func (k *Kit[T, V]) exactlyOnce(t *testing.T, seed uint64, store tally.Store[T, 
 	const partitions, events = 4, 300
 	logs := make([][]Event, partitions)
 	landed := make([]int64, partitions)
-	want := map[string]map[int64]int64{"m_1h": {}, "m_1d": {}}
+	want := map[string]map[int64]int64{"m_1h": {}, "m_1d": {}, "m_slid": {}}
+	slid := map[int64]int64{} // rows of the hours that slide, by the start of their last pane
 	for p := range logs {
 		for i := range events {
 			e := Event{Time: int64(i)*hour/20 + r.Int64N(hour) - 5*hour, Num: float64(r.IntN(50) - 25), Null: r.IntN(10) == 0, Cat: fmt.Sprint(r.IntN(5)), Deleted: r.IntN(20) == 0, Held: r.IntN(15) == 0}
@@ -139,6 +158,11 @@ func (k *Kit[T, V]) exactlyOnce(t *testing.T, seed uint64, store tally.Store[T, 
 			if !e.Deleted && (held || !e.Held) {
 				want["m_1h"][Floor(e.Time, hour)]++
 				want["m_1d"][Floor(e.Time, 24*hour)]++
+				pane := Floor(e.Time, hour/slides)
+				want["m_slid"][pane]++
+				for i := range int64(slides) {
+					slid[pane+i*hour/slides]++
+				}
 			}
 		}
 	}
@@ -333,6 +357,20 @@ func (k *Kit[T, V]) exactlyOnce(t *testing.T, seed uint64, store tally.Store[T, 
 		}
 		if len(got) != len(m) {
 			fail("%s has %d windows, the log %d", name, len(got), len(m))
+		}
+		for i := range all {
+			if name != "m_slid" {
+				break
+			}
+			first := i
+			for first > 0 && all[first-1].Start > all[i].End-hour-1 {
+				first--
+			}
+			w := tally.Whole(all[i].End-hour, clones(t, store, all[first:i+1]))
+			if w.Rows != slid[all[i].Start] {
+				fail("the hour that ends with pane %d has %d rows, the log %d", i, w.Rows, slid[all[i].Start])
+			}
+			k.Check(t, w.Profile, w.Rows)
 		}
 	}
 	all, err := store.Progress(ctx, v.ID())
