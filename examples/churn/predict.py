@@ -84,7 +84,7 @@ def handler(champion, weir):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--weir", default=os.environ.get("WEIR_HTTP", "http://127.0.0.1:6566"))
+    p.add_argument("--weir", default=os.environ.get("CHURN_HTTP", "http://127.0.0.1:6566"))
     p.add_argument("--port", type=int, default=8000)
     p.add_argument("--every", type=float, default=10)
     a = p.parse_args()

@@ -36,7 +36,7 @@ def create(weir, spine):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--weir", default=os.environ.get("WEIR_GRPC", "grpc://127.0.0.1:6567"))
+    p.add_argument("--weir", default=os.environ.get("CHURN_GRPC", "grpc://127.0.0.1:6567"))
     p.add_argument("--labels", default=os.environ.get("CHURN_LABELS", "labels.csv"))
     p.add_argument("--since", type=datetime.datetime.fromisoformat, help="only labels from this time on")
     p.add_argument("--out", default=".")

@@ -57,7 +57,7 @@ def label(path, rows):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--weir", default=os.environ.get("WEIR_HTTP", "http://127.0.0.1:6566"))
+    p.add_argument("--weir", default=os.environ.get("CHURN_HTTP", "http://127.0.0.1:6566"))
     p.add_argument("--labels", default=os.environ.get("CHURN_LABELS", "labels.csv"))
     p.add_argument("--start", type=datetime.datetime.fromisoformat, required=True)
     p.add_argument("--hours", type=int, default=1)

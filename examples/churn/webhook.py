@@ -13,7 +13,7 @@ import mlflow
 EVENTS = ["model_version_alias.created", "model_version_alias.deleted"]
 
 if __name__ == "__main__":
-    url = os.environ.get("WEIR_HTTP", "http://127.0.0.1:6566") + "/v1/hooks/mlflow"
+    url = os.environ.get("CHURN_HTTP", "http://127.0.0.1:6566") + "/v1/hooks/mlflow"
     client = mlflow.MlflowClient()
     for old in client.list_webhooks():
         if old.url == url:

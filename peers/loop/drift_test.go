@@ -203,24 +203,23 @@ func (w *world) killedBeforeTheAnswer() {
 }
 
 // airflowsOwnWatcher: a monitor whose pipeline no setting of Weir knows, and a DAG that reads the events' topic.
-func (w *world) airflowsOwnWatcher() {
+func (w *world) airflowsOwnWatcher(version string) {
 	b, err := os.ReadFile(filepath.Join(example, "definitions.yaml"))
 	require.NoError(w.t, err)
 	f := filepath.Join(w.t.TempDir(), "definitions.yaml")
 	require.NoError(w.t, os.WriteFile(f, []byte(strings.ReplaceAll(string(b), "pipeline: "+retrain+"}", "pipeline: "+fromKafka+"}")), 0o600))
 	w.weir.run("apply", "-f", f)
-	w.unpause(fromKafka, false)
 	e := w.drift(true)
 	until(w.t, 3*time.Minute, "the run that Airflow starts by itself", func() (bool, any) {
 		return len(w.airflow.Runs(fromKafka)) == 1, nil
 	})
 	w.line.say("Airflow reads the topic and starts a run", "%s", w.airflow.Runs(fromKafka)[0].ID)
 	require.Empty(w.t, w.runs(e))
-	w.finished(e, "6")
+	w.finished(e, version)
 }
 
 // demo: what `weir demo` says of its event is what Airflow and MLflow have of it.
-func (w *world) demo() {
+func (w *world) demo(version string) {
 	w.unpause(retrain, true) // the run is accepted, and there is nothing to train on
 	cmd := exec.Command(w.weir.binary, "demo", "--exit", "-o", "json", "--with-airflow", w.airflow.URL, "--airflow-user", w.airflow.User, "--with-mlflow", w.mlflow.URL)
 	cmd.Env = append(os.Environ(), w.weir.env...)
@@ -239,5 +238,5 @@ func (w *world) demo() {
 	}
 	run := said.Sends[1].What[strings.LastIndex(said.Sends[1].What, " ")+1:]
 	require.Equal(w.t, http.StatusOK, w.airflow.Do(http.MethodGet, "dags/"+retrain+"/dagRuns/"+run, nil, nil))
-	require.Equal(w.t, strings.TrimPrefix(run, "weir__"), w.tags("6")["retraining.requested"])
+	require.Equal(w.t, strings.TrimPrefix(run, "weir__"), w.tags(version)["retraining.requested"])
 }

@@ -58,8 +58,8 @@ func TestLoop(t *testing.T) {
 	w.airflowDown()
 	w.killedBeforeSending()
 	w.killedBeforeTheAnswer()
-	w.airflowsOwnWatcher()
-	w.demo()
+	w.airflowsOwnWatcher("6")
+	w.demo("6")
 }
 
 // start starts the platform, then Weir with the example's settings and definitions.
@@ -70,19 +70,19 @@ func start(t *testing.T) *world {
 	line.say("Kafka, Redis and MLflow are up", "%s, %s, %s", kafka.Addr, redis.Addr, mlflow.URL)
 	dir, addrs := t.TempDir(), []string{freeAddr(t), freeAddr(t)}
 	w := &world{t: t, line: line, mlflow: mlflow, python: platform.Python(t, "mlflow"), hour: time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)}
-	w.env = []string{"WEIR_HTTP=http://" + addrs[0], "WEIR_GRPC=grpc://" + addrs[1], "MLFLOW_TRACKING_URI=" + mlflow.URL, "CHURN_LABELS=" + filepath.Join(dir, "labels.csv"),
+	w.env = []string{"CHURN_HTTP=http://" + addrs[0], "CHURN_GRPC=grpc://" + addrs[1], "MLFLOW_TRACKING_URI=" + mlflow.URL, "CHURN_LABELS=" + filepath.Join(dir, "labels.csv"),
 		"MLFLOW_WEBHOOK_SECRET=of-the-test", "GIT_PYTHON_REFRESH=quiet"}
 	data, err := filepath.Abs("../../../shared/data/telco_churn.csv")
 	require.NoError(t, err)
 	customers := "made up"
-	if _, err := os.Stat(data); err == nil && os.Getenv("WEIR_LOOP_SYNTHETIC") == "" {
+	if _, err := os.Stat(data); err == nil && os.Getenv("WEIR_TEST_LOOP_SYNTHETIC") == "" {
 		w.env, customers = append(w.env, "CHURN_CSV="+data), "of the public Telco table"
 	}
 	plugins, err := filepath.Abs(filepath.Join(example, "plugins"))
 	require.NoError(t, err)
 	w.airflow = platform.StartAirflow(t, platform.AirflowOptions{Dags: filepath.Join(example, "dags"), Env: append([]string{
-		// A busy machine is slow to answer tasks, and DAGs that do not change need no reading again.
-		"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT=120", "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL=600",
+		// A busy machine is slow to answer tasks. DAGs do not change, but are read again: only then is a watcher known of one that was paused.
+		"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT=120", "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL=30",
 		"AIRFLOW__CORE__PLUGINS_FOLDER=" + plugins, "CHURN_PYTHON=" + w.python, "CHURN_WORK=" + dir,
 		`AIRFLOW_CONN_KAFKA_DEFAULT={"conn_type": "kafka", "extra": {"bootstrap.servers": "` + kafka.Addr + `", "group.id": "airflow-churn", "auto.offset.reset": "earliest", "enable.auto.commit": false}}`,
 	}, w.env...)})
@@ -150,7 +150,7 @@ func (w *world) train() {
 	w.stream(4, false)
 	until(w.t, time.Minute, "all events", func() (bool, any) { return rows(w) == 6000, rows(w) })
 	w.line.say("four hours of customers have come", "%d events in the table", rows(w))
-	for _, dag := range []string{"churn_train", "churn_snapshot", retrain} {
+	for _, dag := range []string{"churn_train", "churn_snapshot", retrain, fromKafka} {
 		w.unpause(dag, false)
 	}
 	w.becomes("1")

@@ -15,7 +15,7 @@ from airflow.sdk import Asset, AssetWatcher, dag, task
 from steps import AGAIN, take_snapshot, train
 
 trigger = KafkaMessageQueueTrigger(
-    topics=[os.environ.get("WEIR_EVENTS", "weir.default.events")],
+    topics=[os.environ.get("CHURN_EVENTS", "weir.default.events")],
     apply_function="retraining_event.retraining_event",
     poll_interval=1,
 )

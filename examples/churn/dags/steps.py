@@ -1,6 +1,6 @@
 """The steps that all DAGs of the example have in common: scripts of this folder, in their own Python environment.
 
-CHURN_PYTHON is the environment's interpreter, CHURN_WORK a folder for training sets; WEIR_GRPC, MLFLOW_TRACKING_URI and
+CHURN_PYTHON is the environment's interpreter, CHURN_WORK a folder for training sets; CHURN_GRPC, MLFLOW_TRACKING_URI and
 CHURN_LABELS are what the scripts read.
 """
 
