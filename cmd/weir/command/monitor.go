@@ -174,12 +174,26 @@ func (e *env) showMonitor(m *weirv1.MonitorSummary, windows []*weirv1.WindowResu
 	return nil
 }
 
+// uneven reports whether the starts of windows, the newest first, do not tell which times they are: they overlap, or are not all as long.
+func uneven(windows []*weirv1.WindowResult) bool {
+	for i, w := range windows {
+		if i > 0 && (w.End > windows[i-1].Start || w.End-w.Start != windows[0].End-windows[0].Start) {
+			return true
+		}
+	}
+	return false
+}
+
 func (e *env) windowTable(windows []*weirv1.WindowResult) {
 	if slices.ContainsFunc(windows, func(w *weirv1.WindowResult) bool { return w.Performance != nil }) {
 		e.performanceTable(windows)
 		return
 	}
 	head := []any{"window", "rows", "", "drifted features"}
+	ends := uneven(windows)
+	if ends {
+		head = slices.Insert(head, 1, any("until"))
+	}
 	follows := slices.ContainsFunc(windows, func(w *weirv1.WindowResult) bool { return w.Model != "" })
 	if follows {
 		head = append(head, "compared with")
@@ -193,6 +207,9 @@ func (e *env) windowTable(windows []*weirv1.WindowResult) {
 			}
 		}
 		row := []any{when(w.Start), count(w.Rows), monitored(w), strings.Join(fs, "\n")}
+		if ends {
+			row = slices.Insert(row, 1, any(when(w.End)))
+		}
 		if follows {
 			against := w.Snapshot
 			if w.Model != "" {
