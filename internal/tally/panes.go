@@ -137,7 +137,7 @@ func (w *Watch[D, T, V]) merges(ctx context.Context, x *Watched[D], open []Recor
 }
 
 // kept are the profiles that windows to come are put together of, or compared with. They are counted back from the
-// newest window, not from now: a stream may stand still for longer than profiles are kept.
+// first window that waits, else from the newest, not from now: a stream may stand still for longer than profiles are kept.
 func (w *Watch[D, T, V]) kept(ctx context.Context, all []Watched[D]) (keep []Kept, err error) {
 	for i := range all {
 		x := &all[i]
@@ -145,12 +145,21 @@ func (w *Watch[D, T, V]) kept(ctx context.Context, all []Watched[D]) (keep []Kep
 		if need == 0 {
 			continue
 		}
-		newest, err := w.store.Windows(ctx, WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, Newest: true, Limit: 1})
+		q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, Newest: true, Limit: 1}
+		from, err := w.store.Windows(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range newest {
-			// What waits may be older than the newest, and the first of it needs as much before it.
+		// What waits may be older than the newest, and the first of it needs as much before it.
+		q.Newest, q.States = false, []WindowState{Open, Closed}
+		waits, err := w.store.Windows(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		if len(waits) > 0 {
+			from = waits
+		}
+		for _, r := range from {
 			keep = append(keep, Kept{x.Series, r.Start - need - x.Window.Lateness.Micros()})
 		}
 	}

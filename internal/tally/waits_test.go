@@ -53,3 +53,18 @@ func TestWindowsThatWaitAreNotRead(t *testing.T) {
 		require.Nil(t, all[len(all)-1].Verdict)
 	}
 }
+
+// What waits needs the panes before it, however much has come since.
+func TestPanesBeforeWindowsThatWaitAreKept(t *testing.T) {
+	h := newSliding(t, "30m", 0, 1)
+	h.land("1.1! 1.2! 1.6 1.7")
+	require.NoError(t, h.watch.Pass(bg))
+	h.waits = true
+	h.land("2.1 3.1 4.1 5.1 6.1 7.1 8.1 9.1")
+	require.NoError(t, h.watch.Pass(bg))
+	h.now = h.now.Add(100 * 24 * time.Hour)
+	h.watch = h.newWatch() // forgets profiles
+	require.NoError(t, h.watch.Pass(bg))
+	h.waits = false
+	require.Contains(t, h.look(), "1 judged 2 100%, 1 judged 2 50%, 2 judged 1 0%")
+}
