@@ -86,6 +86,7 @@ func (w *world) retrained(e event, version string) {
 	require.Equal(w.t, "weir__"+e.ID, runs[0].ID)
 	w.line.say("Airflow has accepted a run", "%s, %.2f s after the verdict was recorded", runs[0].ID, runs[0].Queued.Sub(e.Time).Seconds())
 	w.finished(e, version)
+	require.Len(w.t, w.runs(e), 1)
 }
 
 // finished is the part of the loop that begins with a run.
@@ -98,7 +99,6 @@ func (w *world) finished(e event, version string) {
 	})
 	w.line.say("MLflow knows that retraining was asked for", "version %s has the tag retraining.requested", tagged)
 	w.becomes(version)
-	require.Len(w.t, w.runs(e), 1)
 	w.resolves()
 	w.servedBy(version)
 }
