@@ -120,6 +120,8 @@ func (t *trailing) merged(ctx context.Context, m *feature.Monitor, q WindowQuery
 type trailed struct {
 	window feature.Window
 	to     int64
+	first  int64   // start of the oldest pane that had rows
+	long   int64   // of the time
 	size   int64   // of a window; of the longest month
 	whole  int64   // windows that the time has
 	every  float64 // of them is looked at
@@ -128,11 +130,11 @@ type trailed struct {
 }
 
 func newTrailed(m *feature.Monitor, to int64) *trailed {
-	t := &trailed{window: m.Window, to: to, size: int64(31 * 24 * time.Hour / time.Microsecond), all: &Profile{}, chunks: map[int64]*Profile{}}
+	t := &trailed{window: m.Window, to: to, first: to, long: m.Reference.Trailing.Micros(), size: int64(31 * 24 * time.Hour / time.Microsecond), all: &Profile{}, chunks: map[int64]*Profile{}}
 	if d, err := feature.ParseDuration(m.Window.Size); err == nil {
 		t.size = d.Micros()
 	}
-	t.whole = m.Reference.Trailing.Micros() / t.size
+	t.whole = t.long / t.size
 	t.every = max(1, float64(t.whole)/mostChunks)
 	return t
 }
@@ -143,6 +145,7 @@ func (t *trailed) add(start, end int64, p *Profile) {
 		return
 	}
 	t.all.Merge(p)
+	t.first = min(t.first, start)
 	at := (t.to - end) / t.size // counted back, so that the newest window is whole
 	if at >= t.whole || at > 0 && int64(float64(at)/t.every) == int64(float64(at-1)/t.every) {
 		return
@@ -157,8 +160,12 @@ func (t *trailed) add(start, end int64, p *Profile) {
 	t.chunks[at].Merge(p)
 }
 
-// baseline is what came of it.
+// baseline is what came of it: empty where more than the first half of the time has nothing, after a pause of the stream or
+// of the monitor, for an hour that is called ten is what the ten hours are there to prevent.
 func (t *trailed) baseline() *Baseline {
+	if t.first-(t.to-t.long) > t.long/2 {
+		return NewBaseline(&Profile{})
+	}
 	chunks := make([]*Profile, 0, len(t.chunks))
 	for _, at := range slices.Sorted(maps.Keys(t.chunks)) {
 		chunks = append(chunks, t.chunks[at])

@@ -85,6 +85,30 @@ func TestReferenceThatTrails(t *testing.T) {
 	require.NotEqual(t, drift.Insufficient, late.Windows[0].Verdict.Outcome, "the table has what is before --from")
 }
 
+// After a long pause a window waits again, until half of the time that it trails has rows.
+func TestReferenceThatTrailsAfterAPause(t *testing.T) {
+	h := trailingHouse(t, 10*time.Hour, 0, nil)
+	h.flush(1, one(h.rows(0, 300, 0)))
+	for w := int64(1); w <= 140; w++ {
+		if w >= 14 && w < 120 {
+			continue
+		}
+		mean := 0.0
+		if w >= 120 {
+			mean = float64(w-120) / 10 // the first hours after a pause are unlike each other
+		}
+		h.flush(1, one(h.rows(w, 300, mean)))
+		got, count := h.last()
+		if since := got.Start/hour - 120; since >= 0 && since < 5 {
+			require.Equal(t, drift.Insufficient, got.Verdict.Outcome, "%d hours after the pause", since)
+			require.Zero(t, count)
+		} else if since >= 5 {
+			require.NotZero(t, count)
+		}
+	}
+	sameAsHistory(t, h, 0, 140*hour)
+}
+
 // Windows that overlap are compared with windows before them; the same from history.
 func TestWindowsThatOverlapTrailed(t *testing.T) {
 	h := trailingHouse(t, 12*time.Hour, 30*time.Minute, func(m *feature.Monitor) { m.Window.Slide, m.Windows = "20m", 3 })
