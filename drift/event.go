@@ -37,6 +37,8 @@ type EventData struct {
 	Features  []EventFeature   `json:"features"`
 	// Performance is set in the place of features of monitors that judge predictions.
 	Performance *Performance `json:"performance,omitempty"`
+	// Reason is of a resolved event that no window has brought.
+	Reason string `json:"reason,omitempty"`
 	// Retrain asks for a retraining: set on detected events of monitors that name a model or pipeline.
 	Retrain *feature.Retrain `json:"retrain,omitempty"`
 }

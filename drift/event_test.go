@@ -82,7 +82,7 @@ func TestEventsAreWhatTheDocsSay(t *testing.T) {
 	again, err := newEvent(m, w, v, w.Start, DetectedType, beginning{}, now.Add(time.Hour))
 	require.NoError(t, err)
 	require.Equal(t, e.ID, again.ID)
-	other, err := newEvent(m, w, v, w.Start, ResolvedType, beginning{"the first", feature.Critical}, now)
+	other, err := newEvent(m, w, v, w.Start, ResolvedType, beginning{"the first", feature.Critical, nil}, now)
 	require.NoError(t, err)
 	require.NotEqual(t, e.ID, other.ID)
 	require.False(t, other.Retrain)

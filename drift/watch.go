@@ -57,7 +57,7 @@ func NewWatch(o WatchOptions) *Watch {
 		j.route = outbox.To()
 	}
 	return &Watch{tally.NewWatch(o.Store, j, tally.WatchOptions{
-		Config: o.Config.watch(), What: "monitor", Told: o.Told, Log: j.log, Now: j.now, Passed: j.passed,
+		Config: o.Config.watch(), What: "monitor", Told: o.Told, Log: j.log, Now: j.now, Passed: j.passed, Forgotten: j.forgotten,
 	})}
 }
 
@@ -252,6 +252,7 @@ func (j *judging) Turned(w *watched, r *WindowRecord, v *Verdict, t tally.Turn, 
 type beginning struct {
 	event    string // its id; empty when nothing fires
 	severity feature.Severity
+	payload  []byte
 }
 
 func (j *judging) beginning(ctx context.Context, s Series) (beginning, error) {
@@ -272,7 +273,7 @@ func (j *judging) beginning(ctx context.Context, s Series) (beginning, error) {
 				Severity feature.Severity `json:"severity"`
 			} `json:"data"`
 		}
-		b := beginning{event: st.Event, severity: feature.Warning} // of events from before there were severities
+		b := beginning{event: st.Event, severity: feature.Warning, payload: evs[0].Payload} // of events from before there were severities
 		if json.Unmarshal(evs[0].Payload, &ce) == nil && ce.Data.Severity != "" {
 			b.severity = ce.Data.Severity
 		}

@@ -11,7 +11,7 @@ import (
 const asideEvery = 10 * time.Minute
 
 // aside ends the windows of owners that are no longer watched (a view without its windows,
-// a suite that was replaced, a monitor that was deleted). They would stay open
+// a suite that was replaced, a monitor that was deleted), and what fires for them. They would stay open
 // for good, be read at each look, and be gone on with, as if nothing was missing, when their owner is watched again.
 func (w *Watch[D, T, V]) aside(ctx context.Context, all []Watched[D]) error {
 	now := w.opt.Now()
@@ -48,8 +48,39 @@ func (w *Watch[D, T, V]) aside(ctx context.Context, all []Watched[D]) error {
 		}
 		n++
 	}
+	if err := w.forget(ctx, watched, before); err != nil {
+		return err
+	}
 	if n > 0 {
 		w.opt.Log.Info("windows are not judged: nothing watches them any more", "windows", n, "of", w.opt.What)
+	}
+	return nil
+}
+
+// forget ends what fires for series that were not watched at the last look and are not now.
+func (w *Watch[D, T, V]) forget(ctx context.Context, watched, before map[Series]bool) error {
+	if w.opt.Forgotten == nil {
+		return nil
+	}
+	states, err := w.store.States(ctx, "", "")
+	if err != nil {
+		return err
+	}
+	for _, st := range states {
+		if !st.Firing || watched[st.Series] {
+			continue
+		}
+		w.unwatched[st.Series] = true
+		if !before[st.Series] {
+			continue
+		}
+		told, err := w.opt.Forgotten(ctx, st)
+		if err != nil {
+			return err
+		}
+		if told {
+			w.opt.Told()
+		}
 	}
 	return nil
 }

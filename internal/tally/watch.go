@@ -27,7 +27,7 @@ type Watch[D any, T Tally[T], V comparable] struct {
 	faults map[string]string // the last fault of an owner, so that it is logged once
 	pruned time.Time
 	flows  map[flowKey]*flow
-	// unwatched are the owners of windows that were not watched at asideAt.
+	// unwatched are the owners of windows, and of what fires, that were not watched at asideAt.
 	unwatched map[Series]bool
 	asideAt   time.Time
 }
@@ -39,8 +39,10 @@ type WatchOptions struct {
 	Told   func() // called after an event was recorded: Dispatcher.Kick
 	// Passed is called after each look at all series, with its first error.
 	Passed func(error)
-	Log    *slog.Logger
-	Now    func() time.Time // the wall clock when nil
+	// Forgotten ends what fires for a series that is no longer watched, and says whether it told of that; nil leaves it.
+	Forgotten func(context.Context, State) (told bool, err error)
+	Log       *slog.Logger
+	Now       func() time.Time // the wall clock when nil
 }
 
 // NewWatch makes a watch; Run starts it.
