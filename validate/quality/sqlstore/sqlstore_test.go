@@ -9,9 +9,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/internal/sqldb"
 	"github.com/weir-ml/weir/internal/sqldb/sqldbtest"
-	"github.com/weir-ml/weir/internal/outbox"
 	"github.com/weir-ml/weir/internal/tally"
 	tallysql "github.com/weir-ml/weir/internal/tally/sqlstore"
 	"github.com/weir-ml/weir/internal/testserver"
