@@ -5,7 +5,7 @@
 #
 #   scripts/setup-test.sh            what `make test` needs
 #   scripts/setup-test.sh --peers    also uv, Python environments, and the jars with which PySpark reads Iceberg tables, for `make test-peers`
-#   scripts/setup-test.sh --loop     also uv, and the Python environments of MLflow and Airflow, for `make test-loop`
+#   scripts/setup-test.sh --loop     also uv, and the Python environments of MLflow, MLServer and Airflow, for `make test-loop`
 #
 # Nothing is left running, and no PostgreSQL cluster is made. Where something
 # cannot be had this says so and exits with 1; the tests that need it then name
@@ -243,12 +243,14 @@ if [ "${1:-}" = --peers ]; then
 	[ -e "$drift_home/complete" ] || install_python drift "$drift_home" "$drift_list" || missing=1
 	[ -e "$sketches_home/complete" ] || install_python sketches "$sketches_home" "$sketches_list" || missing=1
 	[ -e "$lineage_home/complete" ] || install_python lineage "$lineage_home" "$lineage_list" || missing=1
-	[ -e "$mlserver_home/complete" ] || install_python mlserver "$mlserver_home" "$mlserver_list" || missing=1
 	[ -e "$kserve_home/complete" ] || install_python kserve "$kserve_home" "$kserve_list" || missing=1
 fi
 if [ "${1:-}" = --peers ] || [ "${1:-}" = --loop ]; then
 	install_uv || missing=1
 	[ -e "$mlflow_home/complete" ] || install_python mlflow "$mlflow_home" "$mlflow_list" || missing=1
+	[ -e "$mlserver_home/complete" ] || install_python mlserver "$mlserver_home" "$mlserver_list" || missing=1
+fi
+if [ "${1:-}" = --loop ]; then
 	[ -e "$airflow_home/complete" ] || install_python airflow "$airflow_home" "$airflow_list" || missing=1
 fi
 exit "$missing"

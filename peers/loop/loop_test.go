@@ -52,6 +52,7 @@ func TestLoop(t *testing.T) {
 	w := start(t)
 	w.train()
 	w.serve()
+	w.mlserver("1")
 	first := w.drift(true)
 	w.retrained(first, "2")
 	w.resent(first)
@@ -259,13 +260,18 @@ func (w *world) serve() {
 	w.servedBy("1")
 }
 
+// labels is the file of who left.
+func (w *world) labels() string {
+	w.t.Helper()
+	b, err := os.ReadFile(strings.TrimPrefix(w.env[3], "CHURN_LABELS="))
+	require.NoError(w.t, err)
+	return string(b)
+}
+
 // servedBy waits until predictions are a version's.
 func (w *world) servedBy(version string) {
 	w.t.Helper()
-	labels, err := os.ReadFile(strings.TrimPrefix(w.env[3], "CHURN_LABELS="))
-	require.NoError(w.t, err)
-	lines := strings.Split(strings.TrimSpace(string(labels)), "\n")
-	known, _, _ := strings.Cut(lines[len(lines)-1], ",")
+	known := w.known()
 	body, err := json.Marshal(map[string]any{"customer_id": []string{known, "nobody"}})
 	require.NoError(w.t, err)
 	until(w.t, 3*time.Minute, "predictions of version "+version, func() (bool, any) {
