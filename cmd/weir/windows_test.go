@@ -111,7 +111,9 @@ func TestWindowsOfMonitors(t *testing.T) {
 			if monitor != "counts" {
 				over = over[1:] // the newest takes rows
 			}
-			return !slices.ContainsFunc(over, func(x window) bool { return x.Open || len(x.Features) == 0 || x.Features[0].Skipped == "not judged yet" })
+			return !slices.ContainsFunc(over, func(x window) bool {
+				return x.Open || len(x.Features) == 0 || x.Features[0].Skipped == "not judged yet"
+			})
 		}, "%s: %+v", monitor, &shown)
 		for i := range shown.Results {
 			out = append(out, shown.Results[n-1-i])
