@@ -206,7 +206,7 @@ func TestRandomEvents(t *testing.T) {
 				for range r.IntN(3) {
 					x := dynamicpb.NewMessage(m)
 					fill(r, x, 3)
-					b, err := proto.Marshal(x)
+					b, err := proto.MarshalOptions{Deterministic: true}.Marshal(x) // the same cases each time
 					require.NoError(t, err)
 					wire = append(wire, b...)
 				}
@@ -246,6 +246,26 @@ func TestValues(t *testing.T) {
 	require.ErrorContains(t, err, "cut off")
 	_, err = d.AppendJSON(nil, []byte{8, 1, 18, 1, 255})
 	require.EqualError(t, err, "s: a text is not UTF-8")
+}
+
+// TestEmptyValue: a google.protobuf.Value that is neither null nor anything else is an error, as its own description
+// says, wherever it stands.
+func TestEmptyValue(t *testing.T) {
+	d, err := New(message(t, everything3, "t.All"), 1<<16)
+	require.NoError(t, err)
+	for name, wire := range map[string][]byte{
+		"a field":                {0xb2, 2, 0},
+		"of a Struct":            {0xaa, 2, 5, 10, 3, 10, 1, 'k'},
+		"of a Struct, empty":     {0xaa, 2, 7, 10, 5, 10, 1, 'k', 18, 0},
+		"with something else":    {0xb2, 2, 3, 0xc0, 62, 1},
+		"of a list in the Value": {0xb2, 2, 4, 50, 2, 10, 0},
+	} {
+		_, err := d.AppendJSON(nil, wire)
+		require.ErrorContains(t, err, "this one is empty", name)
+	}
+	got, err := d.AppendJSON(nil, []byte{0xb2, 2, 2, 8, 0})
+	require.NoError(t, err)
+	require.Contains(t, string(got), `"v":null`)
 }
 
 // TestHostile: few bytes that stand for very much cost no more than their limit.

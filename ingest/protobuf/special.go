@@ -53,10 +53,10 @@ func (s *state) special(p *plan, found [][]span) *jsontext.Fault {
 			continue
 		}
 		if p.fields[i].name == "null_value" {
-			break
+			s.out = append(s.out, "null"...)
+			return nil
 		}
 		return s.field(&p.fields[i], found[i])
 	}
-	s.out = append(s.out, "null"...)
-	return nil
+	return &jsontext.Fault{Msg: "a google.protobuf.Value has to say what it is, be it null; this one is empty"}
 }

@@ -37,7 +37,8 @@ type trusted struct {
 	put     int64         // rows that whoever mends it had put by then
 	looked  time.Time
 	readErr error
-	read    *tableRead // the last one
+	readHad time.Duration // the time that whoever got readErr had
+	read    *tableRead    // the last one
 
 	at   atomic.Uint64 // epoch that whole is of, plus one
 	from atomic.Int64  // since when it has been whole, on the lanes' clock
@@ -167,17 +168,18 @@ func (t *trusted) look(ctx context.Context, until time.Time, l *lane, tab *table
 		if recent {
 			return &lostError{view, *why}
 		}
-	} else if !force && recent && t.readErr != nil {
-		return t.readErr
+	} else if !force && recent && t.readErr != nil && (!late(t.readErr) || time.Until(until) <= t.readHad) {
+		return t.readErr // but that somebody had too little time says nothing to who has more
 	}
 	key, ok := tab.markKey(l, view)
 	if !ok {
 		return nil // this server has no slots any more, and the next table will show it
 	}
+	had := time.Until(until)
 	why, now, err := t.find(ctx, until, l, view, key, epoch)
 	if err != nil {
 		if ctx.Err() == nil { // else it is the caller's own
-			t.looked, t.readErr = time.Now(), err
+			t.looked, t.readErr, t.readHad = time.Now(), err, had
 		}
 		return err
 	}

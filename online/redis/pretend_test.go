@@ -229,3 +229,32 @@ func TestAbsentKeysOfASlotThatMoves(t *testing.T) {
 		})
 	}
 }
+
+// Who has time to look at the marks does so, even if another one's time was over before they were read.
+func TestMarksOfTheImpatient(t *testing.T) {
+	var asked atomic.Int64
+	free := make(chan struct{})
+	addr := pretend(t, func(args []string) string {
+		switch args[0] {
+		case "MGET":
+			return "*1\r\n$-1\r\n"
+		case "HGETALL":
+			if asked.Add(1) == 1 {
+				<-free
+			}
+			return "*0\r\n"
+		}
+		return "+OK\r\n"
+	})
+	s := impatient(t, nil, func(c *redis.Config) { c.BreakerFailures = 1000 }, addr)
+	defer close(free)
+	look := func(time time.Duration) error {
+		ctx, cancel := context.WithTimeout(context.Background(), time)
+		defer cancel()
+		return s.Lookups().Get(ctx, []string{"w:{p/customer/1}:v"}, make([][]byte, 1), make([]bool, 1))
+	}
+	for asked.Load() == 0 {
+		require.Error(t, look(100*time.Millisecond))
+	}
+	require.NoError(t, look(time.Minute))
+}
