@@ -86,8 +86,11 @@ type judging struct {
 	refs       map[string]*Baseline // by referenceKey
 	before     trailing
 	began      beginning // of the drift that the window judged last may end
-	shown      bool      // the gauge shows the states that were stored before this process
+	shown      time.Time // when the gauges were last set from what is stored
 }
+
+// showAgain is how long the gauges may not know what another process has judged.
+const showAgain = 15 * time.Second
 
 // watched is a line of windows of a monitor, its defaults filled in.
 type watched = tally.Watched[*feature.Monitor]
@@ -97,15 +100,13 @@ func (j *judging) Watched(ctx context.Context) ([]watched, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !j.shown {
+	if now := j.now(); j.shown.IsZero() || now.Sub(j.shown) >= showAgain {
 		states, err := j.store.States(ctx, "", "")
 		if err != nil {
 			return nil, err
 		}
-		for i := range states {
-			j.show(&states[i])
-		}
-		j.shown = true
+		j.showAll(states)
+		j.shown = now
 	}
 	var out []watched
 	used := map[string]bool{}
@@ -315,6 +316,24 @@ func (j *judging) show(st *MonitorState) {
 		x = 1
 	}
 	j.met.drifting.WithLabelValues(st.Project, st.Owner).Set(x)
+}
+
+// showAll shows what is stored: what was judged before this process began, and what others have judged since.
+// A monitor whose windows were others has more than one state.
+func (j *judging) showAll(states []MonitorState) {
+	type owner struct{ project, name string }
+	firing := map[owner]float64{}
+	for i := range states {
+		o := owner{states[i].Project, states[i].Owner}
+		if x := firing[o]; states[i].Firing {
+			firing[o] = 1
+		} else {
+			firing[o] = x
+		}
+	}
+	for o, x := range firing {
+		j.met.drifting.WithLabelValues(o.project, o.name).Set(x)
+	}
 }
 
 // summary is the drifted features with their numbers, for people.
