@@ -62,6 +62,13 @@ func (m *Metrics) heldBack(project, view string, reasons []feature.Reason) {
 	m.out[project+"/"+view]++
 }
 
+// begins shows a view's counts from 0 on: a rate of what has no number before its first event misses that
+// event, and the share of what is held back would have no rows to be compared with where nothing passes.
+func (m *Metrics) begins(v *feature.View) {
+	m.rows.WithLabelValues(v.Meta.Project, v.Meta.Name)
+	m.held.WithLabelValues(v.Meta.Project, v.Meta.Name)
+}
+
 // seen moves the newest effective time of a view forward.
 func (m *Metrics) seen(v *feature.View, effective int64) {
 	m.mu.Lock()

@@ -123,6 +123,7 @@ func NewPipeline(c PipelineConfig) *Pipeline {
 	guards := make([]*guard, len(c.Outlets))
 	for i, o := range c.Outlets {
 		guards[i] = newGuard(o.View)
+		c.Metrics.begins(o.View)
 	}
 	c.Log = c.Log.With("project", c.Source.Meta.Project, "source", c.Source.Meta.Name)
 	return &Pipeline{
