@@ -106,6 +106,11 @@ func TestConfig(t *testing.T) {
 	}
 	require.NotContains(t, err.Error(), "hunter")
 	require.ErrorContains(t, Config{URL: "http://a:b@mlflow", Timeout: time.Second}.Validate(), "must not hold a password")
+	for _, lost := range []string{"?key=hunter2", "?", "#hunter2"} {
+		err := Config{URL: "http://mlflow:5000" + lost, Timeout: time.Second}.Validate()
+		require.ErrorContains(t, err, "mlflow.url: must end before ? and #", lost)
+		require.NotContains(t, err.Error(), "hunter2")
+	}
 	require.ErrorContains(t, Config{Password: secret.Ref("env:X"), Timeout: time.Second}.Validate(), "set both")
 }
 

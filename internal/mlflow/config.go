@@ -28,10 +28,11 @@ func (c Config) Validate() error {
 	var errs []error
 	if c.URL != "" {
 		u, err := url.Parse(c.URL)
+		base := posting.CheckBase(c.URL)
 		switch {
-		case err != nil || posting.CheckURL(c.URL) != nil:
-			errs = append(errs, errors.New("mlflow.url: must be an address like https://host:port"))
-		case u.User != nil:
+		case base != nil:
+			errs = append(errs, fmt.Errorf("mlflow.url: %w", base))
+		case err == nil && u.User != nil:
 			errs = append(errs, errors.New("mlflow.url: must not hold a password; use mlflow.user and mlflow.password"))
 		}
 	}

@@ -21,8 +21,10 @@ func DefaultConfig() Config { return Config{Namespace: "weir"} }
 // Validate reports all faults at once.
 func (c Config) Validate() error {
 	var errs []error
-	if c.URL != "" && posting.CheckURL(c.URL) != nil {
-		errs = append(errs, errors.New("openlineage.url: must be an address like https://host:port/api/v1/lineage"))
+	if c.URL != "" {
+		if err := posting.CheckURL(c.URL); err != nil {
+			errs = append(errs, fmt.Errorf("openlineage.url: %w, for instance https://host:port/api/v1/lineage", err))
+		}
 	}
 	if err := c.Token.Check(); err != nil {
 		errs = append(errs, fmt.Errorf("openlineage.token: %w", err))

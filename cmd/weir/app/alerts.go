@@ -113,7 +113,11 @@ func (l AlertList) Validate() error {
 		for _, f := range feature.CheckName("name", c.name()) {
 			fault("name", "%s", f.Msg)
 		}
-		if err := posting.CheckURL(c.URL); c.Type != toLog && err != nil {
+		check := posting.CheckURL
+		if c.Type == toAlertmanager {
+			check = posting.CheckBase
+		}
+		if err := check(c.URL); c.Type != toLog && err != nil {
 			fault("url", "%v (got %q)", err, posting.Shown(c.URL))
 		} else if c.Type == toLog && c.URL != "" {
 			fault("url", "the log has none")

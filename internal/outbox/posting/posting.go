@@ -37,6 +37,9 @@ func CheckURL(s string) error {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("must be an address like https://host/path")
 	}
+	if u.Fragment != "" {
+		return errors.New("must end before #: what is behind it is never sent")
+	}
 	return nil
 }
 
