@@ -31,7 +31,8 @@ type guard struct {
 	bad   int64    // guarded by mu; set bits
 	since int64    // guarded by mu; when it paused, microseconds UTC; 0 when it has not
 	over  *crossing
-	told  bool  // guarded by mu; somebody was alerted
+	told  bool  // guarded by mu; somebody was alerted, by this worker
+	again bool  // guarded by mu; it was seeded: an earlier worker paused, and has logged it
 	taken int64 // guarded by mu; events since it was seeded
 	seen  int64 // guarded by mu; number of the last Resumption that this worker knows
 }
@@ -114,7 +115,8 @@ func (g *guard) knows(number int64) {
 }
 
 // seed has the guard stand at its limit, as it did when the view paused: the
-// same events, judged again, cross it again.
+// same events, judged again, cross it again. Whether somebody was alerted then nobody knows: the
+// worker that noted the pause may have died in between. So it is told once more, with the same id.
 func (g *guard) seed(since int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -123,7 +125,7 @@ func (g *guard) seed(since int64) {
 		k := g.n - 1 - i
 		g.bits[k>>6] |= 1 << (k & 63)
 	}
-	g.at, g.bad, g.since, g.told, g.taken = 0, g.most, since, true, 0
+	g.at, g.bad, g.since, g.told, g.again, g.taken = 0, g.most, since, false, true, 0
 }
 
 // calm reports whether so many events were taken since it was seeded that nothing
@@ -145,7 +147,7 @@ func (g *guard) forget() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.over == nil {
-		g.since, g.told = 0, false
+		g.since, g.told, g.again = 0, false, false
 	}
 }
 
@@ -154,7 +156,7 @@ func (g *guard) reset() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	clear(g.bits)
-	g.at, g.bad, g.since, g.over, g.told, g.taken = 0, 0, 0, nil, false, 0
+	g.at, g.bad, g.since, g.over, g.told, g.again, g.taken = 0, 0, 0, nil, false, false, 0
 }
 
 // share is what share of the last events was bad.

@@ -73,7 +73,7 @@ func (part *partition) pauseOf(i int) *Pause {
 func (p *Pipeline) tellPaused(i int, part int32, next int64) {
 	o, g := p.Outlets[i], p.guards[i]
 	g.mu.Lock()
-	bad, rules, again := g.over.Bad, g.over.Rules, g.told
+	bad, rules, again := g.over.Bad, g.over.Rules, g.told || g.again
 	g.mu.Unlock()
 	p.gaugeRejects(i)
 	if again {
@@ -298,7 +298,7 @@ func (p *Pipeline) goesOn(ctx context.Context, x *Pause) error {
 	return nil
 }
 
-// alert tells of a pause, once for all partitions.
+// alert tells of a pause, once for all partitions; what an earlier worker paused once more, for it may not have come to it.
 func (p *Pipeline) alert(ctx context.Context, g *guard, x Pause) error {
 	g.mu.Lock()
 	told := g.told
