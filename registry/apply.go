@@ -13,11 +13,7 @@ import (
 // is wrong with it, without changing anything. An error means that the store
 // did not answer.
 func (r *Registry) Plan(ctx context.Context, req Request) (*Plan, error) {
-	base, err := r.base(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	p, err := prepare(ctx, base, r.store, r.checks, req)
+	p, err := r.prepare(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +40,15 @@ func (r *Registry) Apply(ctx context.Context, req Request) (*Plan, error) {
 	}
 }
 
+// prepare plans a request on the state that it asks for.
+func (r *Registry) prepare(ctx context.Context, req Request) (*planner, error) {
+	base, err := r.base(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return prepare(ctx, base, r.store, r.checks, req)
+}
+
 // base is the state that a request is planned on.
 func (r *Registry) base(ctx context.Context, req Request) (*state, error) {
 	s, err := r.refresh(ctx)
@@ -54,11 +59,7 @@ func (r *Registry) base(ctx context.Context, req Request) (*state, error) {
 }
 
 func (r *Registry) try(ctx context.Context, req Request) (*Plan, error) {
-	base, err := r.base(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	p, err := prepare(ctx, base, r.store, r.checks, req)
+	p, err := r.prepare(ctx, req)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ type Watch[D any, T Tally[T], V comparable] struct {
 
 	// mu keeps passes apart: the loop's and those asked for by hand.
 	mu     sync.Mutex
-	faults map[string]string // the last fault of an owner, so that it is logged once
+	faults Faults // of owners
 	pruned time.Time
 	flows  map[flowKey]*flow
 	// unwatched are the owners of windows, and of what fires, that were not watched at asideAt.
@@ -59,7 +59,7 @@ func NewWatch[D any, T Tally[T], V comparable](store Store[T, V], judge Judge[D,
 	if opt.Passed == nil {
 		opt.Passed = func(error) {}
 	}
-	return &Watch[D, T, V]{store: store, judge: judge, opt: opt, kick: make(chan struct{}, 1), faults: map[string]string{}, flows: map[flowKey]*flow{}}
+	return &Watch[D, T, V]{store: store, judge: judge, opt: opt, kick: make(chan struct{}, 1), faults: Faults{}, flows: map[flowKey]*flow{}}
 }
 
 // Kick tells that windows may have moved. It never blocks.
@@ -129,15 +129,7 @@ func (w *Watch[D, T, V]) prune(ctx context.Context, all []Watched[D]) {
 
 // fault logs what an owner suffers from when it changes.
 func (w *Watch[D, T, V]) fault(ctx context.Context, owner string, err error) {
-	if ctx.Err() != nil {
-		return
-	}
-	if err == nil {
-		delete(w.faults, owner)
-		return
-	}
-	if w.faults[owner] != err.Error() {
-		w.faults[owner] = err.Error()
+	if w.faults.New(ctx, owner, err) {
 		w.opt.Log.Error(w.opt.What+" cannot be judged, will try again", w.opt.What, owner, "error", err)
 	}
 }

@@ -31,7 +31,7 @@ type Rules struct {
 	// unwanted is what fires and is not watched, since when.
 	unwanted map[tally.Series]time.Time
 	fires    map[tally.Series]bool // what fired when the pass began, and what it told since
-	faults   map[string]string
+	faults   tally.Faults
 }
 
 // forgetAfter is how long something fires on that the catalog no longer watches.
@@ -65,7 +65,7 @@ func NewRules(s RuleStore, c Clocks, a *Alerts, views func(context.Context) ([]*
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Rules{store: s, clocks: c, alerts: a, views: views, opt: o, cached: map[string]*Clock{}, shown: map[string]*feature.View{}, faults: map[string]string{}}
+	return &Rules{store: s, clocks: c, alerts: a, views: views, opt: o, cached: map[string]*Clock{}, shown: map[string]*feature.View{}, faults: tally.Faults{}}
 }
 
 // Run looks at all views until ctx ends.
@@ -295,15 +295,7 @@ func (r *Rules) tidy(ctx context.Context, all []tally.State, timed map[string]*f
 
 // fault logs what a view suffers from when it changes.
 func (r *Rules) fault(ctx context.Context, view string, err error) {
-	if ctx.Err() != nil {
-		return
-	}
-	if err == nil {
-		delete(r.faults, view)
-		return
-	}
-	if r.faults[view] != err.Error() {
-		r.faults[view] = err.Error()
+	if r.faults.New(ctx, view, err) {
 		r.opt.Log.Error("view cannot be looked at, will try again", "view", view, "error", err)
 	}
 }
