@@ -18,6 +18,7 @@ type Backtester struct {
 	References References
 	History    History
 	Models     Models // nil where no reference names a model
+	Spill      string // folder for predictions that do not fit in memory; the system's when empty
 }
 
 // Backtest is what came of it.

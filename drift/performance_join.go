@@ -2,11 +2,7 @@ package drift
 
 import (
 	"context"
-	"math"
-	"strconv"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/weir-ml/weir/internal/window"
@@ -20,26 +16,30 @@ import (
 // outcomes within so much time of it: one that comes later, or corrects later, is not seen, so
 // that a window has the same verdict whenever it is judged. Tables have each event
 // once, whatever workers died on the way.
+//
+// Each table is read once. Predictions that do not fit in memory go to a file, by parts of the keys, and all
+// outcomes after them; then one part after the other is joined.
 type joiner struct {
 	m       *feature.Monitor // with its defaults
 	size    window.Size
 	history History
-	most    int // predictions that are held at once
+	most    int64  // bytes that joined predictions may take
+	folder  string // for what does not fit; the system's for temporary files when empty
 	absent  *value
 	is      value // the positive label
+	held    int64 // the most bytes that predictions took
 }
 
-// mostJoined bounds the memory of a join, to about 150 MiB. Where there are more predictions, the tables
-// are read several times, each time for the keys of one part.
-const mostJoined = 1 << 19
+// mostJoined bounds the memory of a join.
+const mostJoined = 96 << 20
 
-func newJoiner(m *feature.Monitor, h History) (*joiner, error) {
+func newJoiner(m *feature.Monitor, h History, folder string) (*joiner, error) {
 	size, err := window.Parse(m.Window.Size)
 	if err != nil {
 		return nil, err
 	}
 	p := m.Performance
-	j := &joiner{m: m, size: size, history: h, most: mostJoined}
+	j := &joiner{m: m, size: size, history: h, most: mostJoined, folder: folder}
 	t := p.Outcomes.ViewOf.Features[p.Outcomes.ViewOf.Feature(p.Outcomes.Label)].Type
 	if p.Positive != "" {
 		j.is = parseValue(t, p.Positive)
@@ -51,163 +51,138 @@ func newJoiner(m *feature.Monitor, h History) (*joiner, error) {
 	return j, nil
 }
 
-// value is a prediction or a label; values of one feature are equal when these are.
-type value struct {
-	num  float64
-	text string
+// said is what a row says: of a prediction, or of an outcome.
+type said struct {
+	stamp feature.Stamp
+	value value
+	is    presence
 }
-
-// prediction is one, with the outcome that was found.
-type prediction struct {
-	key     string
-	next    int32 // the same key's in another window, -1 for none
-	window  int64 // start
-	stamp   feature.Stamp
-	value   value
-	is      presence
-	outcome feature.Stamp // where seen
-	seen    bool
-	label   value
-	came    presence
-}
-
-// presence of a value: rows that were deleted are nothing.
-type presence uint8
-
-const (
-	nothing presence = iota
-	aNull            // or what cannot be a value
-	aValue
-)
 
 // run calls each for every prediction with an event time in [from, to), in no order.
-func (j *joiner) run(ctx context.Context, from, to int64, each func(*prediction)) error {
-	parts := uint64(1)
-	for part := uint64(0); part < parts; part++ {
-		t := &joined{at: map[string]int32{}, part: part, parts: parts}
-		if err := j.predictions(ctx, from, to, t); err != nil {
+func (j *joiner) run(ctx context.Context, from, to int64, each func(*prediction)) (err error) {
+	t := newJoined(j.m.Performance.Outcomes.Within.Micros())
+	var file *joinFile
+	defer func() {
+		if cerr := file.close(); err == nil {
+			err = cerr
+		}
+	}()
+	err = j.scan(ctx, j.m.ViewOf, j.m.Performance.Prediction, from, to, func(key []byte, x *said) error {
+		if file != nil {
+			return file.predictions.add(xxhash.Sum64(key), key, x)
+		}
+		t.predict(xxhash.Sum64(key), key, j.size.Of(x.stamp.Event).Start, x)
+		if t.bytes <= j.most {
+			return nil
+		}
+		if file, err = newJoinFile(j.folder); err != nil {
 			return err
 		}
-		parts = t.parts
-		if err := j.outcomes(ctx, from, to, t); err != nil {
-			return err
+		err := t.all(func(p *prediction) error {
+			return file.predictions.add(p.hash, []byte(p.key), &said{p.stamp, p.value, p.is})
+		})
+		t.reset()
+		return err
+	})
+	if err != nil || file == nil && t.n == 0 {
+		return err
+	}
+	j.held = max(j.held, t.bytes)
+	if file == nil {
+		t.settle()
+	} else if err = file.predictions.end(); err != nil {
+		return err
+	}
+	o := &j.m.Performance.Outcomes
+	err = j.scan(ctx, o.ViewOf, o.Label, from-t.within, to+t.within, func(key []byte, x *said) error {
+		if file != nil {
+			return file.outcomes.add(xxhash.Sum64(key), key, x)
 		}
-		for i := range t.rows {
-			if p := &t.rows[i]; p.is != nothing {
-				each(p)
-			}
+		t.outcome(xxhash.Sum64(key), key, x)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if file == nil {
+		return t.judged(each)
+	}
+	if err = file.outcomes.end(); err != nil {
+		return err
+	}
+	for part := range joinParts {
+		if err := j.part(ctx, file, part, t, each); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// joined are the predictions of a part of the keys.
-type joined struct {
-	at          map[string]int32 // the first of a key's
-	rows        []prediction
-	part, parts uint64 // parts is a power of two
-}
+// mostPasses is how often a part of the file is read where its predictions do not fit. Beyond it memory grows:
+// those of one key are held together.
+const mostPasses = 64
 
-func (t *joined) has(key []byte) bool { return xxhash.Sum64(key)&(t.parts-1) == t.part }
-
-// split halves the part, until it is small enough. Only the first one is split: hashes
-// spread keys evenly, so the others are no larger.
-func (t *joined) split(most int) {
-	for t.part == 0 && len(t.rows) > most && t.parts < 1<<20 {
-		t.parts *= 2
-		all := t.rows
-		t.rows, t.at = all[:0], map[string]int32{}
-		for i := range all {
-			if p := all[i]; xxhash.Sum64String(p.key)&(t.parts-1) == 0 {
-				t.insert(p)
+// part joins a part of the file: at once where it fits, else key by key's hash in several passes. Only the first one is
+// split: hashes spread keys evenly, so the others are no larger.
+func (j *joiner) part(ctx context.Context, f *joinFile, part int, t *joined, each func(*prediction)) error {
+	passes := uint64(1)
+	for pass := uint64(0); pass < passes; pass++ {
+		t.reset()
+		mine := func(hash uint64) bool { return hash/joinParts&(passes-1) == pass }
+		err := f.predictions.read(part, func(hash uint64, key []byte, x *said) error {
+			if !mine(hash) {
+				return nil
 			}
+			t.predict(hash, key, j.size.Of(x.stamp.Event).Start, x)
+			for pass == 0 && t.bytes > j.most && passes < mostPasses {
+				passes *= 2
+				t.keep(mine)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		clear(all[len(t.rows):])
+		if t.n == 0 {
+			continue
+		}
+		j.held = max(j.held, t.bytes)
+		t.settle()
+		err = f.outcomes.read(part, func(hash uint64, key []byte, x *said) error {
+			if mine(hash) {
+				t.outcome(hash, key, x)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if err := t.judged(each); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-func (t *joined) insert(p prediction) {
-	head, ok := t.at[p.key]
-	if p.next = -1; ok {
-		p.next, p.key = head, t.rows[head].key // one copy of the key
-	}
-	t.at[p.key] = int32(len(t.rows))
-	t.rows = append(t.rows, p)
-}
-
-// each calls fn for the predictions of a key, until it returns false.
-func (t *joined) each(key []byte, fn func(*prediction) bool) {
-	i, ok := t.at[string(key)]
-	for ok && i >= 0 && fn(&t.rows[i]) {
-		i = t.rows[i].next
-	}
-}
-
-func (j *joiner) predictions(ctx context.Context, from, to int64, t *joined) error {
-	v, name := j.m.ViewOf, j.m.Performance.Prediction
+// scan reads one feature of a view. What fn gets is the scan's.
+func (j *joiner) scan(ctx context.Context, v *feature.View, name string, from, to int64, fn func(key []byte, x *said) error) error {
 	col := len(v.Keys) + v.Feature(name)
 	var key []byte
+	var x said
 	err := j.history.Scan(ctx, v, from, to, []string{name}, func(b *feature.Batch) error {
 		keys, read := b.KeyColumns(), reader(b.Rows.Column(col))
 		for i := range b.Len() {
 			key = feature.AppendKey(key[:0], keys, i)
-			if !t.has(key) {
-				continue
-			}
-			p := prediction{window: j.size.Of(b.EventTime[i]).Start, stamp: b.Stamp(i)}
+			x = said{stamp: b.Stamp(i)}
 			if !b.Deleted(i) {
-				p.value, p.is = read(i)
+				x.value, x.is = read(i)
 			}
-			found := false
-			t.each(key, func(o *prediction) bool {
-				if found = o.window == p.window; found && o.stamp.Compare(p.stamp) < 0 {
-					o.stamp, o.value, o.is = p.stamp, p.value, p.is
-				}
-				return !found
-			})
-			if !found {
-				p.key = string(key)
-				t.insert(p)
-				t.split(j.most)
+			if err := fn(key, &x); err != nil {
+				return err
 			}
-		}
-		return ctx.Err()
-	})
-	if err != nil {
-		return feature.Errorf(feature.KindOf(err), "drift.performance", "view "+v.ID(), "%w", err)
-	}
-	return nil
-}
-
-func (j *joiner) outcomes(ctx context.Context, from, to int64, t *joined) error {
-	if len(t.rows) == 0 {
-		return nil
-	}
-	o := &j.m.Performance.Outcomes
-	v, within := o.ViewOf, o.Within.Micros()
-	col := len(v.Keys) + v.Feature(o.Label)
-	var key []byte
-	err := j.history.Scan(ctx, v, from-within, to+within, []string{o.Label}, func(b *feature.Batch) error {
-		keys, read := b.KeyColumns(), reader(b.Rows.Column(col))
-		for i := range b.Len() {
-			key = feature.AppendKey(key[:0], keys, i)
-			if !t.has(key) {
-				continue
-			}
-			t.each(key, func(p *prediction) bool {
-				stamp := b.Stamp(i)
-				if by := stamp.Event - p.stamp.Event; by > within || by < -within {
-					return true
-				}
-				if p.seen && p.outcome.Compare(stamp) >= 0 {
-					return true
-				}
-				p.outcome, p.seen, p.label, p.came = stamp, true, value{}, nothing
-				if !b.Deleted(i) {
-					p.label, p.came = read(i)
-				}
-				return true
-			})
 		}
 		return ctx.Err()
 	})
@@ -240,63 +215,4 @@ func (j *joiner) count(s *scores, p *prediction) {
 	default:
 		s.label(p.value == label, p.value == j.is, label == j.is)
 	}
-}
-
-// reader gives what reads a column's values.
-func reader(col arrow.Array) func(i int) (value, presence) {
-	number := func(at func(int) float64) func(i int) (value, presence) {
-		return func(i int) (value, presence) {
-			if col.IsNull(i) {
-				return value{}, aNull
-			}
-			x := at(i)
-			if math.IsNaN(x) || math.IsInf(x, 0) {
-				return value{}, aNull
-			}
-			return value{num: x}, aValue
-		}
-	}
-	switch c := col.(type) {
-	case *array.Float64:
-		return number(c.Value)
-	case *array.Float32:
-		return number(func(i int) float64 { return float64(c.Value(i)) })
-	case *array.Int64:
-		return number(func(i int) float64 { return float64(c.Value(i)) })
-	case *array.Int32:
-		return number(func(i int) float64 { return float64(c.Value(i)) })
-	case *array.Boolean:
-		return number(func(i int) float64 {
-			if c.Value(i) {
-				return 1
-			}
-			return 0
-		})
-	case *array.String:
-		return func(i int) (value, presence) {
-			if c.IsNull(i) {
-				return value{}, aNull
-			}
-			return value{text: string(append([]byte(nil), c.Value(i)...))}, aValue
-		}
-	}
-	return func(int) (value, presence) { return value{}, aNull }
-}
-
-// parseValue is a label that the monitor names, as its type reads it; feature.Performance.Fits has looked at it.
-func parseValue(t feature.Type, text string) value {
-	switch {
-	case t == feature.Bool:
-		if b, _ := strconv.ParseBool(text); b {
-			return value{num: 1}
-		}
-		return value{}
-	case t == feature.Float32:
-		x, _ := strconv.ParseFloat(text, 32)
-		return value{num: x}
-	case t.Numeric():
-		x, _ := strconv.ParseFloat(text, 64)
-		return value{num: x}
-	}
-	return value{text: text}
 }

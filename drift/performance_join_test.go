@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
+	"os"
 	"testing"
 	"time"
 
@@ -92,7 +92,7 @@ func predicting(kind feature.PredictionKind, of, label feature.Type) *feature.Mo
 
 // someEvents are predictions and outcomes over a day with all that goes wrong: doubled, corrected, deleted, late, too late,
 // too early, missing, null, out of range.
-func someEvents(r *rand.Rand, n int, score, label func() any) tables {
+func someEvents(r *rand.Rand, n, ids int, score, label func() any) tables {
 	offset := int64(0)
 	row := func(id string, at int64, val any, deleted bool) event {
 		offset++
@@ -101,7 +101,7 @@ func someEvents(r *rand.Rand, n int, score, label func() any) tables {
 	}
 	t := tables{}
 	for i := range n {
-		id := fmt.Sprint("k", i)
+		id := fmt.Sprint("k", i%ids)
 		at := r.Int64N(24 * anHour)
 		add := func(view string, e event) { t[view] = append(t[view], e) }
 		add("predictions", row(id, at, score(), false))
@@ -225,8 +225,8 @@ func metricsOf(kind feature.PredictionKind, positive any, pairs [][2]any) map[st
 	return out
 }
 
-// TestPerformanceAgainstNaive: on random streams every metric of every window is what the plain way gives, window
-// by window, all at once, and in many passes where the predictions do not fit.
+// TestPerformanceAgainstNaive: on random streams, of many keys and of few that are in many windows, every metric of every window is what the plain way gives, window
+// by window, all at once, and by way of a file where the predictions do not fit.
 func TestPerformanceAgainstNaive(t *testing.T) {
 	yes := func(r *rand.Rand, one, other any) func() any {
 		return func() any {
@@ -246,6 +246,10 @@ func TestPerformanceAgainstNaive(t *testing.T) {
 		var in tables
 		var positive any
 		n := 50 + r.IntN(300)
+		ids := n
+		if r.IntN(3) == 0 {
+			ids = 1 + r.IntN(10) // few, each in many windows
+		}
 		switch seed % 4 {
 		case 0, 1:
 			m, positive = predicting(feature.Probability, feature.Float64, feature.Bool), true
@@ -265,21 +269,24 @@ func TestPerformanceAgainstNaive(t *testing.T) {
 				}
 				return r.Float64()
 			}
-			in = someEvents(r, n, score, yes(r, true, false))
+			in = someEvents(r, n, ids, score, yes(r, true, false))
 		case 2:
 			m, positive = predicting(feature.Label, feature.String, feature.String), "stays"
 			m.Performance.Positive = "stays"
-			in = someEvents(r, n, yes(r, "stays", "leaves"), yes(r, "leaves", "stays"))
+			in = someEvents(r, n, ids, yes(r, "stays", "leaves"), yes(r, "leaves", "stays"))
 		case 3:
 			m = predicting(feature.Number, feature.Float64, feature.Float64)
 			any := func() any { return math.Round(r.NormFloat64()*1e4) / 10 }
-			in = someEvents(r, n, any, any)
+			in = someEvents(r, n, ids, any, any)
+		}
+		if r.IntN(3) == 0 {
+			m.Performance.Outcomes.Within = feature.Duration(r.Int64N(12*anHour) * 1000)
 		}
 		m = m.WithDefaults()
-		j, err := newJoiner(m, in)
+		j, err := newJoiner(m, in, t.TempDir())
 		require.NoError(t, err)
 		if r.IntN(2) == 0 {
-			j.most = 1 + r.IntN(n)
+			j.most = bytesOfRow * int64(1+r.IntN(n/10)) // in a file, and in several passes over a part of it
 		}
 		all := map[int64]*scores{}
 		require.NoError(t, j.run(context.Background(), 0, 24*anHour, func(p *prediction) {
@@ -365,29 +372,109 @@ func b2i(b bool) int {
 	return 0
 }
 
-// The join's memory is bounded by the predictions that are held at once, whatever there is to read.
+// countedScans counts how often each view's table is read.
+type countedScans struct {
+	tables
+	of map[string]int
+}
+
+func (c countedScans) Scan(ctx context.Context, v *feature.View, from, to int64, columns []string, fn func(*feature.Batch) error) error {
+	c.of[v.Meta.Name]++
+	return c.tables.Scan(ctx, v, from, to, columns, fn)
+}
+
+// What is held at once is bounded, whatever there is to read, and each table is read once all the same; of the file nothing stays.
 func TestJoinHoldsFew(t *testing.T) {
 	r := rand.New(rand.NewPCG(testseed.For(t), 6))
 	m := predicting(feature.Number, feature.Float64, feature.Float64).WithDefaults()
-	in := someEvents(r, 3000, func() any { return 1.0 }, func() any { return 2.0 })
-	j, err := newJoiner(m, in)
-	require.NoError(t, err)
-	whole, parts := 0, []int{}
-	require.NoError(t, j.run(context.Background(), 0, 24*anHour, func(*prediction) { whole++ }))
-	j.most = 100
-	p := uint64(1)
-	total := 0
-	for part := uint64(0); part < p; part++ {
-		x := &joined{at: map[string]int32{}, part: part, parts: p}
-		require.NoError(t, j.predictions(context.Background(), 0, 24*anHour, x))
-		p = x.parts
-		parts = append(parts, len(x.rows))
-		for i := range x.rows {
-			total += b2i(x.rows[i].is != nothing)
-		}
+	in := someEvents(r, 20_000, 20_000, func() any { return 1.0 }, func() any { return r.Float64() })
+	type found struct {
+		key    string
+		window int64
+		value  value
+		label  value
+		came   presence
 	}
-	require.Equal(t, whole, total)
-	require.Len(t, parts, 64)
-	require.LessOrEqual(t, parts[0], 100)
-	require.LessOrEqual(t, slices.Max(parts), 150, "hashes spread keys evenly")
+	join := func(most int64) (all map[found]int, j *joiner) {
+		scans := countedScans{in, map[string]int{}}
+		folder := t.TempDir()
+		j, err := newJoiner(m, scans, folder)
+		require.NoError(t, err)
+		if most > 0 {
+			j.most = most
+		}
+		all = map[found]int{}
+		require.NoError(t, j.run(context.Background(), 0, 24*anHour, func(p *prediction) { all[found{p.key, p.window, p.value, p.label, p.came}]++ }))
+		require.Equal(t, map[string]int{"predictions": 1, "outcomes": 1}, scans.of)
+		left, err := os.ReadDir(folder)
+		require.NoError(t, err)
+		require.Empty(t, left)
+		return all, j
+	}
+	whole, j := join(0)
+	require.Greater(t, len(whole), 20_000)
+	for _, rows := range []int64{1000, 100, 10} {
+		most := rows * (bytesOfRow + 30)
+		parts, k := join(most)
+		require.Equal(t, whole, parts)
+		require.LessOrEqual(t, k.held, max(2*most, j.held/(joinParts*mostPasses)*5), "hashes spread keys evenly")
+	}
+
+	_, err := newJoinFile("/dev/null/none")
+	require.Equal(t, feature.Exhausted, feature.KindOf(err))
+	require.ErrorContains(t, err, "do not fit in memory")
+}
+
+// A file that is cut short is noticed.
+func TestJoinFileIsWhole(t *testing.T) {
+	f, err := newJoinFile(t.TempDir())
+	require.NoError(t, err)
+	for i := range 100 {
+		require.NoError(t, f.predictions.add(3, fmt.Append(nil, i), &said{value: value{text: "yes"}, is: aValue}))
+	}
+	require.NoError(t, f.predictions.end())
+	read := func() (n int, err error) {
+		err = f.predictions.read(3, func(_ uint64, key []byte, x *said) error {
+			require.Equal(t, fmt.Sprint(n), string(key))
+			require.Equal(t, said{value: value{text: "yes"}, is: aValue}, *x)
+			n++
+			return nil
+		})
+		return n, err
+	}
+	n, err := read()
+	require.NoError(t, err)
+	require.Equal(t, 100, n)
+	require.NoError(t, f.f.Truncate(f.size-1))
+	_, err = read()
+	require.Equal(t, feature.Exhausted, feature.KindOf(err))
+	require.NoError(t, f.close())
+}
+
+// What one key costs that is in very many windows grows with their number, and not with its square: of each prediction and outcome
+// a few nodes are looked at.
+func TestJoinOfOneKeyInManyWindows(t *testing.T) {
+	const n = 20_000
+	for _, within := range []int64{0, 2, n} {
+		x := newJoined(within * anHour)
+		for i := range int64(n) {
+			at := i * 7919 % n // in no order
+			x.predict(1, []byte("k"), at*anHour, &said{stamp: feature.Stamp{Event: at * anHour, Known: at * anHour, Offset: i}, value: value{num: float64(at)}, is: aValue})
+		}
+		x.settle()
+		for i := range int64(n) {
+			at := i * 6007 % n
+			x.outcome(1, []byte("k"), &said{stamp: feature.Stamp{Event: at * anHour, Known: at * anHour, Offset: i}, value: value{num: float64(at)}, is: aValue})
+		}
+		seen := 0
+		require.NoError(t, x.judged(func(p *prediction) {
+			want := math.Min(p.value.num+float64(within), n-1) // the last that is near enough
+			require.Equal(t, aValue, p.came)
+			require.Equal(t, want, p.label.num)
+			seen++
+		}))
+		require.Equal(t, n, seen)
+		t.Logf("%d steps for %d predictions and as many outcomes within %d windows", x.steps, n, within)
+		require.Less(t, x.steps, int64(80*n))
+	}
 }

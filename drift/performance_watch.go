@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/weir-ml/weir/internal/tally"
 	"github.com/weir-ml/weir/internal/window"
@@ -38,7 +37,7 @@ func (j *judging) performance(ctx context.Context, m *feature.Monitor, r *Window
 	if err != nil || ref == nil {
 		return nil, err
 	}
-	join, err := newJoiner(m, j.history)
+	join, err := newJoiner(m, j.history, j.spill)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +66,7 @@ func (j *judging) standard(ctx context.Context, m *feature.Monitor, past func(in
 	case !past(m.Reference.To.UnixMicro()):
 		return nil, nil
 	}
-	s, err := buildStandard(ctx, m, j.history)
+	s, err := buildStandard(ctx, m, j.history, j.spill)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +83,8 @@ func (j *judging) standard(ctx context.Context, m *feature.Monitor, past func(in
 }
 
 // buildStandard reads the predictions of the monitor's reference and their outcomes.
-func buildStandard(ctx context.Context, m *feature.Monitor, h History) (*standard, error) {
-	join, err := newJoiner(m, h)
+func buildStandard(ctx context.Context, m *feature.Monitor, h History, spill string) (*standard, error) {
+	join, err := newJoiner(m, h, spill)
 	if err != nil {
 		return nil, err
 	}
@@ -152,11 +151,11 @@ func (b *Backtester) performance(ctx context.Context, m *feature.Monitor, spans 
 	}
 	ref := &standard{}
 	if len(m.Performance.Baseline) == 0 {
-		if ref, err = buildStandard(ctx, m, b.History); err != nil {
+		if ref, err = buildStandard(ctx, m, b.History, b.Spill); err != nil {
 			return fmt.Errorf("the reference of monitor %s: %w", m.ID(), err)
 		}
 	}
-	join, err := newJoiner(m, b.History)
+	join, err := newJoiner(m, b.History, b.Spill)
 	if err != nil {
 		return err
 	}
@@ -197,5 +196,3 @@ func (m *Metrics) performance(project, monitor string, v *Verdict) {
 		}
 	}
 }
-
-var _ = time.Second

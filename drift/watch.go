@@ -30,6 +30,7 @@ type WatchOptions struct {
 	References References
 	History    History
 	Models     Models // nil where no reference names a model
+	Spill      string // folder for predictions that do not fit in memory; the system's when empty
 	Config     Config
 	Route      outbox.Route // where events go; nowhere when nil
 	Told       func()       // called after an event was recorded: Dispatcher.Kick
@@ -41,7 +42,7 @@ type WatchOptions struct {
 // NewWatch makes a watch; Run starts it.
 func NewWatch(o WatchOptions) *Watch {
 	j := &judging{
-		store: o.Store, monitors: o.Monitors, references: o.References, history: o.History, models: o.Models,
+		store: o.Store, monitors: o.Monitors, references: o.References, history: o.History, models: o.Models, spill: o.Spill,
 		route: o.Route, log: o.Log, met: o.Metrics, now: o.Now, refs: map[string]*Baseline{}, before: trailing{store: o.Store},
 	}
 	if j.log == nil {
@@ -79,6 +80,7 @@ type judging struct {
 	references References
 	history    History
 	models     Models
+	spill      string
 	route      outbox.Route
 	log        *slog.Logger
 	met        *Metrics

@@ -81,5 +81,5 @@ func (a *App) registerLate(g grpc.ServiceRegistrar) {
 	weirv1.RegisterQuarantineServiceServer(g, &api.Quarantine{Registry: a.registry, Reader: quarantine.NewReader(a.kafka...), Rows: a.rowsWithin, Replayer: a.replayer})
 	weirv1.RegisterProfileServiceServer(g, &api.Profiles{Registry: a.registry, Reader: drift.NewReader(a.drift)})
 	weirv1.RegisterMonitorServiceServer(g, &api.Monitors{Registry: a.registry, Reader: drift.NewReader(a.drift), Watch: a.watch,
-		History: &drift.Backtester{Store: a.drift, Models: a.registry, References: profiles{a}, History: history{a.tables}}})
+		History: &drift.Backtester{Store: a.drift, Models: a.registry, References: profiles{a}, History: history{a.tables}, Spill: a.joinConfig().SpillDir}})
 }

@@ -35,7 +35,7 @@ func (a *App) startDrift() (service, error) {
 			}
 			return cat.Monitors(), nil
 		},
-		Models: a.registry, References: profiles{a}, History: history{a.tables}, Config: a.cfg.Drift,
+		Models: a.registry, References: profiles{a}, History: history{a.tables}, Spill: a.joinConfig().SpillDir, Config: a.cfg.Drift,
 		Route: a.cfg.route(), Told: a.dispatch.Kick, Log: a.log, Metrics: a.driftMetrics,
 	})
 	views := func(ctx context.Context) ([]*feature.View, error) {
