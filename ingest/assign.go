@@ -95,9 +95,15 @@ func (p *Pipeline) adopt(ctx context.Context, added map[int32]kgo.Offset) error 
 	}
 	clear(p.pools) // those of older judges are not needed again; who uses one goes on with it
 	p.mu.Unlock()
-	for id := range fresh {
+	for id, part := range fresh {
 		p.gaugePaused(id, slices.Contains(pause, id))
+		stopped := false
+		for i := range part.views {
+			stopped = stopped || part.views[i].stopped != nil
+		}
+		p.gaugeStopped(id, stopped)
 	}
+	p.forgetLags()
 	p.cl.ResumeFetchPartitions(map[string][]int32{p.Source.Topic: keys(fresh)})
 	if len(pause) > 0 {
 		p.cl.PauseFetchPartitions(map[string][]int32{p.Source.Topic: pause})
@@ -135,7 +141,6 @@ func (p *Pipeline) adoptView(ctx context.Context, i int, o *Outlets, fresh map[i
 		pv := &part.views[i]
 		at, stop := p.locate(table, id, starts[id], ends[id])
 		pv.at, pv.stopped = at, stop
-		p.gaugeStopped(id, stop)
 		if stop != nil {
 			p.Log.Error("partition stopped", "view", o.View.ID(), "partition", id, "err", stop)
 			continue
@@ -328,9 +333,10 @@ func (p *Pipeline) revoke(ctx context.Context, m map[string][]int32, handover bo
 		}
 	}
 	for _, part := range gone {
-		p.gaugeStopped(part.id, nil)
+		p.gaugeStopped(part.id, false)
 		p.gaugePaused(part.id, false)
 	}
+	p.forgetLags()
 	p.Log.Info("gave up partitions", "partitions", len(gone), "handover", handover)
 }
 

@@ -279,14 +279,16 @@ func (p *Pipeline) commitRound(ctx context.Context, r *round) error {
 			return err // Assign settles it when the pipeline starts again
 		}
 	}
-	now := time.Now()
-	p.Metrics.flush.WithLabelValues(o.View.Meta.Project, o.View.Meta.Name).Observe(now.Sub(r.cut).Seconds())
-	p.Metrics.committed.WithLabelValues(o.View.Meta.Project, o.View.Meta.Name).Set(float64(now.UnixMilli()) / 1000)
+	p.Metrics.flush.WithLabelValues(o.View.Meta.Project, o.View.Meta.Name).Observe(time.Since(r.cut).Seconds())
 	return nil
 }
 
 func (p *Pipeline) commit(ctx context.Context, o *Outlets, c *feature.Commit) error {
-	return retry(ctx, p.Log, "table of "+o.View.ID(), p.tried(o, "commit"), func(ctx context.Context) error { return o.Table.Commit(ctx, c) })
+	err := retry(ctx, p.Log, "table of "+o.View.ID(), p.tried(o, "commit"), func(ctx context.Context) error { return o.Table.Commit(ctx, c) })
+	if err == nil {
+		p.Metrics.committed.WithLabelValues(o.View.Meta.Project, o.View.Meta.Name).Set(float64(time.Now().UnixMilli()) / 1000)
+	}
+	return err
 }
 
 func discard(rounds []*round) {

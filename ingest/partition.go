@@ -277,12 +277,24 @@ func (part *partition) buildLanes() error {
 	return nil
 }
 
-func (p *Pipeline) gaugeStopped(id int32, err error) {
+func (p *Pipeline) gaugeStopped(id int32, stopped bool) {
 	v := 0.0
-	if err != nil {
+	if stopped {
 		v = 1
 	}
 	p.Metrics.stopped.WithLabelValues(p.Source.Meta.Project, p.Source.Meta.Name, strconv.Itoa(int(id))).Set(v)
+}
+
+// forgetLags shows no lag of partitions that others have: what was last known of them would be added to
+// what their owners show. They may have gone with a pipeline before this one, hence all are looked at.
+func (p *Pipeline) forgetLags() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id := range p.count {
+		if p.parts[int32(id)] == nil {
+			p.Metrics.lag.DeleteLabelValues(p.Source.Meta.Project, p.Source.Meta.Name, strconv.Itoa(id))
+		}
+	}
 }
 
 func (p *Pipeline) gaugePaused(id int32, paused bool) {
