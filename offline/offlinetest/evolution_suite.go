@@ -282,8 +282,8 @@ func evolutions(t *testing.T, open Open, versions int) {
 			if _, used := columns[n]; used {
 				column = fmt.Sprint(n, "@", next.Version)
 			}
-			for c, k := range columns {
-				if k.name == n && now.Stored(c) < 0 {
+			for _, c := range slices.Sorted(maps.Keys(columns)) {
+				if k := columns[c]; k.name == n && now.Stored(c) < 0 {
 					column, typ = c, k.typ
 				}
 			}
@@ -313,7 +313,8 @@ func evolutions(t *testing.T, open Open, versions int) {
 				tb = e.table(views[i])
 			}
 			row := values{}
-			for c, k := range columns {
+			for _, c := range slices.Sorted(maps.Keys(columns)) {
+				k := columns[c]
 				switch {
 				case r.IntN(5) == 0:
 				case k.typ.IsArray():

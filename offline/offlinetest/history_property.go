@@ -1,6 +1,7 @@
 package offlinetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -222,8 +223,13 @@ func (w *chronicle) rewrite() {
 	require.Equal(w, feature.Conflict, feature.KindOf(w.table().Replace(ctx, &again)), "what is gone is gone")
 }
 
+// told are all snapshots, the oldest first: the stores' numbers for them say nothing of that, and differ each time.
+func (w *chronicle) told() []int64 {
+	return slices.SortedFunc(maps.Keys(w.states), func(a, b int64) int { return cmp.Compare(w.states[a].order, w.states[b].order) })
+}
+
 func (w *chronicle) alive() (out []int64) {
-	for _, id := range slices.Sorted(maps.Keys(w.states)) {
+	for _, id := range w.told() {
 		if id != 0 && !w.states[id].gone {
 			out = append(out, id)
 		}
@@ -235,8 +241,7 @@ func (w *chronicle) rollback() {
 	to := int64(0)
 	if live := w.alive(); len(live) > 0 && w.r.IntN(6) > 0 {
 		// Mostly to one of the newest few, as people do.
-		slices.SortFunc(live, func(a, b int64) int { return w.states[b].order - w.states[a].order })
-		to = live[w.r.IntN(min(len(live), 8))]
+		to = live[len(live)-1-w.r.IntN(min(len(live), 8))]
 	}
 	r := &offline.Rollback{ID: w.name("rb"), To: to, Revision: []int64{0, 11}[w.r.IntN(2)]}
 	said, refused := w.table().PositionsAt(ctx, to)
@@ -387,12 +392,14 @@ func (w *chronicle) tag() {
 }
 
 func (w *chronicle) untag() {
-	for name := range w.tags {
-		require.NoError(w, w.table().Untag(ctx, name))
-		require.NoError(w, w.table().Untag(ctx, name), "again")
-		delete(w.tags, name)
+	names := slices.Sorted(maps.Keys(w.tags))
+	if len(names) == 0 {
 		return
 	}
+	name := names[w.r.IntN(len(names))]
+	require.NoError(w, w.table().Untag(ctx, name))
+	require.NoError(w, w.table().Untag(ctx, name), "again")
+	delete(w.tags, name)
 }
 
 func (w *chronicle) reopen() {
@@ -509,8 +516,8 @@ func (w *chronicle) check() {
 	if len(at)+len(w.at) > 0 {
 		require.Equal(w, w.at, at, "step %d: positions", w.step)
 	}
-	for name, id := range w.tags {
-		w.same(w.table(), offline.Version{Tag: name}, w.states[id])
+	for _, name := range slices.Sorted(maps.Keys(w.tags)) {
+		w.same(w.table(), offline.Version{Tag: name}, w.states[w.tags[name]])
 	}
 	live := w.alive()
 	list, err := tb.History(ctx)
@@ -524,10 +531,11 @@ func (w *chronicle) check() {
 		id := live[w.r.IntN(len(live))]
 		w.same(tb, offline.Version{Snapshot: id}, w.states[id])
 	}
-	for id, s := range w.states {
+	for _, id := range w.told() {
 		if id == 0 || w.r.IntN(len(w.states)) > 1 {
 			continue
 		}
+		s := w.states[id]
 		if s.gone {
 			_, err := tb.Load(ctx, offline.Version{Snapshot: id})
 			require.Equal(w, feature.NotFound, feature.KindOf(err))

@@ -2,9 +2,11 @@ package offlinetest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -162,6 +164,10 @@ func SameDay(r *rand.Rand, files []offline.File) (out []offline.File) {
 	if len(files) == 0 {
 		return nil
 	}
+	files = slices.SortedFunc(slices.Values(files), func(a, b offline.File) int { // stores list them in any order
+		return cmp.Or(cmp.Compare(a.MinEffective, b.MinEffective), cmp.Compare(a.MinOffset, b.MinOffset), cmp.Compare(a.MinPartition, b.MinPartition),
+			cmp.Compare(a.MaxEffective, b.MaxEffective), cmp.Compare(a.MaxOffset, b.MaxOffset), cmp.Compare(a.Rows, b.Rows))
+	})
 	day := offline.DayOf(files[r.IntN(len(files))].MinEffective)
 	for _, f := range files {
 		if offline.DayOf(f.MinEffective) == day && r.IntN(4) > 0 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -308,9 +309,9 @@ func testMarks(t *testing.T, s online.Store, p string) {
 				x.MendedTo = x.MendedFrom + r.Int64N(4)
 			}
 			var seen []online.Mark
-			for k, m := range model {
+			for _, k := range slices.Sorted(maps.Keys(model)) {
 				if r.IntN(2) == 0 {
-					at := online.Mark{TopicID: topic, Partition: k, Written: m.Good()}
+					at := online.Mark{TopicID: topic, Partition: k, Written: model[k].Good()}
 					if r.IntN(4) == 0 {
 						at.Written++
 					}
