@@ -14,9 +14,9 @@ import (
 )
 
 // unwatchedReason is what the end of a drift says that no window has ended.
-const unwatchedReason = "the monitor is no longer watched: it was deleted, or its windows are others now"
+const unwatchedReason = "the monitor is no longer watched: it was deleted, or its view or its windows are others now"
 
-// forgotten ends the drift of a monitor that was deleted, or whose windows are others now: nothing will
+// forgotten ends the drift of a monitor that was deleted, or whose view or windows are others now: nothing will
 // ever judge it, and whoever was told of its beginning would be told again and again that it goes on.
 func (j *judging) forgotten(ctx context.Context, st tally.State) (bool, error) {
 	began, err := j.beginning(ctx, st.Series)

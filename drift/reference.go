@@ -27,7 +27,10 @@ type History interface {
 func referenceKey(m *feature.Monitor) string {
 	r := m.Reference
 	what := "snapshot " + r.Snapshot
-	if r.Snapshot == "" {
+	switch {
+	case r.Snapshot != "" && m.SinceVersion > 0: // which of its columns the features are depends on the view
+		what += " of " + m.ViewOf.ID()
+	case r.Snapshot == "":
 		what = fmt.Sprintf("range %d %d of %s@%d", r.From.UnixMicro(), r.To.UnixMicro(), m.ViewOf.ID(), m.ViewOf.Version)
 	}
 	h := sha256.Sum256([]byte(what))

@@ -1,6 +1,8 @@
 package drift
 
 import (
+	"fmt"
+
 	"github.com/weir-ml/weir/internal/tally"
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -37,7 +39,12 @@ const (
 // AssignGrace is tally.AssignGrace.
 const AssignGrace = tally.AssignGrace
 
-// SeriesOf is the series of a monitor's windows.
+// SeriesOf is the series of a monitor's windows. One that has another view than it had begins anew: panes of both
+// would be merged, or be what those of the other are compared with.
 func SeriesOf(m *feature.Monitor) Series {
-	return Series{Project: m.Meta.Project, Owner: m.Meta.Name, Size: m.Window.Name()}
+	size := m.Window.Name()
+	if m.SinceVersion > 0 {
+		size += fmt.Sprintf(" since version %d", m.SinceVersion)
+	}
+	return Series{Project: m.Meta.Project, Owner: m.Meta.Name, Size: size}
 }

@@ -56,6 +56,9 @@ func prepare(ctx context.Context, base *state, store Store, checks Checks, req R
 	if err := p.settleColumns(ctx, wanted); err != nil {
 		return nil, err
 	}
+	if err := p.settleMonitors(ctx, wanted); err != nil {
+		return nil, err
+	}
 	if err := p.compare(ctx, wanted); err != nil {
 		return nil, err
 	}

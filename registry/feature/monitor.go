@@ -40,6 +40,9 @@ type Monitor struct {
 	Severity Severity `json:"severity,omitempty"`
 	// Performance judges the view's rows as a model's predictions, by their outcomes.
 	Performance *Performance `json:"performance,omitempty"`
+	// SinceVersion is the version since which the monitor counts View, set by the catalog; 0 where it never counted
+	// another. What was counted before is no part of its windows.
+	SinceVersion int `json:"since_version,omitempty"`
 
 	ViewOf  *View `json:"-"` // set when the catalog resolves the monitor
 	Version int   `json:"-"`

@@ -139,7 +139,28 @@ func concurrent(t *testing.T, open func(t testing.TB) registry.Store) {
 type model struct {
 	defs     map[feature.Ref]feature.Definition
 	versions map[feature.Ref]int // the last one, also of what was deleted
+	counted  map[feature.Ref]counted
 	project  string
+}
+
+// counted is what a monitor counted last, and since which version.
+type counted struct {
+	view  string
+	since int
+}
+
+// counts says of a monitor since which version it counts its view.
+func (m *model) counts(ref feature.Ref, d feature.Definition) {
+	x, ok := d.(*feature.Monitor)
+	if !ok {
+		return
+	}
+	last, ok := m.counted[ref]
+	if ok && last.view != x.View {
+		last.since = m.versions[ref] + 1
+	}
+	x.SinceVersion = last.since
+	m.counted[ref] = counted{x.View, last.since}
 }
 
 func (m *model) fits() bool {
@@ -177,14 +198,14 @@ func (m *model) has(view, f string) bool {
 }
 
 func (m *model) clone() *model {
-	return &model{maps.Clone(m.defs), maps.Clone(m.versions), m.project}
+	return &model{maps.Clone(m.defs), maps.Clone(m.versions), maps.Clone(m.counted), m.project}
 }
 
 func randomHistory(t *testing.T, open func(t testing.TB) registry.Store) {
 	seed := testseed.For(t)
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	regs := []*registry.Registry{Open(t, open(t), registry.Checks{}), Open(t, open(t), registry.Checks{})}
-	m := &model{map[feature.Ref]feature.Definition{}, map[feature.Ref]int{}, "rnd"}
+	m := &model{map[feature.Ref]feature.Definition{}, map[feature.Ref]int{}, map[feature.Ref]counted{}, "rnd"}
 	was := map[int64]string{} // what Current was at each revision
 	start, err := regs[0].Refresh(ctx)
 	require.NoError(t, err)
@@ -222,6 +243,7 @@ func randomHistory(t *testing.T, open func(t testing.TB) registry.Store) {
 		valid = valid && next.fits()
 		changes := 0
 		for ref, d := range next.defs {
+			next.counts(ref, d)
 			if old := m.defs[ref]; old == nil || !same(t, old, d) {
 				next.versions[ref]++
 				changes++
