@@ -156,6 +156,7 @@ func (b *Baseline) chance(name string, base *Sketch, c *Check, n int64) float64 
 	} else {
 		by *= math.Sqrt(float64(values) / float64(size) * (1 + more))
 	}
+	by = clamp(by) // effects of values near the end of the range overflow
 	b.noise[key] = by
 	return by
 }

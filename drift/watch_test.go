@@ -250,6 +250,28 @@ func TestWatchStory(t *testing.T) {
 	require.Equal(t, feature.NotFound, feature.KindOf(err))
 }
 
+// TestWatchByHandBeforeTheReferenceIsOver: what is judged now waits for a reference that is not over; of the part
+// that is there no reference is made, which would stay for good.
+func TestWatchByHandBeforeTheReferenceIsOver(t *testing.T) {
+	h := newHouse(t, func(m *feature.Monitor) {
+		m.Reference = feature.Reference{From: time.Unix(2*3600, 0), To: time.Unix(5*3600, 0)}
+	})
+	for w := range int64(3) {
+		h.flush(1, one(h.rows(w, 300, 0)))
+	}
+	got, err := h.watch.Judge(bg, "p", "m_1h")
+	require.NoError(t, err)
+	require.Empty(t, got)
+	require.Equal(t, "0 closed 300, 1 closed 300, 2 closed 300", h.show())
+	for w := int64(3); w < 7; w++ {
+		h.flush(1, one(h.rows(w, 300, 0)))
+	}
+	require.Equal(t, "0 steady 300, 1 steady 300, 2 reference 300, 3 reference 300, 4 reference 300, 5 steady 300, 6 open 300", h.windows())
+	all, err := drift.NewReader(h.store).Windows(bg, h.mon, 2)
+	require.NoError(t, err)
+	require.Equal(t, int64(900), all[0].Features[0].RefCount, "of all of its time")
+}
+
 func TestWatchWindowsInARow(t *testing.T) {
 	h := newHouse(t, func(m *feature.Monitor) { m.Windows = 3 })
 	means := []float64{0, 0, 4, 4, 0, 4, 4, 4, 0, 4, 0, 0, 0, 0}

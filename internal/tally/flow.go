@@ -121,10 +121,15 @@ func (v *view) holds(t int64) bool {
 }
 
 // past gives what tells whether a time is over in the owner's stream, and further in those that
-// it is judged with: they show so themselves, or are idle while the owner's shows it.
+// it is judged with: they show so themselves, or are idle while the owner's shows it. Who has everything judged now (force)
+// says that the windows there are have ended, and not that what comes after the newest has: what they are compared with may be under way.
 func (w *Watch[D, T, V]) past(ctx context.Context, x *Watched[D], own *view, force bool) (func(int64) bool, error) {
-	if force || len(x.With) == 0 {
-		return func(t int64) bool { return force || own.reached(t) }, nil
+	if force {
+		newest, err := w.store.Windows(ctx, WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, Newest: true, Limit: 1})
+		return func(t int64) bool { return own.reached(t) || len(newest) > 0 && t <= newest[0].End }, err
+	}
+	if len(x.With) == 0 {
+		return own.reached, nil
 	}
 	others := make([]view, len(x.With))
 	for i, with := range x.With {
