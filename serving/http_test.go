@@ -157,6 +157,7 @@ func TestHTTPDrain(t *testing.T) {
 	for _, patient := range []bool{true, false} {
 		t.Run(fmt.Sprint(patient), func(t *testing.T) {
 			f := newFixture(t, func(c *Config) {
+				c.Drain = time.Minute
 				if !patient {
 					c.Drain = time.Millisecond
 				}
@@ -189,7 +190,7 @@ func TestHTTPDrain(t *testing.T) {
 				f.server.http.mu.RLock()
 				defer f.server.http.mu.RUnlock()
 				return !f.server.http.open
-			}, 10*time.Second, time.Millisecond)
+			}, time.Minute, time.Millisecond)
 			status, body := asked(t, h, "")
 			require.Equal(t, 503, status)
 			require.Contains(t, body, "unavailable")

@@ -319,18 +319,18 @@ func TestLogHasNoRoom(t *testing.T) {
 	sink.mu.Unlock()
 	require.Eventually(t, func() bool {
 		return f.metric(`weir_lookup_log_rows_total{result="written"}`) == 3 && f.metric(`weir_lookup_log_waiting_values{}`) == 0
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	_, err := f.lookup(churn(ints("id", 1, 2, 3, 4, 5))) // larger than the buffer, but alone
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return f.metric(`weir_lookup_log_rows_total{result="written"}`) == 8 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.metric(`weir_lookup_log_rows_total{result="written"}`) == 8 }, time.Minute, time.Millisecond)
 
 	sink.mu.Lock()
 	sink.refuse = errors.New("kafka is away")
 	sink.mu.Unlock()
 	_, err = f.lookup(churn(ints("id", 1)))
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return f.metric(`weir_lookup_log_rows_total{result="failed"}`) == 1 }, 10*time.Second, time.Millisecond)
-	require.Eventually(t, func() bool { return strings.Contains(f.log.String(), "kafka is away") }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.metric(`weir_lookup_log_rows_total{result="failed"}`) == 1 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(f.log.String(), "kafka is away") }, time.Minute, time.Millisecond)
 
 	require.NoError(t, g.Close(t.Context()))
 	_, err = f.lookup(churn(ints("id", 1)))

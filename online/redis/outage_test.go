@@ -173,13 +173,13 @@ func TestOutages(t *testing.T) {
 			until(t, func() bool { tr.ask(t, s, 0, 100, 50*time.Millisecond); return said.has("does not answer") }, "the server to be given up")
 			require.EqualValues(t, 1, metric(t, s, "weir_redis_shut"))
 
-			before := metric(t, s, "weir_redis_probes_total")
 			p.Set(t, faultproxy.Pass)
+			before := metric(t, s, "weir_redis_probes_total")
 			until(t, func() bool { return tr.ask(t, s, 0, 100, time.Minute).err == nil }, "the server to be found again")
 			// One that was under way fails with the fault, and the next gets through.
 			require.LessOrEqual(t, metric(t, s, "weir_redis_probes_total")-before, 2.0)
 			require.Zero(t, metric(t, s, "weir_redis_shut"))
-			require.True(t, said.has("answers again"))
+			until(t, func() bool { return said.has("answers again") }, "the log")
 			require.Equal(t, 1, said.count("does not answer"), "one line a change")
 			for i := range 50 {
 				require.NoError(t, tr.ask(t, s, i, 10, time.Minute).err)

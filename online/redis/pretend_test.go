@@ -254,7 +254,7 @@ func TestMarksOfTheImpatient(t *testing.T) {
 		return s.Lookups().Get(ctx, []string{"w:{p/customer/1}:v"}, make([][]byte, 1), make([]bool, 1))
 	}
 	for asked.Load() == 0 {
-		require.Error(t, look(100*time.Millisecond))
+		_ = look(100 * time.Millisecond) // fails, or the server took up the next one's question before its own
 	}
 	require.NoError(t, look(time.Minute))
 }
