@@ -3,6 +3,7 @@ package drift
 import (
 	"encoding/json"
 	"maps"
+	"strconv"
 
 	"github.com/weir-ml/weir/registry/feature"
 )
@@ -10,8 +11,9 @@ import (
 // SeldonType is the type of the event that Seldon's detectors send.
 const SeldonType = "io.seldon.serving.inference.drift"
 
-// SeldonData is a drift as alibi-detect tells of one. Numbers are one for each
-// feature; null where the distribution of a feature was not tested.
+// SeldonData is a drift as alibi-detect's univariate detectors tell of one to Seldon Core. Numbers are one for each
+// feature; null where the distribution of a feature was not tested. What theirs has, ours has with the same JSON type,
+// since receivers (Elasticsearch, for one) keep both in one place.
 type SeldonData struct {
 	Data struct {
 		IsDrift   int        `json:"is_drift"` // 1 or 0
@@ -23,9 +25,10 @@ type SeldonData struct {
 	} `json:"data"`
 	Meta struct {
 		Name         string       `json:"name"`
-		DetectorType string       `json:"detector_type"`
+		DetectorType string       `json:"detector_type"` // drift, beside outlier and adversarial
+		Online       bool         `json:"online"`        // of detectors that judge row by row; windows are batches
 		DataType     string       `json:"data_type"`
-		Version      int          `json:"version"` // of the monitor
+		Version      string       `json:"version"` // of the monitor; of alibi-detect it is the release
 		Project      string       `json:"project"`
 		View         string       `json:"view"`
 		Window       *EventWindow `json:"window"`
@@ -33,7 +36,8 @@ type SeldonData struct {
 }
 
 // Seldon is a drift event as Seldon's detectors would send it: same id, source, subject and
-// time, their type and data. Other events stay as they are: ok is false.
+// time, their type and data, and the attributes by which their receivers tell apart whom an event is
+// about. Other events stay as they are: ok is false.
 func Seldon(payload []byte) (out []byte, ok bool, err error) {
 	var all map[string]json.RawMessage
 	var head struct {
@@ -67,13 +71,15 @@ func Seldon(payload []byte) (out []byte, ok bool, err error) {
 		f := &d.Features[i]
 		s.Data.Distance, s.Data.PVal, s.Data.Features = append(s.Data.Distance, f.Statistic), append(s.Data.PVal, f.PValue), append(s.Data.Features, f.Name)
 	}
-	s.Meta.Name, s.Meta.DetectorType, s.Meta.DataType = d.Monitor, "online", "tabular"
-	s.Meta.Version, s.Meta.Project, s.Meta.View, s.Meta.Window = d.Version, d.Project, d.View, &d.Window
+	s.Meta.Name, s.Meta.DetectorType, s.Meta.DataType = d.Monitor, "drift", "tabular"
+	s.Meta.Version, s.Meta.Project, s.Meta.View, s.Meta.Window = strconv.Itoa(d.Version), d.Project, d.View, &d.Window
 	all = maps.Clone(all)
 	delete(all, "dataschema") // ours does not describe this
 	all["type"] = json.RawMessage(`"` + SeldonType + `"`)
-	if all["data"], err = json.Marshal(&s); err != nil {
-		return fault(err)
+	for name, v := range map[string]any{"data": &s, "namespace": d.Project, "inferenceservicename": d.Monitor} {
+		if all[name], err = json.Marshal(v); err != nil {
+			return fault(err)
+		}
 	}
 	if out, err = json.Marshal(all); err != nil {
 		return fault(err)

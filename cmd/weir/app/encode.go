@@ -51,8 +51,11 @@ type encoded struct {
 	binary func(*cloudevent.Event) (map[string]string, []byte)
 }
 
-// encode gives a deliverer what it is to send. The settings were checked.
+// encode gives a deliverer what it is to send; mode may be empty. The settings were checked.
 func encode(to outbox.Deliverer, mode, format string, binary func(*cloudevent.Event) (map[string]string, []byte)) outbox.Deliverer {
+	if mode == "" && format == seldonFormat {
+		mode = cloudevent.Binary // theirs send no other, and their receivers know the type by its header
+	}
 	if mode != cloudevent.Binary {
 		binary = nil
 	}
