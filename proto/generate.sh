@@ -8,4 +8,4 @@ go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 PATH="$(go env GOPATH)/bin:$PATH" protoc -I . \
   --go_out=. --go_opt=paths=source_relative \
   --go-grpc_out=. --go-grpc_opt=paths=source_relative \
-  weir/v1/*.proto feast/types/*.proto feast/serving/*.proto
+  weir/v1/*.proto inference/*.proto feast/types/*.proto feast/serving/*.proto

@@ -9,7 +9,8 @@
 // Answers in the request path write their own bytes (Encoded, in codec.go): weir.v1's
 // and Feast's ride the same codec, and everything else is protobuf as usual.
 //
-// Inference is lookups as the Open Inference Protocol has them.
+// Inference is lookups as the Open Inference Protocol has them, over HTTP and gRPC: two ways to read a request
+// (infer_request.go, infer_message.go) into one, and two to write what one writer makes of the answer.
 //
 // Read Server, then Lookups; observe.go is what lookups count, Log what is kept of a sample.
 package serving

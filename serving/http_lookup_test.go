@@ -31,7 +31,6 @@ type web struct {
 	paths   map[string]map[string]any // of the description: path, then method in lower case
 	schemas *jsonschema.Compiler
 	told    map[string]bool // statuses that were seen
-	unready string          // why a lookup cannot be answered
 }
 
 func newWeb(t *testing.T, change func(*Config)) *web {

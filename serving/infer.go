@@ -4,20 +4,20 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// Inference is lookups as the Open Inference Protocol v2 has inference: a service is the model, join keys are its inputs
-// and features its outputs. So what speaks to model servers can ask for features, and an answer can be the request that a
-// model server wants.
+// Inference is lookups as the Open Inference Protocol v2 has inference, over HTTP (here) and gRPC (infer_grpc.go): a service is
+// the model, join keys are its inputs and features its outputs. So what speaks to model servers can ask for features, and an
+// answer can be the request that a model server wants.
 type Inference struct {
 	lookups  *Lookups
 	version  string
 	ready    func(context.Context) string
 	requests inferRequests
 	answers  buffers
+	replies  inferReplies
 }
 
 // NewInference makes the calls. version is told of the server; ready says why a lookup cannot be answered now, and is empty when it can.
@@ -28,8 +28,13 @@ func NewInference(l *Lookups, version string, ready func(context.Context) string
 // binaryHeader says how long the JSON is, where raw tensors stand behind it.
 const binaryHeader = "Inference-Header-Content-Length"
 
-// platform is what a model of this server runs on.
-const platform = "weir_feature_service"
+const (
+	serverName = "weir"
+	// rawTensors is the extension that raw tensors are.
+	rawTensors = "binary_tensor_data"
+	// platform is what a model of this server runs on.
+	platform = "weir_feature_service"
+)
 
 // HTTPRoutes are the paths of the protocol. The project is the query's, ?project=NAME, where it is not the default one.
 func (h *Inference) HTTPRoutes(s *Server) map[string]http.Handler {
@@ -89,7 +94,7 @@ func (h *Inference) infer(w http.ResponseWriter, r *http.Request, body []byte) e
 	if err := req.read(body, head); err != nil {
 		return err
 	}
-	req.Project, req.Service, req.version = project(r), r.PathValue("service"), r.PathValue("version")
+	req.Project, req.Service, req.version, req.most = project(r), r.PathValue("service"), r.PathValue("version"), h.lookups.cfg.MaxRows
 	a, err := h.lookups.Ask(r.Context(), &req.Question)
 	if err != nil {
 		return err
@@ -120,22 +125,22 @@ func (h *Inference) infer(w http.ResponseWriter, r *http.Request, body []byte) e
 }
 
 func (h *Inference) server(w http.ResponseWriter, _ *http.Request, _ []byte) error {
-	b := appendText([]byte(`{"name":"weir","version":`), h.version)
-	writeJSON(w, http.StatusOK, append(b, `,"extensions":["binary_tensor_data"]}`+"\n"...))
+	b := appendText([]byte(`{"name":"`+serverName+`","version":`), h.version)
+	writeJSON(w, http.StatusOK, append(b, `,"extensions":["`+rawTensors+`"]}`+"\n"...))
 	return nil
 }
 
-// of is the plan of the path's service.
-func (h *Inference) of(r *http.Request) (found, error) {
-	p, err := h.lookups.find(r.Context(), &Question{Project: project(r), Service: r.PathValue("service")})
+// of is the plan of a service.
+func (h *Inference) of(ctx context.Context, project, service, version string) (found, error) {
+	p, err := h.lookups.find(ctx, &Question{Project: project, Service: service})
 	if err != nil {
 		return found{}, err
 	}
-	return p, versionIs(p.service, r.PathValue("version"))
+	return p, versionIs(p.service, version)
 }
 
 func (h *Inference) modelReady(w http.ResponseWriter, r *http.Request, _ []byte) error {
-	p, err := h.of(r)
+	p, err := h.of(r.Context(), project(r), r.PathValue("service"), r.PathValue("version"))
 	if err != nil {
 		return err
 	}
@@ -157,61 +162,35 @@ func (h *Inference) writeReady(w http.ResponseWriter, r *http.Request, model str
 	writeJSON(w, status, append(b, '}', '\n'))
 }
 
-// model tells what goes in and what comes out: the one tensor of all features first, where it can hold them.
+// model tells what goes in and what comes out.
 func (h *Inference) model(w http.ResponseWriter, r *http.Request, _ []byte) error {
-	p, err := h.of(r)
+	p, err := h.of(r.Context(), project(r), r.PathValue("service"), r.PathValue("version"))
 	if err != nil {
 		return err
 	}
-	s := p.service
-	b := appendText([]byte(`{"name":`), s.Meta.Name)
-	b = strconv.AppendInt(append(b, `,"versions":["`...), int64(s.Version), 10)
-	b = append(append(append(b, `"],"platform":"`...), platform...), `","inputs":[`...)
-	for i, k := range p.Keys() {
-		b = appendTensorMeta(comma(b, i), k.Name, datatypeFor(k.Type), -1)
-		b = append(appendText(append(b, `,"parameters":{"type":`...), k.Type.String()), '}', '}')
-	}
-	b = append(b, `],"outputs":[`...)
-	names, holds, taken := make([]string, len(s.Columns)), true, false
-	for i, c := range s.Columns {
-		names[i] = c.Name
-		holds = holds && numeric(typeOf(s, c))
-		taken = taken || c.Name == matrixName
-	}
-	if holds = holds && !taken; holds {
-		b = appendTensorMeta(b, matrixName, fp64, len(names))
-		b = append(appendText(append(b, `,"parameters":{"columns":`...), strings.Join(names, ",")), '}', '}')
-	}
-	for i, c := range s.Columns {
-		if holds || i > 0 {
-			b = append(b, ',')
-		}
-		t := typeOf(s, c)
-		width := -1
-		if t.IsArray() {
-			width = -2
-		}
-		b = appendTensorMeta(b, c.Name, datatypeFor(t), width)
-		b = appendText(append(b, `,"parameters":{"type":`...), t.String())
-		if t == feature.Timestamp || t == feature.Array(feature.Timestamp) {
-			b = append(b, `,"unit":"microseconds since 1970-01-01 UTC"`...)
-		}
-		b = append(appendText(append(b, `,"view":`...), s.Views[c.View].Meta.Name), '}', '}')
-	}
-	b = strconv.AppendInt(append(b, `],"parameters":{"catalog_revision":`...), p.revision, 10)
+	b := appendText([]byte(`{"name":`), p.service.Meta.Name)
+	b = strconv.AppendInt(append(b, `,"versions":["`...), int64(p.service.Version), 10)
+	b = append(append(append(b, `"],"platform":"`...), platform...), `","inputs":`...)
+	b = appendTold(b, inputsOf(p))
+	b = appendTold(append(b, `,"outputs":`...), outputsOf(p.service))
+	b = strconv.AppendInt(append(b, `,"parameters":{"catalog_revision":`...), p.revision, 10)
 	writeJSON(w, http.StatusOK, append(b, '}', '}', '\n'))
 	return nil
 }
 
-// appendTensorMeta writes what a tensor is, up to its parameters: of any number of rows, and of width elements each; -1: of one, -2: of any number.
-func appendTensorMeta(b []byte, name string, kind datatype, width int) []byte {
-	b = appendText(append(b, `{"name":`...), name)
-	b = append(append(append(b, `,"datatype":"`...), kind.String()...), `","shape":[-1`...)
-	switch {
-	case width == -2:
-		b = append(b, `,-1`...)
-	case width >= 0:
-		b = strconv.AppendInt(append(b, ','), int64(width), 10)
+func appendTold(b []byte, tensors []inferTold) []byte {
+	b = append(b, '[')
+	for i, t := range tensors {
+		b = appendText(append(comma(b, i), `{"name":`...), t.name)
+		b = append(append(append(b, `,"datatype":"`...), t.kind.String()...), `","shape":[`...)
+		for j, d := range t.shape {
+			b = strconv.AppendInt(comma(b, j), d, 10)
+		}
+		b = append(b, `],"parameters":{`...)
+		for j, p := range t.params {
+			b = appendText(append(appendText(comma(b, j), p[0]), ':'), p[1])
+		}
+		b = append(b, '}', '}')
 	}
 	return append(b, ']')
 }

@@ -10,9 +10,12 @@ import (
 	"github.com/weir-ml/weir/registry/feature"
 )
 
-// inferAnswer is an answer being written: JSON, and behind it the tensors that are wanted raw.
+// inferAnswer is an answer being written: JSON, and behind it the tensors that are wanted raw. Over gRPC all are raw, and what
+// stands before each of them is in json as protobuf has it (infer_reply.go).
 type inferAnswer struct {
 	json, raw []byte
+	grpc      bool
+	spans     []inferSpan    // of gRPC's tensors
 	elems     feature.Vector // of an array; memory that is used again
 	tensors   int            // written so far
 	most      int            // elements that may be written in the place of nulls; 0: any number
@@ -40,15 +43,9 @@ func (r *inferRequest) sizes(a *Answer) (text, raw int) {
 // write writes the inference response; or the request for a model, whose inputs the features are. A null, and a NaN, is null:
 // MLServer writes NaN so, and numpy reads it so. An error is of the values; nothing is to be sent then.
 func (w *inferAnswer) write(r *inferRequest, a *Answer) error {
-	partial := false
-	for i := range a.Views {
-		if failed(a.Views[i].Status) {
-			partial = true
-			if r.forward { // a model would take it for a row that is not there
-				return feature.Errorf(feature.Unavailable, "lookup", "view "+a.Views[i].View.Meta.Name, "the store did not answer for some of the rows").
-					WithHint("ask again; an answer that is no request says which (include_statuses)")
-			}
-		}
+	partial, err := partly(r, a)
+	if err != nil {
+		return err
 	}
 	w.json = append(w.json, '{')
 	if !r.forward {
@@ -67,10 +64,36 @@ func (w *inferAnswer) write(r *inferRequest, a *Answer) error {
 	default:
 		w.json = append(w.json, `"inputs":[`...)
 	}
+	if err := w.tensorsOf(r, a, partial); err != nil {
+		return err
+	}
+	w.json = append(w.json, ']', '}', '\n')
+	return nil
+}
+
+// partly reports whether the store did not answer for some of the rows.
+func partly(r *inferRequest, a *Answer) (bool, error) {
+	for i := range a.Views {
+		if !failed(a.Views[i].Status) {
+			continue
+		}
+		if r.forward { // a model would take it for a row that is not there
+			return true, feature.Errorf(feature.Unavailable, "lookup", "view "+a.Views[i].View.Meta.Name, "the store did not answer for some of the rows").
+				WithHint("ask again; an answer that is no request says which (include_statuses)")
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+func (w *inferAnswer) tensorsOf(r *inferRequest, a *Answer, partial bool) error {
 	for _, t := range r.wanted {
 		if err := w.tensor(r, a, t); err != nil {
 			return err
 		}
+	}
+	if r.validity {
+		w.validities(r, a.Block)
 	}
 	if r.statuses || partial {
 		w.statuses(a.Block)
@@ -78,12 +101,15 @@ func (w *inferAnswer) write(r *inferRequest, a *Answer) error {
 	if r.times {
 		w.times(a.Block)
 	}
-	w.json = append(w.json, ']', '}', '\n')
 	return nil
 }
 
 // head writes what stands before a tensor's parameters and data. n and m are its shape; m < 0: it has one dimension.
 func (w *inferAnswer) head(name string, kind datatype, n, m int) {
+	if w.grpc {
+		w.begin(name, kind, n, m)
+		return
+	}
 	w.json = comma(w.json, w.tensors)
 	w.tensors++
 	w.json = appendText(append(w.json, `{"name":`...), name)
@@ -95,7 +121,17 @@ func (w *inferAnswer) head(name string, kind datatype, n, m int) {
 	w.json = append(w.json, ']')
 }
 
-// tail writes the parameters, and of a raw tensor how long it is: its bytes from here on.
+// end ends a raw tensor: its bytes from here on.
+func (w *inferAnswer) end(content string, nulls, from int) {
+	if w.grpc {
+		w.ended(content, nulls)
+		return
+	}
+	w.tail(content, nulls, from)
+	w.json = append(w.json, '}')
+}
+
+// tail writes the parameters, and of a raw tensor how long it is.
 func (w *inferAnswer) tail(content string, nulls, from int) {
 	sep := `,"parameters":{`
 	if content != "" {
@@ -151,9 +187,12 @@ func (w *inferAnswer) tensor(r *inferRequest, a *Answer, t inferWanted) error {
 		w.json = append(w.json, ']', '}')
 		return nil
 	}
-	if nulls > 0 && t.kind != fp64 && t.kind != fp32 {
-		return feature.Errorf(feature.Invalid, "lookup", "feature "+c.Name, "%d values are null, which a raw tensor of %s has no way to say", nulls, t.kind).
-			WithHint(`ask for it as JSON, or with "datatype": "FP64", where null is NaN`)
+	if nulls > 0 && t.kind != fp64 && t.kind != fp32 && !r.validity {
+		err := feature.Errorf(feature.Invalid, "lookup", "feature "+c.Name, "%d values are null, which a tensor of %s has no way to say", nulls, t.kind)
+		if w.grpc {
+			return err.WithHint("ask with include_validity, or for numbers with the datatype FP64, where null is NaN")
+		}
+		return err.WithHint(`ask for it as JSON, with "include_validity", or for numbers with "datatype": "FP64", where null is NaN`)
 	}
 	from := len(w.raw)
 	for i := range c.Valid {
@@ -163,8 +202,7 @@ func (w *inferAnswer) tensor(r *inferRequest, a *Answer, t inferWanted) error {
 	if t.kind == dtBytes && contentOf(c.Type) == "str" {
 		content = "str"
 	}
-	w.tail(content, nulls, from)
-	w.json = append(w.json, '}')
+	w.end(content, nulls, from)
 	return nil
 }
 
@@ -288,8 +326,7 @@ func (w *inferAnswer) matrix(name string, b *feature.Block, t inferWanted) {
 			w.rawReal(&b.Columns[j].Vector, i, t.kind)
 		}
 	}
-	w.tail("", 0, from)
-	w.json = append(w.json, '}')
+	w.end("", 0, from)
 }
 
 // rawReal writes a number; null is NaN.
@@ -308,17 +345,38 @@ func (w *inferAnswer) rawReal(v *feature.Vector, i int, kind datatype) {
 // rawCell writes one value, of an array its elements.
 func (w *inferAnswer) rawCell(v *feature.Vector, i int, kind datatype, width int) {
 	if width < 0 {
-		w.rawScalar(v, i, kind)
+		if v.Valid[i] {
+			w.rawScalar(v, i, kind)
+		} else {
+			w.rawNull(kind)
+		}
 		return
 	}
 	if !v.Valid[i] || w.elems.Unpack(v.Type, v.Bytes[i]) != nil {
 		for range width {
-			w.rawReal(v, i, kind)
+			w.rawNull(kind)
 		}
 		return
 	}
 	for j := range w.elems.Valid {
 		w.rawScalar(&w.elems, j, kind)
+	}
+}
+
+// rawNull writes what stands in the place of a null: NaN, or nothing that anybody should read.
+func (w *inferAnswer) rawNull(kind datatype) {
+	le := binary.LittleEndian
+	switch kind {
+	case fp64:
+		w.raw = le.AppendUint64(w.raw, math.Float64bits(math.NaN()))
+	case fp32:
+		w.raw = le.AppendUint32(w.raw, math.Float32bits(float32(math.NaN())))
+	case dtBool:
+		w.raw = append(w.raw, 0)
+	case int64s:
+		w.raw = le.AppendUint64(w.raw, 0)
+	default: // int32s, and the length of a text
+		w.raw = le.AppendUint32(w.raw, 0)
 	}
 }
 
@@ -335,37 +393,5 @@ func (w *inferAnswer) rawScalar(v *feature.Vector, i int, kind datatype) {
 		w.raw = le.AppendUint64(w.raw, uint64(v.Int64s[i]))
 	default:
 		w.raw = append(le.AppendUint32(w.raw, uint32(len(v.Bytes[i]))), v.Bytes[i]...)
-	}
-}
-
-// statuses writes a tensor of each view's statuses; no feature can be called so.
-func (w *inferAnswer) statuses(b *feature.Block) {
-	for i := range b.Views {
-		v := &b.Views[i]
-		w.head("status:"+v.View.Meta.Name, dtBytes, len(v.Status), -1)
-		w.tail("str", 0, -1)
-		w.json = append(w.json, `,"data":[`...)
-		for j, s := range v.Status {
-			w.json = append(append(append(comma(w.json, j), '"'), s.String()...), '"')
-		}
-		w.json = append(w.json, ']', '}')
-	}
-}
-
-// times writes a tensor of each view's event times, in microseconds since 1970.
-func (w *inferAnswer) times(b *feature.Block) {
-	for i := range b.Views {
-		v := &b.Views[i]
-		w.head("event_time:"+v.View.Meta.Name, int64s, len(v.EventTime), -1)
-		w.json = append(w.json, `,"data":[`...)
-		for j, x := range v.EventTime {
-			w.json = comma(w.json, j)
-			if s := v.Status[j]; s == feature.Present || s == feature.OutsideMaxAge {
-				w.json = strconv.AppendInt(w.json, x, 10)
-			} else {
-				w.json = append(w.json, "null"...)
-			}
-		}
-		w.json = append(w.json, ']', '}')
 	}
 }

@@ -31,11 +31,19 @@ func (r *inferRequest) vectors(keys []feature.Field) ([]feature.Vector, int, err
 		if n != rows {
 			return nil, 0, unequal(keys, i, n, rows)
 		}
+		if r.most > 0 && n > r.most {
+			return nil, n, nil // who asks refuses so many
+		}
 		// Only now is n known to be no more than what the body holds.
 		r.keys[i].Reset(k.Type, n)
-		if in.size >= 0 {
+		if in.size < 0 && in.data == 0 {
+			err = r.unpack(in, n)
+		}
+		switch {
+		case err != nil:
+		case in.size >= 0:
 			err = in.fillRaw(&r.keys[i], k)
-		} else {
+		default:
 			err = r.fill(&r.keys[i], k, in)
 		}
 		if err != nil {
@@ -47,30 +55,15 @@ func (r *inferRequest) vectors(keys []feature.Field) ([]feature.Vector, int, err
 
 // rows is how many entities a tensor has: as many as its shape says and its data holds.
 func (r *inferRequest) rows(in *inferInput) (int, error) {
-	d := &r.doc
-	shape := d.Nodes[in.shape]
-	bad := func() error {
-		return feature.Errorf(feature.Invalid, "lookup", "input "+in.name, "shape %s; a join key has [n] or [n,1]", strings.ToValidUTF8(short(d.Raw(in.shape)), "\ufffd"))
-	}
-	if shape.Len != 1 && shape.Len != 2 {
-		return 0, bad()
-	}
-	var dims [2]int64
-	for i, at := 0, in.shape+1; at < shape.Next; i, at = i+1, d.Nodes[at].Next {
-		x, ok := d.Nodes[at].Decimal()
-		n, whole := x.Int64()
-		if d.Nodes[at].Kind != jsonscan.Number || !ok || !whole || n < 0 {
-			return 0, bad()
-		}
-		dims[i] = n
-	}
-	if shape.Len == 2 && dims[1] != 1 {
-		return 0, bad()
-	}
-	n, has := dims[0], int64(0)
+	has := int64(0)
 	switch w := datatypeWidths[in.kind]; {
+	case in.data > 0:
+		has = int64(r.doc.Nodes[in.data].Len)
 	case in.size < 0:
-		has = int64(d.Nodes[in.data].Len)
+		var err error
+		if has, err = in.elements(nil); err != nil {
+			return 0, err
+		}
 	case w > 0 && in.size%w != 0:
 		return 0, feature.Errorf(feature.Invalid, "lookup", "input "+in.name, "%d bytes are no whole number of %s", in.size, in.kind)
 	case w > 0:
@@ -83,10 +76,10 @@ func (r *inferRequest) rows(in *inferInput) (int, error) {
 			}
 		}
 	}
-	if n != has {
-		return 0, feature.Errorf(feature.Invalid, "lookup", "input "+in.name, "the shape says %d elements, and there are %d", n, has)
+	if in.rows != has {
+		return 0, feature.Errorf(feature.Invalid, "lookup", "input "+in.name, "the shape says %d elements, and there are %d", in.rows, has)
 	}
-	return int(n), nil
+	return int(has), nil
 }
 
 // cutRaw takes an element off a raw tensor of BYTES.

@@ -1,8 +1,6 @@
 package serving
 
 import (
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -11,35 +9,42 @@ import (
 )
 
 // inferRequest is an inference request of the Open Inference Protocol v2 whose model is a service, read in
-// pooled memory: its input tensors are the join keys, its outputs what is wanted of the features. Members that the
-// protocol has not are refused; parameters that are others' are passed over, as it asks for.
+// pooled memory from JSON (here) or from the message of gRPC (infer_message.go): its input tensors are the join keys,
+// its outputs what is wanted of the features. Members that the protocol has not are refused; parameters that are others' are
+// passed over, as it asks for.
 type inferRequest struct {
 	Question
 	id, version string // version is of the path; empty where any will do
 	hasID       bool
 	forward     bool // answer with an inference request for the model, features its inputs
 	binary      bool // of what is not asked for by name
+	chosen      bool // whether the client says itself if that is binary
 	statuses    bool
 	times       bool
+	validity    bool     // a tensor beside each that says which of its elements are null
 	matrix      string   // what the one tensor of all features is called
 	number      datatype // of the one tensor, and of numbers by name; 0: FP64, and each its own
 	inputs      []inferInput
 	outputs     []inferOutput
 	wanted      []inferWanted // outputs, once the service is known
 
+	from *inferRequests
 	jsonBody
-	keys []feature.Vector
-	seen []bool // columns that are wanted
+	message inferMessage
+	keys    []feature.Vector
+	seen    []bool // columns that are wanted
+	most    int    // rows that are answered; the elements of more are not read
 }
 
 // inferInput is an input tensor that has not been read yet.
 type inferInput struct {
-	name  string // part of the body, where nothing in it is escaped
-	kind  datatype
-	shape uint32 // nodes
-	data  uint32 // 0 where the values are in raw
-	size  int    // of raw, -1 where the values are in data
-	raw   []byte
+	name     string // part of the body, where nothing in it is escaped
+	kind     datatype
+	rows     int64  // as the shape has them
+	data     uint32 // the node of the values; 0 where they are in raw or contents
+	size     int    // of raw, -1 where the values are elsewhere
+	raw      []byte
+	contents []byte // an InferTensorContents
 }
 
 // inferOutput is a tensor that the client asks for.
@@ -69,14 +74,14 @@ type inferRequests struct{ pool sync.Pool }
 func (p *inferRequests) get() *inferRequest {
 	r, _ := p.pool.Get().(*inferRequest)
 	if r == nil {
-		r = &inferRequest{jsonBody: newJSONBody()}
+		r = &inferRequest{from: p, jsonBody: newJSONBody()}
 		r.Entities, r.Suits = r.vectors, r.suits
 	}
 	return r
 }
 
 func (p *inferRequests) put(r *inferRequest) {
-	if r.small() {
+	if r.small() && r.message.small() {
 		clear(r.inputs) // they hold the body
 		clear(r.outputs)
 		p.pool.Put(r)
@@ -86,10 +91,7 @@ func (p *inferRequests) put(r *inferRequest) {
 // read reads a body, of which head bytes are JSON and the others raw tensors; -1 where all is JSON.
 // The request refers to it until the next read.
 func (r *inferRequest) read(body []byte, head int) error {
-	r.Question = Question{Entities: r.Entities, Suits: r.Suits}
-	r.id, r.hasID, r.version = "", false, ""
-	r.forward, r.binary, r.statuses, r.times, r.matrix, r.number = false, false, false, false, matrixName, 0
-	r.inputs, r.outputs = r.inputs[:0], r.outputs[:0]
+	r.reset()
 	raw := body[len(body):]
 	if head >= 0 {
 		body, raw = body[:head], body[head:]
@@ -103,12 +105,12 @@ func (r *inferRequest) read(body []byte, head int) error {
 		var err error
 		switch string(name) {
 		case "id":
-			r.id, err = r.string(m, "id")
-			if r.hasID = true; len(r.id) <= mostRequestID {
-				r.RequestID = r.id
+			var id string
+			if id, err = r.string(m, "id"); err == nil {
+				r.named(id)
 			}
 		case "parameters":
-			err = r.parameters(m)
+			err = r.object(m, "parameters", func(name string, m uint32) error { return r.parameter(name, r.param(m)) })
 		case "inputs":
 			err = r.each(m, "inputs", r.input)
 		case "outputs":
@@ -121,8 +123,9 @@ func (r *inferRequest) read(body []byte, head int) error {
 			return err
 		}
 	}
-	if r.forward && (r.statuses || r.times) {
-		return badMember("parameters", "an answer that is a request has no place for statuses and event times").WithHint("leave out include_statuses and include_event_times, or as")
+	if r.forward && (r.statuses || r.times || r.validity) {
+		return badMember("parameters", "an answer that is a request has no place for statuses, event times and validity").
+			WithHint("leave out include_statuses, include_event_times and include_validity, or as")
 	}
 	for i := range r.inputs {
 		in := &r.inputs[i]
@@ -141,40 +144,17 @@ func (r *inferRequest) read(body []byte, head int) error {
 	return nil
 }
 
-// parameters are those of the request; the ones that Weir does not know are for others.
-func (r *inferRequest) parameters(at uint32) error {
-	return r.object(at, "parameters", func(name string, m uint32) (err error) {
-		switch name {
-		case "as":
-			var as string
-			if as, err = r.string(m, name); err == nil && as != "request" && as != "response" {
-				err = badMember("as", "%q is neither request nor response", short([]byte(as)))
-			}
-			r.forward = as == "request"
-		case "tensor":
-			r.matrix, err = r.string(m, name)
-		case "datatype":
-			r.number, err = r.realType(m)
-		case "binary_data_output":
-			r.binary, err = r.bool(m, name)
-		case "include_statuses":
-			r.statuses, err = r.bool(m, name)
-		case "include_event_times":
-			r.times, err = r.bool(m, name)
-		}
-		return err
-	})
-}
-
-func (r *inferRequest) realType(m uint32) (datatype, error) {
-	name, err := r.string(m, "datatype")
-	if err != nil {
-		return 0, err
+// param is a parameter's value.
+func (r *inferRequest) param(m uint32) inferParam {
+	p := inferParam{kind: r.doc.Nodes[m].Kind.String()}
+	switch r.doc.Nodes[m].Kind {
+	case jsonscan.String:
+		text, _ := r.doc.Text(m, nil)
+		p.isText, p.text = true, view(text)
+	case jsonscan.True, jsonscan.False:
+		p.isBool, p.yes = true, r.doc.Nodes[m].Kind == jsonscan.True
 	}
-	if k := datatypeOf(name); k == fp32 || k == fp64 {
-		return k, nil
-	}
-	return 0, badMember("datatype", "features are given as FP64 or FP32, not as %q", short([]byte(name)))
+	return p
 }
 
 // object gives each member of an object.
@@ -209,22 +189,20 @@ func (r *inferRequest) each(at uint32, what string, read func(uint32) error) err
 func (r *inferRequest) input(at uint32) error {
 	in := inferInput{size: -1}
 	d := &r.doc
-	named := false
+	named, shape := false, uint32(0)
 	err := r.object(at, "inputs", func(name string, m uint32) (err error) {
 		switch name {
 		case "name":
 			in.name, err = r.view(m, "inputs.name")
 			named = true
 		case "shape":
-			if in.shape = m; d.Nodes[m].Kind != jsonscan.Array {
+			if shape = m; d.Nodes[m].Kind != jsonscan.Array {
 				err = badMember("inputs.shape", "a %s where a list of numbers is expected", d.Nodes[m].Kind)
 			}
 		case "datatype":
 			var text string
 			if text, err = r.view(m, "inputs.datatype"); err == nil {
-				if in.kind = datatypeOf(text); in.kind == 0 {
-					err = badMember("inputs.datatype", "%q is none of the protocol", short([]byte(text))).WithHint("there are %s", strings.Join(datatypeNames[1:], ", "))
-				}
+				in.kind, err = inputType(text)
 			}
 		case "data":
 			if in.data = m; d.Nodes[m].Kind != jsonscan.Array {
@@ -251,13 +229,36 @@ func (r *inferRequest) input(at uint32) error {
 	switch {
 	case err != nil:
 		return err
-	case !named || in.shape == 0 || in.kind == 0:
-		return badMember("inputs", "a tensor has a name, a shape and a datatype")
+	case !named || shape == 0 || in.kind == 0:
+		return noTensor()
 	case (in.data == 0) == (in.size < 0):
 		return badMember("inputs", "%q has data, or binary_data_size bytes behind the JSON: one of them", in.name)
 	}
+	if in.rows, err = r.shape(shape, in.name); err != nil {
+		return err
+	}
 	r.inputs = append(r.inputs, in)
 	return nil
+}
+
+// shape is how many rows a shape says.
+func (r *inferRequest) shape(at uint32, name string) (int64, error) {
+	d := &r.doc
+	var dims [2]int64
+	n := 0
+	for m := at + 1; m < d.Nodes[at].Next; m = d.Nodes[m].Next {
+		x, ok := d.Nodes[m].Decimal()
+		dim, whole := x.Int64()
+		if n == len(dims) || d.Nodes[m].Kind != jsonscan.Number || !ok || !whole {
+			return 0, badShape(name, strings.ToValidUTF8(short(d.Raw(at)), "\ufffd"))
+		}
+		dims[n] = dim
+		n++
+	}
+	if rows, ok := rowsOf(dims[:n]); ok {
+		return rows, nil
+	}
+	return 0, badShape(name, strings.ToValidUTF8(short(d.Raw(at)), "\ufffd"))
 }
 
 func (r *inferRequest) output(at uint32) error {
@@ -267,16 +268,7 @@ func (r *inferRequest) output(at uint32) error {
 		case "name":
 			out.name, err = r.view(m, "outputs.name")
 		case "parameters":
-			err = r.object(m, "outputs.parameters", func(name string, m uint32) (err error) {
-				switch name {
-				case "binary_data":
-					out.binary, err = r.bool(m, name)
-					out.own = true
-				case "datatype":
-					out.number, err = r.realType(m)
-				}
-				return err
-			})
+			err = r.object(m, "outputs.parameters", func(name string, m uint32) error { return out.parameter(name, r.param(m)) })
 		default:
 			err = badMember("outputs", "no requested tensor has a member %q", short([]byte(name))).WithHint("there are name and parameters")
 		}
@@ -296,89 +288,4 @@ func (r *inferRequest) view(m uint32, name string) (string, error) {
 	}
 	text, _ := r.doc.Text(m, nil)
 	return view(text), nil
-}
-
-// suits is Question.Suits: it finds the columns of the outputs.
-func (r *inferRequest) suits(s *feature.Service) error {
-	if err := versionIs(s, r.version); err != nil {
-		return err
-	}
-	r.wanted = r.wanted[:0]
-	if len(r.outputs) == 0 {
-		return r.want(s, -1, inferOutput{name: r.matrix, number: r.number, binary: r.binary})
-	}
-	r.seen = sized(r.seen, len(s.Columns)+1)
-	clear(r.seen)
-	next := 0 // most clients ask in the service's order
-	for _, o := range r.outputs {
-		if o.number == 0 {
-			o.number = r.number
-		}
-		if !o.own {
-			o.binary = r.binary
-		}
-		if o.name == allFeatures {
-			for i := range s.Columns {
-				if err := r.want(s, i, inferOutput{name: s.Columns[i].Name, number: o.number, binary: o.binary}); err != nil {
-					return err
-				}
-			}
-			continue
-		}
-		at := -2
-		for n := range s.Columns {
-			if i := (next + n) % len(s.Columns); s.Columns[i].Name == o.name {
-				at = i
-				break
-			}
-		}
-		if at == -2 && o.name == r.matrix {
-			at = -1
-		}
-		if at == -2 {
-			return feature.Errorf(feature.Invalid, "lookup", "output "+short([]byte(o.name)), "service %s has no such feature, and the tensor of all is called %s", s.Meta.Name, r.matrix).
-				WithHint("ask for features by name, for %q, which is all of them, or for %s", allFeatures, r.matrix)
-		}
-		next = at + 1
-		if err := r.want(s, at, o); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// want adds an output.
-func (r *inferRequest) want(s *feature.Service, column int, o inferOutput) error {
-	if len(r.outputs) > 0 {
-		if r.seen[column+1] {
-			return feature.Errorf(feature.Invalid, "lookup", "output "+o.name, "it is asked for twice")
-		}
-		r.seen[column+1] = true
-	}
-	w := inferWanted{column: column, kind: o.number, binary: o.binary}
-	if column < 0 {
-		if w.kind == 0 {
-			w.kind = fp64
-		}
-		if i := slices.IndexFunc(s.Columns, func(c feature.ServiceColumn) bool { return !numeric(typeOf(s, c)) }); i >= 0 {
-			return feature.Errorf(feature.Invalid, "lookup", "feature "+s.Columns[i].Name, "it is a %s, which one tensor of numbers cannot hold", typeOf(s, s.Columns[i])).
-				WithHint(`ask for tensors by name, or for all with "outputs": [{"name": %q}]`, allFeatures)
-		}
-	} else if t := typeOf(s, s.Columns[column]); w.kind == 0 || !numeric(t) {
-		w.kind = datatypeFor(t)
-	}
-	r.wanted = append(r.wanted, w)
-	return nil
-}
-
-// versionIs refuses a version of a service that is not the one in force; empty is any.
-func versionIs(s *feature.Service, version string) error {
-	if version == "" || version == strconv.Itoa(s.Version) {
-		return nil
-	}
-	return feature.Errorf(feature.NotFound, "lookup", "service "+s.Meta.Name, "version %s is not in force", short([]byte(version))).WithHint("version %d is; leave versions out of the path for whichever is", s.Version)
-}
-
-func typeOf(s *feature.Service, c feature.ServiceColumn) feature.Type {
-	return s.Views[c.View].Features[c.Feature].Type
 }

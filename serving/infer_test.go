@@ -134,6 +134,11 @@ func TestInference(t *testing.T) {
 		`{` + three + `,"outputs":[{"name":"f_int32"},{"name":"f_float64"}],"parameters":{"as":"request"}}`: `{"parameters":{"content_type":"pd"},"inputs":[` +
 			`{"name":"f_int32","datatype":"INT32","shape":[3],"parameters":{"nulls":2},"data":[-1,null,null]},` +
 			`{"name":"f_float64","datatype":"FP64","shape":[3],"parameters":{"nulls":1},"data":[1e+300,null,null]}]}`,
+		`{` + three + `,"outputs":[{"name":"f_int64"},{"name":"features","parameters":{"datatype":"FP32"}}],"parameters":{"include_validity":true}}`: head +
+			`{"name":"f_int64","datatype":"INT64","shape":[3],"parameters":{"nulls":1},"data":[9223372036854775807,0,null]},` +
+			`{"name":"features","datatype":"FP32","shape":[3,6],"data":[1,-1,9223372000000000000,0.1,"Infinity",1700000000000000,0,null,0,null,null,null,null,null,null,null,null,null]},` +
+			`{"name":"valid:f_int64","datatype":"BOOL","shape":[3],"data":[true,true,false]},` +
+			`{"name":"valid:features","datatype":"BOOL","shape":[3,6],"data":[true,true,true,true,true,true,true,false,true,false,true,false,false,false,false,false,false,false]}]}`,
 		`{` + three + `,"outputs":[]}`: head + `{"name":"features","datatype":"FP64","shape":[3,6],"data":` + matrix + `}]}`,
 	} {
 		require.NoError(t, w.valid("InferenceRequest", body), body)
@@ -216,6 +221,12 @@ func TestInferenceRaw(t *testing.T) {
 		require.Contains(t, got, "feature "+name)
 		require.Contains(t, got, "null")
 	}
+	// It can where the client asks which are null.
+	status, got = w.infer("churn", `{"inputs":[{"name":"id","shape":[3],"datatype":"BYTES","data":["7","8","-9"]}],"outputs":[{"name":"f_string"},{"name":"f_bool"}],"parameters":{"binary_data_output":true,"include_validity":true}}`)
+	require.Equal(t, 200, status, got)
+	require.Contains(t, got, `"parameters":{"content_type":"str","nulls":2,"binary_data_size":16}},{"name":"f_bool","datatype":"BOOL","shape":[3],"parameters":{"nulls":1,"binary_data_size":3}},`+
+		`{"name":"valid:f_string","datatype":"BOOL","shape":[3],"parameters":{"binary_data_size":3}},{"name":"valid:f_bool","datatype":"BOOL","shape":[3],"parameters":{"binary_data_size":3}}]}`+"\n"+
+		"\x04\x00\x00\x00\"ä\n\x00\x00\x00\x00\x00\x00\x00\x00"+"\x01\x00\x00"+"\x01\x00\x00"+"\x01\x01\x00")
 	for _, c := range []struct{ kind, head, raw string }{
 		{"INT64", "", "1234567"}, {"INT64", "", strings.Repeat("x", 16)}, {"BYTES", "", "\x01\x00\x00\x007\x01"}, {"BYTES", "", "\x05\x00\x00\x007"},
 		{"FP32", "", "\x00\x00\xc0\x7f" + strings.Repeat("\x00", 8)}, {"FP16", "", "123456"}, {"BOOL", "", "\x00\x01\x01"}, {"UINT64", "", strings.Repeat("\xff", 24)},
@@ -288,6 +299,7 @@ func TestInferenceRefuses(t *testing.T) {
 		{"numbers", ask(`,"parameters":{"datatype":"INT64"}`), 400, "FP64 or FP32", true},
 		{"numbers", ask(`,"parameters":{"binary_data_output":1}`), 400, "true or false", true},
 		{"numbers", ask(`,"parameters":{"as":"request","include_statuses":true}`), 400, "no place for statuses", false},
+		{"numbers", ask(`,"parameters":{"as":"request","include_validity":true}`), 400, "and validity", false},
 		{"numbers", ask(`,"outputs":["f_bool"]`), 400, "object is expected", true},
 		{"numbers", ask(`,"outputs":[{"name":"f_bool","shape":[1]}]`), 400, "name and parameters", true},
 		{"numbers", ask(`,"outputs":[{"name":"f_bol"}]`), 400, "output f_bol: service numbers has no such feature, and the tensor of all is called features", false},

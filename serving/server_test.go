@@ -43,6 +43,7 @@ type fixture struct {
 	mu       sync.Mutex
 	compiled int // guarded by mu
 	read     func(ctx context.Context, s *feature.Service, keys []feature.Vector, rows int, b *feature.Block) error
+	unready  string // why a lookup cannot be answered
 }
 
 type logs struct {
@@ -129,6 +130,7 @@ func newFixture(t *testing.T, change func(*Config)) *fixture {
 		return plan{f, svc}, nil
 	})
 	NewFeatures(f.lookups).Register(s.Registrar())
+	NewInference(f.lookups, "v9", func(context.Context) string { return f.unready }).Register(s.Registrar())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
@@ -388,13 +390,14 @@ func TestHealthAndReflection(t *testing.T) {
 		names = append(names, x.Name)
 	}
 	require.Contains(t, names, "weir.v1.FeatureService")
+	require.Contains(t, names, "inference.GRPCInferenceService")
 	require.NoError(t, s.CloseSend())
 	_, _ = s.Recv()
 }
 
 // A stop lets the call under way end, and takes no new one.
 func TestDrain(t *testing.T) {
-	f := newFixture(t, nil)
+	f := newFixture(t, func(c *Config) { c.Drain = time.Minute })
 	entered, leave := make(chan struct{}), make(chan struct{})
 	f.read = func(ctx context.Context, s *feature.Service, keys []feature.Vector, rows int, b *feature.Block) error {
 		close(entered)
@@ -417,7 +420,7 @@ func TestDrain(t *testing.T) {
 		defer cancel()
 		_, err = healthv1.NewHealthClient(c).Check(ctx, &healthv1.HealthCheckRequest{})
 		return status.Code(err) == codes.Unavailable
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	select {
 	case <-stopped:
 		t.Fatal("stopped with a call under way")
@@ -432,11 +435,18 @@ func TestDrain(t *testing.T) {
 func TestSilentClient(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(c *Config) { c.IdleTimeout = 50 * time.Millisecond })
-	call, err := reflectionv1.NewServerReflectionClient(f.conn).ServerReflectionInfo(t.Context())
-	require.NoError(t, err)
-	require.NoError(t, call.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}}))
-	_, err = call.Recv()
-	require.NoError(t, err)
+	var call reflectionv1.ServerReflection_ServerReflectionInfoClient
+	var err error
+	until(t, "a call that is sent in time", func() bool {
+		call, err = reflectionv1.NewServerReflectionClient(f.conn).ServerReflectionInfo(t.Context())
+		if err == nil {
+			err = call.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}})
+		}
+		if err == nil {
+			_, err = call.Recv()
+		}
+		return err == nil
+	})
 	_, err = call.Recv()
 	require.Equal(t, codes.ResourceExhausted, status.Code(err), "%v", err)
 	require.ErrorContains(t, err, "the client has sent nothing for 50ms")

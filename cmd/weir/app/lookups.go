@@ -12,7 +12,9 @@ import (
 func (a *App) startFeatures(g grpc.ServiceRegistrar, s *serving.Server, l *serving.Lookups) {
 	f := serving.NewFeatures(l)
 	f.Register(g)
-	for _, routes := range []map[string]http.Handler{f.HTTPRoutes(s), serving.NewInference(l, a.Version, a.unready).HTTPRoutes(s)} {
+	i := serving.NewInference(l, a.Version, a.unready)
+	i.Register(g)
+	for _, routes := range []map[string]http.Handler{f.HTTPRoutes(s), i.HTTPRoutes(s)} {
 		for pattern, h := range routes {
 			a.http.mux.Handle(pattern, h)
 		}
