@@ -46,7 +46,7 @@ func (w *world) drift(campaign bool) event {
 	require.NotContains(w.t, which, "gender")
 	require.Contains(w.t, which, "tenure")
 	w.newcomers = campaign
-	w.line.say("the stream drifts: one event", "%s: %s, %.1f s after its records were sent", e.ID, strings.Join(which, " "), e.Time.Sub(at).Seconds())
+	w.line.say(verdicts, "the stream drifts: one event", "%s: %s, %.1f s after its records were sent", e.ID, strings.Join(which, " "), e.Time.Sub(at).Seconds())
 	return e
 }
 
@@ -84,7 +84,7 @@ func (w *world) retrained(e event, version string) {
 		return len(runs) > 0, nil
 	})
 	require.Equal(w.t, "weir__"+e.ID, runs[0].ID)
-	w.line.say("Airflow has accepted a run", "%s, %.2f s after the verdict was recorded", runs[0].ID, runs[0].Queued.Sub(e.Time).Seconds())
+	w.line.say(delivers, "Airflow has accepted a run", "%s, %.2f s after the verdict was recorded", runs[0].ID, runs[0].Queued.Sub(e.Time).Seconds())
 	w.finished(e, version)
 	require.Len(w.t, w.runs(e), 1)
 }
@@ -97,7 +97,7 @@ func (w *world) finished(e event, version string) {
 		tags := w.tags(tagged)
 		return tags["retraining.requested"] == e.ID, tags
 	})
-	w.line.say("MLflow knows that retraining was asked for", "version %s has the tag retraining.requested", tagged)
+	w.line.say(delivers, "MLflow knows that retraining was asked for", "version %s has the tag retraining.requested", tagged)
 	w.becomes(version)
 	w.resolves()
 	w.servedBy(version)
@@ -134,7 +134,7 @@ func (w *world) resolves() {
 		return len(w.weir.events(resolved)) == before, w.monitor()
 	})
 	require.Len(w.t, w.weir.events(detected), before)
-	w.line.say("the alert is over", "the same customers are no drift to the new model")
+	w.line.say(verdicts, "the alert is over", "the same customers are no drift to the new model")
 }
 
 // resent: the same event again starts nothing.
@@ -146,12 +146,13 @@ func (w *world) resent(e event) {
 	})
 	require.Equal(w.t, http.StatusConflict, w.gate.answers()[calls])
 	require.Len(w.t, w.runs(e), 1)
-	w.line.say("the same event is sent again", "Airflow answers 409; there is one run")
+	w.line.say(delivers, "the same event is sent again", "Airflow answers 409; there is one run")
 }
 
 // airflowDown: what is told while Airflow is away, it hears when it is back.
 func (w *world) airflowDown() {
 	w.airflow.Stop()
+	w.line.say(endsAgain, "Airflow is stopped", "")
 	e := w.drift(false)
 	var d delivery
 	until(w.t, 3*time.Minute, "a failed attempt", func() (bool, any) {
@@ -160,9 +161,9 @@ func (w *world) airflowDown() {
 		return d.Attempts > 0, d
 	})
 	require.Equal(w.t, "pending", d.State)
-	w.line.say("Airflow is down: the event waits", "%s", d.LastError)
+	w.line.say(delivers, "Airflow is down: the event waits", "%s", d.LastError)
 	w.airflow.Start()
-	w.line.say("Airflow is back", "%s", w.airflow.URL)
+	w.line.say(starts, "Airflow is back", "%s", w.airflow.URL)
 	w.retrained(e, "3")
 }
 
@@ -173,10 +174,10 @@ func (w *world) killedBeforeSending() {
 	<-w.gate.held
 	w.weir.kill()
 	require.Empty(w.t, w.runs(e))
-	w.line.say("Weir is killed before it could send", "Airflow has seen nothing")
+	w.line.say(delivers, "Weir is killed before it could send", "Airflow has seen nothing")
 	w.gate.set(open)
 	w.weir.start()
-	w.line.say("Weir is back", "")
+	w.line.say(starts, "Weir is back", "")
 	w.retrained(e, "4")
 }
 
@@ -190,7 +191,7 @@ func (w *world) killedBeforeTheAnswer() {
 	require.Equal(w.t, http.StatusOK, <-w.gate.held)
 	w.weir.kill()
 	require.Len(w.t, w.runs(e), 1)
-	w.line.say("Weir is killed before it heard the answer", "Airflow has the run")
+	w.line.say(delivers, "Weir is killed before it heard the answer", "Airflow has the run")
 	w.gate.set(open)
 	calls := len(w.gate.answers())
 	w.weir.start()
@@ -198,7 +199,7 @@ func (w *world) killedBeforeTheAnswer() {
 		return len(w.gate.answers()) > calls, nil
 	})
 	require.Equal(w.t, http.StatusConflict, w.gate.answers()[calls])
-	w.line.say("Weir is back, and sends it again", "Airflow answers 409")
+	w.line.say(delivers, "Weir is back, and sends it again", "Airflow answers 409")
 	w.retrained(e, "5")
 }
 
@@ -213,7 +214,7 @@ func (w *world) airflowsOwnWatcher(version string) {
 	until(w.t, 3*time.Minute, "the run that Airflow starts by itself", func() (bool, any) {
 		return len(w.airflow.Runs(fromKafka)) == 1, nil
 	})
-	w.line.say("Airflow reads the topic and starts a run", "%s", w.airflow.Runs(fromKafka)[0].ID)
+	w.line.say(trains, "Airflow reads the topic and starts a run", "%s", w.airflow.Runs(fromKafka)[0].ID)
 	require.Empty(w.t, w.runs(e))
 	w.finished(e, version)
 }
@@ -234,7 +235,7 @@ func (w *world) demo(version string) {
 	require.Len(w.t, said.Sends, 3)
 	for _, s := range said.Sends {
 		require.Equal(w.t, "delivered", s.State, "%+v", s)
-		w.line.say("weir demo tells "+s.To, "%s", s.What)
+		w.line.say(shows, "weir demo tells "+s.To, "%s", s.What)
 	}
 	run := said.Sends[1].What[strings.LastIndex(said.Sends[1].What, " ")+1:]
 	require.Equal(w.t, http.StatusOK, w.airflow.Do(http.MethodGet, "dags/"+retrain+"/dagRuns/"+run, nil, nil))

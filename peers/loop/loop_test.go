@@ -66,9 +66,10 @@ func TestLoop(t *testing.T) {
 // start starts the platform, then Weir with the example's settings and definitions.
 func start(t *testing.T) *world {
 	line := newTimeline(t)
+	binary := build(t)
 	kafka, redis := testserver.OwnKafka(t), testserver.OwnRedis(t)
 	mlflow := platform.StartMLflow(t, platform.MLflowOptions{})
-	line.say("Kafka, Redis and MLflow are up", "%s, %s, %s", kafka.Addr, redis.Addr, mlflow.URL)
+	line.say(starts, "Kafka, Redis and MLflow are up", "%s, %s, %s", kafka.Addr, redis.Addr, mlflow.URL)
 	dir, addrs := t.TempDir(), []string{freeAddr(t), freeAddr(t)}
 	w := &world{t: t, line: line, mlflow: mlflow, python: platform.Python(t, "mlflow"), hour: time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)}
 	w.env = []string{"CHURN_HTTP=http://" + addrs[0], "CHURN_GRPC=grpc://" + addrs[1], "MLFLOW_TRACKING_URI=" + mlflow.URL, "CHURN_LABELS=" + filepath.Join(dir, "labels.csv"),
@@ -90,7 +91,7 @@ func start(t *testing.T) *world {
 	for _, dag := range []string{"churn_snapshot", "churn_train", retrain, fromKafka} {
 		w.airflow.WaitDAG(dag)
 	}
-	line.say("Airflow is up and has read the DAGs", "%s", w.airflow.URL)
+	line.say(starts, "Airflow is up and has read the DAGs", "%s", w.airflow.URL)
 
 	w.gate = newGate(t, w.airflow.URL)
 	settings, err := os.ReadFile(filepath.Join(example, "weir.yaml"))
@@ -99,7 +100,7 @@ func start(t *testing.T) *world {
 	require.NotContains(t, here, "127.0.0.1:5000")
 	config := filepath.Join(dir, "weir.yaml")
 	require.NoError(t, os.WriteFile(config, []byte(here), 0o600))
-	w.weir = &weir{t: t, binary: build(t), dir: dir, http: addrs[0], grpc: addrs[1], config: config, kafka: kafka.Addr, redisAt: redis.Addr,
+	w.weir = &weir{t: t, binary: binary(), dir: dir, http: addrs[0], grpc: addrs[1], config: config, kafka: kafka.Addr, redisAt: redis.Addr,
 		env: []string{"MLFLOW_WEBHOOK_SECRET=of-the-test", "AIRFLOW_PASSWORD=" + w.airflow.Password}}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -111,7 +112,7 @@ func start(t *testing.T) *world {
 	topic(t, kafka.Addr)
 	w.weir.run("apply", "-f", filepath.Join(example, "definitions.yaml"))
 	w.script("webhook.py")
-	line.say("Weir is up, and told of MLflow's aliases", "the customers are %s", customers)
+	line.say(starts, "Weir is up, and told of MLflow's aliases", "the customers are %s", customers)
 	return w
 }
 
@@ -150,7 +151,7 @@ func (w *world) unpause(dag string, paused bool) {
 func (w *world) train() {
 	w.stream(4, false)
 	until(w.t, time.Minute, "all events", func() (bool, any) { return rows(w) == 6000, rows(w) })
-	w.line.say("four hours of customers have come", "%d events in the table", rows(w))
+	w.line.say(verdicts, "four hours of customers have come", "%d events in the table", rows(w))
 	for _, dag := range []string{"churn_train", "churn_snapshot", retrain, fromKafka} {
 		w.unpause(dag, false)
 	}
@@ -163,7 +164,7 @@ func (w *world) train() {
 		return slices.ContainsFunc(s.Windows, func(x window) bool { return !x.Drifted && x.judged() }), s
 	})
 	require.Empty(w.t, w.weir.events(detected))
-	w.line.say("steady hours", "no event")
+	w.line.say(verdicts, "steady hours", "no event")
 }
 
 // becomes waits until a version is the champion in MLflow, and its snapshot the reference here.
@@ -183,7 +184,7 @@ func (w *world) becomes(version string) {
 	require.Equal(w.t, snapshot, w.tags(version)["feature_snapshot_id"])
 	require.NotContains(w.t, w.snapshots, snapshot)
 	w.snapshots = append(w.snapshots, snapshot)
-	w.line.say("version "+version+" is the champion", "trained on snapshot %s, which is the reference now", snapshot)
+	w.line.say(trains, "version "+version+" is the champion", "trained on snapshot %s, which is the reference now", snapshot)
 }
 
 // idle is whether no DAG runs; none may have failed.
@@ -291,7 +292,7 @@ func (w *world) servedBy(version string) {
 		require.Len(w.t, a.Churn, 2)
 		require.NotNil(w.t, a.Churn[0])
 		require.Nil(w.t, a.Churn[1])
-		w.line.say("predictions look features up", "%s says %.2f of customer %s, and nothing of nobody", a.Model, *a.Churn[0], known)
+		w.line.say(predicts, "predictions look features up", "%s says %.2f of customer %s, and nothing of nobody", a.Model, *a.Churn[0], known)
 		return true, nil
 	})
 }

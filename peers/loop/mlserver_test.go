@@ -51,7 +51,7 @@ func (w *world) mlserver(version string) {
 	require.NoError(w.t, json.Unmarshal(post(w.t, w.predicts, map[string]any{"customer_id": []string{id}}), &said))
 	require.Equal(w.t, model+"@"+version, said.Model)
 	require.InDelta(w.t, said.Churn[0], a.Outputs[0].Data[1], 1e-12)
-	w.line.say("MLServer predicts of features that Weir sends it", "version %s says %.2f of customer %s, as /predict does", a.Version, a.Outputs[0].Data[1], id)
+	w.line.say(starts, "MLServer predicts of features that Weir sends it", "version %s says %.2f of customer %s, as /predict does", a.Version, a.Outputs[0].Data[1], id)
 }
 
 // post asks with JSON; the answer has to be a good one.

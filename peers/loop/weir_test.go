@@ -32,12 +32,23 @@ type weir struct {
 	kafka, redisAt string
 }
 
-// build makes the binary.
-func build(t *testing.T) string {
+// build begins to make the binary, as `make build` does, and gives what waits for it.
+func build(t *testing.T) func() string {
 	out := filepath.Join(t.TempDir(), "weir")
-	b, err := exec.Command("go", "build", "-o", out, "github.com/weir-ml/weir/cmd/weir").CombinedOutput()
-	require.NoError(t, err, "%s", b)
-	return out
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", out, "github.com/weir-ml/weir/cmd/weir")
+	done := make(chan struct{})
+	var said []byte
+	var err error
+	go func() {
+		defer close(done)
+		said, err = cmd.CombinedOutput()
+	}()
+	t.Cleanup(func() { <-done })
+	return func() string {
+		<-done
+		require.NoError(t, err, "%s", said)
+		return out
+	}
 }
 
 // freeAddr is an address of 127.0.0.1 that nothing listens on at the moment.
@@ -56,7 +67,9 @@ func (w *weir) start() {
 	defer log.Close()
 	w.cmd = exec.Command(w.binary, "up", "--data", filepath.Join(w.dir, "data"), "--config", w.config,
 		"--set", "http.addr="+w.http, "--set", "serving.addr="+w.grpc, "--set", "kafka.brokers="+w.kafka, "--set", "redis.addrs="+w.redisAt,
-		"--set", "ingest.flush_interval=500ms")
+		"--set", "ingest.flush_interval=500ms",
+		// What a Weir that was killed had begun to send, and what Airflow was away for, waits no longer than this.
+		"--set", "drift.outbox.lease=20s", "--set", "drift.outbox.max_backoff=10s")
 	w.cmd.Env = append(os.Environ(), w.env...)
 	w.cmd.Stdout, w.cmd.Stderr = log, log
 	platform.DieWithParent(w.cmd)

@@ -31,7 +31,11 @@ func bin(t testing.TB, folder string) string {
 	}
 	home := filepath.Join(dir, "weir", fmt.Sprintf("%s-%.6x", folder, sha256.Sum256(list)))
 	if _, err := os.Stat(filepath.Join(home, "complete")); err != nil {
-		t.Fatalf("there is no Python environment with %s: run scripts/setup-test.sh --peers", folder)
+		with := "--peers"
+		if folder == "airflow" {
+			with = "--loop"
+		}
+		t.Fatalf("there is no Python environment with %s: run scripts/setup-test.sh %s", folder, with)
 	}
 	return filepath.Join(home, "bin")
 }
