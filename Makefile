@@ -46,7 +46,7 @@ test-loop: ## the whole loop with a real Airflow and MLflow: drift to retraining
 	WEIR_TEST_REQUIRE=1 $(GO) test -tags loop -count=1 -timeout 20m ./peers ./peers/platform
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck, the floors, govulncheck
+lint: ## gofmt, go vet, staticcheck, the floors, govulncheck, the alert rules
 	@scripts/lint.sh
 
 .PHONY: bench

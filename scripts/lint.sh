@@ -50,12 +50,18 @@ vulnerabilities() {
 }
 
 alerts() {
-	if command -v promtool >/dev/null 2>&1; then
-		promtool check rules deploy/prometheus/*.rules.yml >/dev/null
-	else
-		echo 'promtool is not installed: the alert rules were not checked by it'
+	local promtool out
+	promtool=$(command -v promtool || echo "${XDG_CACHE_HOME:-$HOME/.cache}/weir/promtool/promtool") # make setup puts it there
+	if [ ! -x "$promtool" ]; then
+		echo 'promtool is not installed, and make setup could not fetch it: the alert rules were not checked by it'
 		return "$unchecked"
 	fi
+	out=$({
+		"$promtool" check config deploy/prometheus/prometheus.yml &&
+			"$promtool" test rules deploy/prometheus/*_test.yml
+	} 2>&1) && return
+	printf '%s\n' "$out"
+	return 1
 }
 
 check gofmt formatted

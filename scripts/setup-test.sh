@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need on Debian: a C compiler (the race detector wants
 # one), redis-server, PostgreSQL, a Java runtime with Maven, Apache Kafka's
-# jars, Valkey (on x86-64), and the Versity S3 gateway, which Go builds. Does nothing, quickly, where all of it is there.
+# jars, Valkey (on x86-64), and the Versity S3 gateway, which Go builds. For `make lint` also promtool,
+# without which the alert rules are not checked. Does nothing, quickly, where all of it is there.
 #
 #   scripts/setup-test.sh            what `make test` needs
 #   scripts/setup-test.sh --peers    also uv, Python environments, and the jars with which PySpark reads Iceberg tables, for `make test-peers`
@@ -43,6 +44,7 @@ kafka_home=${WEIR_TEST_KAFKA_HOME:-$cache/kafka-$kafka_version}
 s3_home=$cache/versitygw-$s3_version
 valkey_version=9.1.2
 valkey_home=$cache/valkey-$valkey_version
+promtool_home=$cache/promtool # scripts/lint.sh looks here, too
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -54,6 +56,7 @@ java_works() {
 	[ "${major:-0}" -ge 17 ]
 }
 postgres_there() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+promtool_there() { have promtool || [ -x "$promtool_home/promtool" ]; }
 valkey_there() { [ -x "$valkey_home/valkey-server" ] || [ "$(uname -m)" != x86_64 ]; }
 jars_there() { compgen -G "$kafka_home/kafka_*.jar" >/dev/null; }
 
@@ -213,6 +216,31 @@ fetch_valkey() {
 	rm -rf "$work"
 }
 
+# fetch_promtool takes it out of Debian's package of Prometheus, which is not installed: it would start a server.
+fetch_promtool() {
+	have apt-get && have dpkg || return 1
+	local work
+	work=$(mktemp -d "$cache/promtool.XXXXXX")
+	chmod 755 "$work"
+	say "fetching promtool"
+	if ! (
+		cd "$work"
+		# An image may come without apt's lists.
+		apt-get -q download prometheus || { [ "$(id -u)" -eq 0 ] && apt-get -q update && apt-get -q download prometheus; } || exit 1
+		dpkg -x prometheus_*.deb .
+	) >"$work/log" 2>&1 </dev/null; then
+		tail -n 5 "$work/log" >&2
+		say "promtool could not be fetched: make lint will not check the alert rules (as root, apt-get update may help)"
+		rm -rf "$work"
+		return 1
+	fi
+	rm -rf "$promtool_home"
+	mkdir -p "$work/home"
+	mv "$work/usr/bin/promtool" "$work/home/"
+	mv -T "$work/home" "$promtool_home" || true # somebody else was first
+	rm -rf "$work"
+}
+
 ready() { have gcc && have redis-server && postgres_there && java_works && jars_there && valkey_there && [ -x "$s3_home/versitygw" ]; }
 
 missing=0
@@ -232,6 +260,11 @@ if ! ready; then
 	valkey_there || fetch_valkey 9>&- || missing=1
 	[ -x "$s3_home/versitygw" ] || build_s3 9>&- || missing=1
 	exec 9>&-
+fi
+# Not among what is missing: no test needs it.
+if ! promtool_there; then
+	mkdir -p "$cache"
+	fetch_promtool || true
 fi
 if [ "${1:-}" = --peers ]; then
 	install_uv || missing=1

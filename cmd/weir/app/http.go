@@ -7,10 +7,14 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/weir-ml/weir/registry/feature"
 )
+
+// Metrics are what /metrics shows.
+func (a *App) Metrics() *prometheus.Registry { return a.metrics }
 
 // httpServer answers /metrics, /healthz and /readyz.
 type httpServer struct {
