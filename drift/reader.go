@@ -1,6 +1,7 @@
 package drift
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -43,34 +44,84 @@ func (r *Reader) Status(ctx context.Context, monitors []*feature.Monitor) ([]Sta
 				st.Since = x.Since
 			}
 		}
-		all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size})
-		if err != nil {
+		if err := r.count(ctx, m, &st); err != nil {
 			return nil, err
-		}
-		last := -1
-		starts := tally.Cuts(all, m.Window)
-		for i := range all {
-			switch {
-			case starts[i] < 0: // no window ends with it
-			case all[i].State == Open:
-				st.Open++
-				if all[i].Early() {
-					last = i
-				}
-			case all[i].State == Closed:
-				st.Waiting++
-			default:
-				st.Judged++
-				last = i
-			}
-		}
-		if last >= 0 {
-			w := whole(m, all, starts, last)
-			st.Last = &w
 		}
 		out = append(out, st)
 	}
 	return out, nil
+}
+
+// count tells how many windows there are, and finds the last that has a verdict. A monitor may have a million
+// windows, so they are counted where they are, and what is read of them all is not their verdicts.
+func (r *Reader) count(ctx context.Context, m *feature.Monitor, st *Status) error {
+	s := SeriesOf(m)
+	q := WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Bare: true}
+	if m.Window.Rows == 0 { // each pane ends a window
+		n, err := r.store.Counts(ctx, s)
+		if err != nil {
+			return err
+		}
+		for state, n := range n {
+			switch state {
+			case Open:
+				st.Open = int(n)
+			case Closed:
+				st.Waiting = int(n)
+			default:
+				st.Judged += int(n)
+			}
+		}
+		q.States = []WindowState{Open}
+	}
+	all, err := r.store.Windows(ctx, q)
+	if err != nil {
+		return err
+	}
+	if m.Window.Rows == 0 {
+		q.States, q.Newest, q.Limit = []WindowState{Judged, ReferenceOnly, tally.Abandoned}, true, 1
+		done, err := r.store.Windows(ctx, q)
+		if err != nil {
+			return err
+		}
+		all = append(done, all...)
+		slices.SortFunc(all, func(a, b WindowRecord) int { return cmp.Compare(a.Start, b.Start) })
+	}
+	last := -1
+	starts := tally.Cuts(all, m.Window)
+	for i := range all {
+		if starts[i] >= 0 && (all[i].Early() || all[i].State != Open && all[i].State != Closed) {
+			last = i
+		}
+		switch {
+		case m.Window.Rows == 0 || starts[i] < 0: // counted already, or no window ends with it
+		case all[i].State == Open:
+			st.Open++
+		case all[i].State == Closed:
+			st.Waiting++
+		default:
+			st.Judged++
+		}
+	}
+	if last < 0 {
+		return nil
+	}
+	w, err := r.ending(ctx, m, all[last].Start, all[starts[last]].Start)
+	st.Last = w
+	return err
+}
+
+// ending is the window that ends with the pane that starts at last, with its verdict; first is the start of the first
+// pane that it is known to have.
+func (r *Reader) ending(ctx context.Context, m *feature.Monitor, last, first int64) (*WindowRecord, error) {
+	s := SeriesOf(m)
+	start := first - m.Window.Reach()
+	panes, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, From: start, Before: last + 1})
+	if err != nil || len(panes) == 0 {
+		return nil, err
+	}
+	w := tally.Whole(start, panes)
+	return &w, nil
 }
 
 // WindowReport is a window with what is known of each feature: the verdict's
@@ -84,7 +135,7 @@ type WindowReport struct {
 // first, open ones too.
 func (r *Reader) Windows(ctx context.Context, m *feature.Monitor, limit int) ([]WindowReport, error) {
 	s := SeriesOf(m)
-	q := WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Newest: true}
+	q := WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Newest: true, Bare: m.Window.Rows > 0}
 	if limit > 0 && m.Window.Rows == 0 {
 		q.Limit = limit + m.Window.Panes() - 1 // the panes that the oldest of them is made of
 	}
@@ -100,6 +151,15 @@ func (r *Reader) Windows(ctx context.Context, m *feature.Monitor, limit int) ([]
 			continue
 		}
 		w := WindowReport{WindowRecord: whole(m, panes, starts, i)}
+		if q.Bare { // of all panes there are, only these verdicts are shown
+			full, err := r.ending(ctx, m, panes[i].Start, panes[starts[i]].Start)
+			if err != nil {
+				return nil, err
+			}
+			if full != nil {
+				w.WindowRecord = *full
+			}
+		}
 		if w.Verdict != nil {
 			w.Features = w.Verdict.Features
 		} else if w.Features, err = r.counted(ctx, m, &w.WindowRecord); err != nil {
@@ -124,7 +184,7 @@ func whole(m *feature.Monitor, panes []WindowRecord, starts []int, last int) Win
 // profiled gives a window its profile.
 func (r *Reader) profiled(ctx context.Context, w *WindowRecord) (*WindowRecord, error) {
 	panes, err := r.store.Windows(ctx, WindowQuery{
-		Project: w.Project, Owner: w.Owner, Size: w.Size, From: w.Start, Before: w.End, Profiles: true})
+		Project: w.Project, Owner: w.Owner, Size: w.Size, From: w.Start, Before: w.End, Profiles: true, Bare: true})
 	if err != nil || len(panes) == 0 {
 		return nil, err
 	}
@@ -154,7 +214,7 @@ func (r *Reader) counted(ctx context.Context, m *feature.Monitor, of *WindowReco
 // Of windows that overlap it is the last to begin.
 func (r *Reader) Profiled(ctx context.Context, m *feature.Monitor, at int64) (*WindowRecord, error) {
 	s := SeriesOf(m)
-	all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size})
+	all, err := r.store.Windows(ctx, WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Bare: true})
 	if err != nil {
 		return nil, err
 	}

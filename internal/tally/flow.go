@@ -125,7 +125,7 @@ func (v *view) holds(t int64) bool {
 // says that the windows there are have ended, and not that what comes after the newest has: what they are compared with may be under way.
 func (w *Watch[D, T, V]) past(ctx context.Context, x *Watched[D], own *view, force bool) (func(int64) bool, error) {
 	if force {
-		newest, err := w.store.Windows(ctx, WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, Newest: true, Limit: 1})
+		newest, err := w.store.Windows(ctx, WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, Newest: true, Limit: 1, Bare: true})
 		return func(t int64) bool { return own.reached(t) || len(newest) > 0 && t <= newest[0].End }, err
 	}
 	if len(x.With) == 0 {

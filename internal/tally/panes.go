@@ -44,7 +44,7 @@ func (w *Watch[D, T, V]) begins(ctx context.Context, x *Watched[D], r *Record[T,
 	if x.Window.Rows == 0 {
 		return r.Start - x.Window.Reach(), true, nil
 	}
-	q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: x.Window.Anew(r.Start), Before: r.Start + 1,
+	q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: x.Window.Anew(r.Start), Before: r.Start + 1, Bare: true,
 		States: []WindowState{Closed, Part, Judged, Skipped, Abandoned}}
 	panes, err := w.store.Windows(ctx, q)
 	if err != nil || len(panes) == 0 {
@@ -95,7 +95,7 @@ func (w *Watch[D, T, V]) whole(ctx context.Context, x *Watched[D], start int64, 
 	if start == r.Start {
 		return *r, nil
 	}
-	q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: start, Before: r.Start + 1, Profiles: true}
+	q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: start, Before: r.Start + 1, Profiles: true, Bare: true}
 	if x.Window.Rows > 0 {
 		q.States = []WindowState{Closed, Part, Judged, Skipped, Abandoned}
 	}
@@ -119,7 +119,7 @@ func (w *Watch[D, T, V]) merges(ctx context.Context, x *Watched[D], open []Recor
 	panes := open
 	if reach > 0 && len(open) > 0 {
 		var err error
-		q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: open[0].Start - reach, Before: open[len(open)-1].Start + 1}
+		q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: open[0].Start - reach, Before: open[len(open)-1].Start + 1, Bare: true}
 		if panes, err = w.store.Windows(ctx, q); err != nil {
 			return nil, err
 		}
@@ -145,7 +145,7 @@ func (w *Watch[D, T, V]) kept(ctx context.Context, all []Watched[D]) (keep []Kep
 		if need == 0 {
 			continue
 		}
-		q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, Newest: true, Limit: 1}
+		q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, Newest: true, Limit: 1, Bare: true}
 		from, err := w.store.Windows(ctx, q)
 		if err != nil {
 			return nil, err

@@ -47,6 +47,8 @@ type Store[T Tally[T], V comparable] interface {
 
 	// Windows lists windows by project, owner, size and start.
 	Windows(ctx context.Context, q WindowQuery) ([]Record[T, V], error)
+	// Counts tells how many windows of a line stand in each state.
+	Counts(ctx context.Context, s Series) (map[WindowState]int64, error)
 	// Close closes open windows: rows that come later are late.
 	Close(ctx context.Context, s Series, starts []int64, now time.Time) error
 	// States returns the states of a project's owners; "" is any.
@@ -84,6 +86,7 @@ type WindowQuery struct {
 	Starts               []int64
 	From, Before         int64 // windows that start in [From, Before); both 0 do not choose
 	Profiles             bool  // decode the profiles too
+	Bare                 bool  // leave the verdicts out: of years of windows they are gigabytes
 	Newest               bool  // newest first, where Limit is to cut the oldest off
 	Limit                int   // no limit when 0
 }

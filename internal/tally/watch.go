@@ -175,7 +175,9 @@ func (w *Watch[D, T, V]) look(ctx context.Context, x *Watched[D], force bool) ([
 		return nil, err
 	}
 	q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, States: []WindowState{Open}}
-	open, err := w.store.Windows(ctx, q)
+	bare := q
+	bare.Bare = true
+	open, err := w.store.Windows(ctx, bare)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +216,7 @@ func (w *Watch[D, T, V]) look(ctx context.Context, x *Watched[D], force bool) ([
 // last judges what is closed, for good.
 func (w *Watch[D, T, V]) last(ctx context.Context, x *Watched[D], q WindowQuery, past func(int64) bool) (judged []Record[T, V], err error) {
 	for {
-		q.States, q.Profiles, q.Limit = []WindowState{Closed}, false, 1
+		q.States, q.Profiles, q.Bare, q.Limit = []WindowState{Closed}, false, true, 1
 		wait, err := w.store.Windows(ctx, q)
 		if err != nil || len(wait) == 0 {
 			return judged, err
@@ -222,7 +224,7 @@ func (w *Watch[D, T, V]) last(ctx context.Context, x *Watched[D], q WindowQuery,
 		if waits, err := w.waits(ctx, x, wait[0], past); err != nil || waits {
 			return judged, err
 		}
-		q.Profiles, q.Limit = true, chunk
+		q.Profiles, q.Bare, q.Limit = true, false, chunk
 		if wait, err = w.store.Windows(ctx, q); err != nil {
 			return judged, err
 		}

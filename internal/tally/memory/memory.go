@@ -207,6 +207,10 @@ func (s *Store[T, V]) Windows(_ context.Context, q tally.WindowQuery) ([]tally.R
 	for i := range out {
 		w := &out[i]
 		w.Imports = slices.Clone(w.Imports)
+		if q.Bare {
+			var none V
+			w.Verdict = none
+		}
 		var none T
 		if !q.Profiles || w.Profile == none {
 			w.Profile = none
@@ -218,6 +222,18 @@ func (s *Store[T, V]) Windows(_ context.Context, q tally.WindowQuery) ([]tally.R
 		}
 		if w.Profile, err = s.decode(b); err != nil {
 			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (s *Store[T, V]) Counts(_ context.Context, r tally.Series) (map[tally.WindowState]int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[tally.WindowState]int64{}
+	for k, w := range s.windows {
+		if k.Series == r {
+			out[w.State]++
 		}
 	}
 	return out, nil

@@ -14,6 +14,8 @@ import (
 
 const windowColumns = `project, @owner, size, start_at, end_at, state, n_rows, import_rows, late, imports, verdict, closed_at, judged_at, deltas, seen, amended`
 
+var bareColumns = strings.Replace(windowColumns, "verdict", "''", 1)
+
 // scanWindow reads windowColumns, and the profile after them when there is a place for it.
 func (s *Store[T, V]) scanWindow(scan func(...any) error, w *tally.Record[T, V], profile *[]byte) error {
 	var imports, verdict string
@@ -130,6 +132,9 @@ func (s *Store[T, V]) Progress(ctx context.Context, view string) (out []tally.Pr
 
 func (s *Store[T, V]) Windows(ctx context.Context, q tally.WindowQuery) (out []tally.Record[T, V], err error) {
 	sel := `SELECT ` + windowColumns
+	if q.Bare {
+		sel = `SELECT ` + bareColumns
+	}
 	if q.Profiles {
 		sel += `, profile`
 	}
@@ -168,6 +173,20 @@ func (s *Store[T, V]) Windows(ctx context.Context, q tally.WindowQuery) (out []t
 			out = append(out, w)
 			return err
 		}, sel, args...)
+	})
+	return out, err
+}
+
+func (s *Store[T, V]) Counts(ctx context.Context, r tally.Series) (out map[tally.WindowState]int64, err error) {
+	err = s.db.ReadTx(ctx, func(tx *sql.Tx) error {
+		out = map[tally.WindowState]int64{}
+		return s.query(ctx, tx, func(scan func(...any) error) error {
+			var state tally.WindowState
+			var n int64
+			err := scan(&state, &n)
+			out[state] = n
+			return err
+		}, `SELECT state, COUNT(*) FROM @windows WHERE project = ? AND @owner = ? AND size = ? GROUP BY state`, r.Project, r.Owner, r.Size)
 	})
 	return out, err
 }
