@@ -34,7 +34,8 @@ func modelHouse(t *testing.T, change func(*feature.Monitor)) (*house, *champions
 			change(m)
 		}
 	})
-	for id, mean := range map[string]float64{"p/s1": 0, "p/s2": 3} {
+	for i, id := range []string{"p/s1", "p/s2"} {
+		mean := []float64{0, 3}[i]
 		pr := drift.NewProfiler("num", "cat")
 		rows := drifttest.Batch(h.view, stream, 0, 0, h.rows(0, 5000, mean))
 		require.NoError(t, pr.Write(rows.Rows))

@@ -3,9 +3,11 @@ package drift
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -118,7 +120,8 @@ func someEvents(r *rand.Rand, n, ids int, score, label func() any) tables {
 			add("outcomes", row(id, at+2*anHour+r.Int64N(3)-1, label(), false))
 		}
 	}
-	for _, rows := range t {
+	for _, name := range slices.Sorted(maps.Keys(t)) {
+		rows := t[name]
 		r.Shuffle(len(rows), func(i, k int) { rows[i], rows[k] = rows[k], rows[i] })
 	}
 	return t
