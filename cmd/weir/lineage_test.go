@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -63,11 +65,14 @@ func TestLineage(t *testing.T) {
 	w.run("table", "untag", "--view", "sales", s.Tables[0].Tag)
 }
 
-// TestOpenLineage: the server that is set is told of a training set what weir snapshot show prints.
+// TestOpenLineage: the server that is set is told of a training set what weir snapshot show prints, once it answers again.
 func TestOpenLineage(t *testing.T) {
-	told := make(chan []byte, 1)
-	web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	told := make(chan []byte, 100)
+	web := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
+		if len(told) == 0 {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+		}
 		told <- b
 	}))
 	defer web.Close()
@@ -77,7 +82,12 @@ func TestOpenLineage(t *testing.T) {
 	spine := salesRows(w, 20)
 	var s struct{ ID string }
 	w.json(&s, "snapshot", "create", "--service", "model", "--spine", spine, "--out", filepath.Join(t.TempDir(), "set.parquet"))
-	sent := <-told
+	require.Eventually(t, func() bool {
+		return strings.Contains(w.run("events", "list", "--type", "io.weir.snapshot.created.v1", "--state", "delivered"), "snapshot@"+s.ID)
+	}, 30*time.Second, 20*time.Millisecond)
+	require.GreaterOrEqual(t, len(told), 2)
+	refused, sent := <-told, <-told
+	require.Equal(t, string(refused), string(sent))
 	require.JSONEq(t, string(sent), w.run("snapshot", "show", s.ID, "-o", "openlineage"))
 	require.Contains(t, string(sent), `"rowCount":20`)
 	code, _, errs := w.try("snapshot", "list", "-o", "openlineage")

@@ -1,16 +1,8 @@
 package openlineage_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
-	"io"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -56,62 +48,6 @@ func TestEvent(t *testing.T) {
 	require.Equal(t, "shop.trainingset.01k", e.Outputs[0].Name)
 	require.Len(t, e.Outputs[0].Facets.Schema.Fields, 2)
 	require.EqualValues(t, 7, e.Outputs[0].OutputFacets.OutputStatistics.RowCount)
-}
-
-// records fail where err is set.
-type records struct{ err error }
-
-func (r *records) PutSnapshot(context.Context, feature.Snapshot, []byte) error { return r.err }
-
-func TestTeller(t *testing.T) {
-	t.Setenv("WEIR_TEST_TOKEN", "hunter2")
-	got, answers := make(chan string, 10), make(chan int, 10)
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b, _ := io.ReadAll(r.Body)
-		got <- r.Header.Get("Authorization") + " " + string(b)
-		w.WriteHeader(<-answers)
-	}))
-	defer web.Close()
-	var log bytes.Buffer
-	at := make(chan time.Time)
-	close(at) // no wait
-	var waited []time.Duration
-	rec := &records{}
-	c := openlineage.Config{URL: web.URL, Token: "env:WEIR_TEST_TOKEN", Namespace: "weir"}
-	tell := func(codes ...int) string {
-		t.Helper()
-		log.Reset()
-		waited = nil
-		for _, x := range codes {
-			answers <- x
-		}
-		teller := openlineage.NewTeller(rec, c, slog.New(slog.NewTextHandler(&log, nil)), func(d time.Duration) <-chan time.Time {
-			waited = append(waited, d)
-			return at
-		})
-		require.NoError(t, teller.PutSnapshot(context.Background(), made(), nil))
-		want, err := openlineage.Event(made(), "weir")
-		require.NoError(t, err)
-		for range codes {
-			require.Equal(t, "Bearer hunter2 "+string(want), <-got)
-		}
-		teller.Wait()
-		require.NoError(t, teller.Close())
-		require.NotContains(t, log.String(), "hunter2")
-		return log.String()
-	}
-	require.Contains(t, tell(201), "was told")
-	require.Contains(t, tell(503, 500, 200), "was told", "tried again")
-	require.Len(t, waited, 2)
-	require.Contains(t, tell(400), "was not told", "it will never be taken")
-	require.Contains(t, tell(503, 503, 503, 503, 503), "was not told", "given up")
-	require.Len(t, waited, 4)
-
-	rec.err = errors.New("full")
-	teller := openlineage.NewTeller(rec, c, slog.New(slog.DiscardHandler), time.After)
-	require.ErrorContains(t, teller.PutSnapshot(context.Background(), made(), nil), "full")
-	require.NoError(t, teller.Close())
-	require.Empty(t, got, "what was not put is not told")
 }
 
 func TestConfig(t *testing.T) {

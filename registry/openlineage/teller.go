@@ -2,94 +2,151 @@ package openlineage
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
-	"net/http"
-	"sync"
 	"time"
 
-	"github.com/weir-ml/weir/internal/outbox/posting"
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/weir-ml/weir/internal/tally"
 	"github.com/weir-ml/weir/registry/feature"
 )
+
+// EventType is the type of the event by which the outbox knows that a training set was recorded.
+const EventType = "io.weir.snapshot.created.v1"
 
 // Records is where snapshots are put.
 type Records interface {
 	PutSnapshot(ctx context.Context, s feature.Snapshot, profile []byte) error
+	ListSnapshots(ctx context.Context, project string) ([]feature.Snapshot, error)
 }
 
-// Teller is Records that tell a server of each snapshot that was put. That happens beside the snapshot: a server
-// that is away holds nothing up, and after some tries, or when the process ends, its event is given up with a line in the log.
-// `weir snapshot show ID -o openlineage` has it at any time.
+// Events is where events are recorded, with their entries of the outbox.
+type Events interface {
+	Tell(ctx context.Context, c *tally.Change) (bool, error)
+	Events(ctx context.Context, q tally.EventQuery) ([]tally.Event, error)
+}
+
+// Options are what a Teller needs.
+type Options struct {
+	Records Records
+	Events  Events
+	Config  Config
+	Told    func() // called after an event was recorded; may be nil
+	Log     *slog.Logger
+	Now     func() time.Time // the wall clock when nil
+}
+
+// Teller is Records that record, of each snapshot that was put, an event for the outbox to deliver. That takes two
+// transactions: what a process that died between them has left out, and what could not be recorded, Run finds.
 type Teller struct {
 	Records
-	cfg   Config
-	http  *http.Client
-	log   *slog.Logger
-	after func(time.Duration) <-chan time.Time
-
-	ctx  context.Context
-	stop context.CancelFunc
-	busy sync.WaitGroup
+	o Options
 }
 
-// Waits between tries; one more than these are made.
-var waits = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute}
-
-// NewTeller makes one; Close ends it.
-func NewTeller(r Records, c Config, log *slog.Logger, after func(time.Duration) <-chan time.Time) *Teller {
-	t := &Teller{Records: r, cfg: c, http: posting.HTTP(0), log: log, after: after}
-	t.ctx, t.stop = context.WithCancel(context.Background())
-	return t
+// NewTeller makes one.
+func NewTeller(o Options) *Teller {
+	if o.Told == nil {
+		o.Told = func() {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Teller{o.Records, o}
 }
 
-// PutSnapshot puts a snapshot, then tells of it.
+// PutSnapshot puts a snapshot, then records that it is to be told of.
 func (t *Teller) PutSnapshot(ctx context.Context, s feature.Snapshot, profile []byte) error {
 	if err := t.Records.PutSnapshot(ctx, s, profile); err != nil {
 		return err
 	}
-	t.busy.Go(func() { t.tell(s) })
+	if err := t.tell(ctx, &s); err != nil {
+		t.o.Log.Warn("that a training set was made could not be recorded for OpenLineage; the role drift tries again", "snapshot", s.ID, "error", err)
+	}
 	return nil
 }
 
-// Close gives up what could not be told yet.
-func (t *Teller) Close() error {
-	t.stop()
-	t.busy.Wait()
-	return nil
-}
+// How often Run looks for snapshots that were not told of, and how old they may be: those from before OpenLineage was
+// set are not news.
+const (
+	every  = 10 * time.Minute
+	oldest = 24 * time.Hour
+)
 
-func (t *Teller) tell(s feature.Snapshot) {
-	body, err := Event(s, t.cfg.Namespace)
-	for try := 0; err == nil; try++ {
-		if err = t.post(body); err == nil {
-			t.log.Info("OpenLineage was told of a training set", "snapshot", s.ID, "run", RunID(s.ID))
-			return
-		}
-		if try == len(waits) || feature.KindOf(err) != feature.Unavailable || t.ctx.Err() != nil {
-			break
+// Run tells of what was left out, at once and every ten minutes, until ctx ends.
+func (t *Teller) Run(ctx context.Context) error {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for faults := (tally.Faults{}); ; {
+		if err := t.CatchUp(ctx); faults.New(ctx, "", err) {
+			t.o.Log.Error("training sets that OpenLineage was not told of cannot be looked for, will try again", "error", err)
 		}
 		select {
-		case <-t.ctx.Done():
-		case <-t.after(waits[try]):
-			err = nil
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
 		}
 	}
-	t.log.Warn("OpenLineage was not told of a training set; weir snapshot show has its event", "snapshot", s.ID, "error", err)
 }
 
-func (t *Teller) post(body []byte) error {
-	r := posting.Request{Method: http.MethodPost, URL: t.cfg.URL, Header: http.Header{"Content-Type": {"application/json"}}, Body: body}
-	if err := posting.Authorize(r.Header, "", "", t.cfg.Token); err != nil {
-		return err
-	}
-	a, err := posting.Send(t.ctx, t.http, "openlineage", r)
+// CatchUp tells of the snapshots of the last day that nobody has told of.
+func (t *Teller) CatchUp(ctx context.Context) error {
+	all, err := t.ListSnapshots(ctx, "")
 	if err != nil {
 		return err
 	}
-	if a.Status/100 != 2 {
-		return posting.Refused("openlineage", t.cfg.URL, a)
+	from := t.o.Now().Add(-oldest).UnixMicro()
+	for i := range all {
+		if all[i].CreatedAt < from {
+			continue
+		}
+		if err := t.tell(ctx, &all[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// Wait waits until all that was put has been told or given up.
-func (t *Teller) Wait() { t.busy.Wait() }
+// tell records the event of a snapshot, unless it was recorded: that stays when its delivery is forgotten.
+func (t *Teller) tell(ctx context.Context, s *feature.Snapshot) error {
+	there, err := t.o.Events.Events(ctx, tally.EventQuery{ID: RunID(s.ID), Limit: 1})
+	if err != nil || len(there) > 0 {
+		return err
+	}
+	e, err := newEvent(s, t.o.Config.Namespace)
+	if err != nil {
+		return err
+	}
+	_, err = t.o.Events.Tell(ctx, &tally.Change{Event: e, At: t.o.Now(),
+		Outbox: e.Entries([]string{Destination}, map[string]string{"content-type": cloudevents.ApplicationCloudEventsJSON})})
+	if err == nil {
+		t.o.Told()
+	}
+	return err
+}
+
+// newEvent is a CloudEvent around OpenLineage's, with the run's id: the same snapshot always has the same.
+func newEvent(s *feature.Snapshot, namespace string) (*tally.Event, error) {
+	data, err := Event(*s, namespace)
+	if err != nil {
+		return nil, err
+	}
+	e := &tally.Event{ID: RunID(s.ID), Project: s.Project, Owner: "snapshot@" + s.ID, Type: EventType, Time: s.CreatedAt}
+	ce := cloudevents.New()
+	ce.SetID(e.ID)
+	ce.SetType(e.Type)
+	ce.SetSource("/projects/" + s.Project + "/snapshots/" + s.ID)
+	ce.SetSubject(s.ID)
+	ce.SetTime(feature.Time(s.CreatedAt))
+	ce.SetDataSchema(eventURL)
+	if err = ce.SetData(cloudevents.ApplicationJSON, json.RawMessage(data)); err == nil {
+		e.Payload, err = json.Marshal(ce)
+	}
+	if err != nil {
+		return nil, feature.Errorf(feature.Internal, "openlineage.event", "snapshot "+s.ID, "%w", err)
+	}
+	return e, nil
+}

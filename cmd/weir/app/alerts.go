@@ -12,6 +12,7 @@ import (
 	"github.com/weir-ml/weir/internal/outbox/posting"
 	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/registry/openlineage"
 )
 
 // AlertConfig is one more place that events are told to, beside each project's topic.
@@ -96,7 +97,7 @@ func (c *AlertConfig) name() string {
 // Validate reports every fault of the list.
 func (l AlertList) Validate() error {
 	var errs []error
-	seen := map[string]bool{api.EventDestination: true}
+	seen := map[string]bool{api.EventDestination: true, MLflowDestination: true, openlineage.Destination: true}
 	for i := range l {
 		c := &l[i]
 		fault := func(field, msg string, args ...any) {
@@ -107,7 +108,7 @@ func (l AlertList) Validate() error {
 			continue
 		}
 		if seen[c.name()] {
-			fault("name", "%q is there twice: each needs a name of its own; kafka is the projects' topics", c.name())
+			fault("name", "%q is there twice: each needs a name of its own; kafka, mlflow and openlineage are taken", c.name())
 		}
 		seen[c.name()] = true
 		for _, f := range feature.CheckName("name", c.name()) {

@@ -51,6 +51,8 @@ func TestAlertFaults(t *testing.T) {
 		`{type: log, resend: 5s}`:                                  "alerts[0].resend",
 		`{type: webhook, url: 'https://x', timeout: -1s}`:          "alerts[0].timeout",
 		`{type: log, name: kafka}`:                                 "alerts[0].name",
+		`{type: log, name: mlflow}`:                                "alerts[0].name",
+		`{type: log, name: openlineage}`:                           "alerts[0].name",
 		`{type: log, name: On-Call}`:                               "alerts[0].name",
 		"{type: log}\n  - {type: log}":                             "alerts[1].name",
 		`{type: log, severity: critical}`:                          "alerts[0].severity",

@@ -31,6 +31,7 @@ import (
 	"github.com/weir-ml/weir/registry"
 	"github.com/weir-ml/weir/registry/feature"
 	models "github.com/weir-ml/weir/registry/mlflow"
+	"github.com/weir-ml/weir/registry/openlineage"
 	"github.com/weir-ml/weir/registry/sqlstore"
 	"github.com/weir-ml/weir/serving"
 	"github.com/weir-ml/weir/validate/expect"
@@ -73,7 +74,8 @@ type App struct {
 	windows    *quality.Watch
 	pauses     ingest.Pauses
 	dispatch   *outbox.Dispatcher
-	follower   *models.Follower // nil where no MLflow is set
+	follower   *models.Follower    // nil where no MLflow is set
+	lineage    *openlineage.Teller // nil where no OpenLineage is set
 	supervisor *ingest.Supervisor
 	importer   *ingest.Importer
 	replayer   *ingest.Replayer
@@ -162,6 +164,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if a.roles["drift"] && a.follower != nil {
 		services = append(services, service{"mlflow", a.follower.Run})
 	}
+	if a.roles["drift"] && a.lineage != nil {
+		services = append(services, service{"OpenLineage", a.lineage.Run})
+	}
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // the end of ctx begins a stop, see retire
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -212,6 +217,7 @@ func (a *App) open(ctx context.Context) error {
 	if err = a.openWatching(ctx, db); err != nil {
 		return err
 	}
+	a.openLineage()
 	if a.pauses, err = ingestsql.New(ctx, db); err != nil {
 		return err
 	}

@@ -16,17 +16,22 @@ import (
 	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/tally"
 	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/registry/openlineage"
 	"github.com/weir-ml/weir/validate/quality"
 )
 
 // destinations are the names that events are stored for, by the settings that
-// every process of an installation has: Kafka, what alerts lists, and what trains again.
+// every process of an installation has: Kafka, what alerts lists, what trains again, and OpenLineage.
 func (c *Config) destinations() []string {
 	out := []string{api.EventDestination}
 	for i := range c.Alerts {
 		out = append(out, c.Alerts[i].name())
 	}
-	return append(out, c.pipelineNames()...)
+	out = append(out, c.pipelineNames()...)
+	if c.OpenLineage.URL != "" {
+		out = append(out, openlineage.Destination)
+	}
+	return out
 }
 
 // route chooses an event's destinations: its project's topic always, of alerts those that ask for it, and what
@@ -66,6 +71,9 @@ func (a *App) deliverers() (to map[string]outbox.Deliverer, repeat []*alertmanag
 		}
 	}
 	a.addPipelines(to)
+	if a.lineage != nil {
+		to[openlineage.Destination] = openlineage.NewDeliverer(a.cfg.OpenLineage)
+	}
 	return to, repeat
 }
 

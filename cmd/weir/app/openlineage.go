@@ -4,12 +4,17 @@ import (
 	"github.com/weir-ml/weir/registry/openlineage"
 )
 
-// snapshotRecords is where training sets are recorded; OpenLineage is told of them where it is set.
+// openLineage makes what tells OpenLineage of training sets, where it is set.
+func (a *App) openLineage() {
+	if a.cfg.OpenLineage.URL != "" {
+		a.lineage = openlineage.NewTeller(openlineage.Options{Records: a.definition, Events: a.quality, Config: a.cfg.OpenLineage, Told: a.kickDispatch, Log: a.log})
+	}
+}
+
+// snapshotRecords is where training sets are recorded.
 func (a *App) snapshotRecords() openlineage.Records {
-	if a.cfg.OpenLineage.URL == "" {
+	if a.lineage == nil {
 		return a.definition
 	}
-	t := openlineage.NewTeller(a.definition, a.cfg.OpenLineage, a.log, a.after)
-	a.onClose("OpenLineage", t.Close)
-	return t
+	return a.lineage
 }

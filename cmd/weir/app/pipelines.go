@@ -17,6 +17,7 @@ import (
 	"github.com/weir-ml/weir/internal/outbox/posting"
 	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/registry/feature"
+	"github.com/weir-ml/weir/registry/openlineage"
 )
 
 // PipelineConfig is one place where retraining is started.
@@ -134,7 +135,7 @@ func (c *PipelineConfig) Sender(log *slog.Logger) (Sender, error) {
 // Validate reports every fault of the list; taken are names of other destinations.
 func (l PipelineList) Validate(taken []string) error {
 	var errs []error
-	seen := map[string]bool{MLflowDestination: true}
+	seen := map[string]bool{MLflowDestination: true, openlineage.Destination: true}
 	for _, n := range taken {
 		seen[n] = true
 	}
@@ -149,7 +150,7 @@ func (l PipelineList) Validate(taken []string) error {
 			continue
 		}
 		if seen[c.Label()] {
-			fault("name", "%q is another destination's: each needs a name of its own, also beside alerts; kafka and mlflow are taken", c.Label())
+			fault("name", "%q is another destination's: each needs a name of its own, also beside alerts; kafka, mlflow and openlineage are taken", c.Label())
 		}
 		seen[c.Label()] = true
 		for _, f := range feature.CheckName("name", c.Label()) {

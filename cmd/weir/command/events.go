@@ -45,7 +45,7 @@ func (e *env) eventsList() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().StringVar(&req.Monitor, "monitor", "", "only about this: a monitor, VIEW/SUITE, VIEW:RULE or delivery@DESTINATION")
+	c.Flags().StringVar(&req.Monitor, "monitor", "", "only about this: a monitor, VIEW/SUITE, VIEW:RULE, delivery@DESTINATION or snapshot@ID")
 	c.Flags().StringVar(&req.View, "view", "", "only of this view")
 	c.Flags().StringVar(&req.Type, "type", "", "only of this type, like io.weir.quality.failed.v1")
 	c.Flags().StringVar(&req.State, "state", "", "only with a delivery that is pending, delivered, dead or discarded")
