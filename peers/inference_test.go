@@ -133,7 +133,8 @@ func readChurn(t *testing.T, most int) *churnRows {
 }
 
 // TestModelServers: features go from Weir to MLServer, as its answer and through a KServe transformer that looks them up over gRPC, and the models
-// predict to the last bit what scikit-learn says of the same rows itself. Triton's client reads them as tensors.
+// predict to the last bit what scikit-learn says of the same rows itself. Triton's client reads them as tensors
+// over HTTP and over gRPC, and MLServer's generated client typed ones.
 func TestModelServers(t *testing.T) {
 	python := platform.Python(t, "mlserver")
 	data := readChurn(t, 800)
@@ -239,5 +240,42 @@ func TestModelServers(t *testing.T) {
 	require.Equal(t, "features", triton.Model.Outputs[0].Name)
 	require.Len(t, triton.Model.Outputs, 6)
 	require.Equal(t, data.Rows, triton.Rows)
-	t.Logf("%d customers: MLServer, a data frame in MLServer, a KServe transformer and Triton's client", len(data.IDs))
+
+	var over struct {
+		Server  struct{ Name string }
+		Refused string
+		Rows    [][]*float64
+		Columns map[string][]any
+	}
+	client(map[string]any{"key": "customer_id", "values": data.IDs}, &over, "triton-grpc", p.app.GRPCAddr(), "churn")
+	require.Equal(t, "weir", over.Server.Name)
+	require.Equal(t, "StatusCode.NOT_FOUND", over.Refused)
+	require.Equal(t, data.Rows, over.Rows)
+	require.Len(t, over.Columns, len(data.Columns))
+	for j, name := range data.Columns {
+		for i, row := range data.Rows {
+			switch got := over.Columns[name][i].(type) {
+			case nil:
+				require.Nil(t, row[j], "%s of %s", name, data.IDs[i])
+			case bool:
+				require.Equal(t, *row[j] == 1, got)
+			default:
+				require.Equal(t, *row[j], got)
+			}
+		}
+	}
+	var typed struct {
+		ID      string
+		Raw     int
+		Inputs  []string
+		Partial bool
+		Rows    [][]*float64
+	}
+	client(map[string]any{"key": "customer_id", "values": data.IDs}, &typed, "mlserver-grpc", p.app.GRPCAddr(), "churn")
+	require.Equal(t, "q-1", typed.ID)
+	require.Zero(t, typed.Raw)
+	require.False(t, typed.Partial)
+	require.Equal(t, []string{"customer_id"}, typed.Inputs)
+	require.Equal(t, data.Rows, typed.Rows)
+	t.Logf("%d customers: MLServer, a data frame in MLServer, a KServe transformer, Triton's client over HTTP and gRPC, MLServer's over gRPC", len(data.IDs))
 }
