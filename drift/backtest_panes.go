@@ -91,6 +91,7 @@ type passing struct {
 	from  int64     // of the first pane that a window ends with
 	older bool      // there were rows before what is read
 	first *WindowRecord
+	runs  profileCache
 	kept  []WindowRecord // panes with rows, of the next window and of what it is compared with
 }
 
@@ -147,10 +148,18 @@ func (p *passing) before(start int64) (*Baseline, int64) {
 		return NewBaseline(&Profile{}), from
 	}
 	t := newTrailed(p.m, to)
+	var panes []pane
+	at := map[int64]*Profile{}
 	for i := range p.kept {
 		if x := &p.kept[i]; x.Start >= from && x.End <= to {
-			t.add(x.Start, x.End, x.Profile)
+			panes, at[x.Start] = append(panes, pane{x.Start, x.End, 1}), x.Profile
 		}
 	}
+	_ = t.merge(&p.runs, Series{}, from, panes, func(want []pane, fn func(*pane, *Profile) bool) error {
+		for i := range want {
+			fn(&want[i], at[want[i].start])
+		}
+		return nil // and so there is no error
+	})
 	return t.baseline(), from
 }

@@ -2,6 +2,7 @@ package drift
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -22,6 +23,7 @@ const mostRecent = 8
 type trailing struct {
 	store  Store
 	recent []recent // the newest last
+	kept   profileCache
 }
 
 // recent is a baseline of panes.
@@ -46,13 +48,15 @@ func (t *trailing) before(ctx context.Context, m *feature.Monitor, start int64, 
 		return nil, err
 	}
 	want := recent{Series: s, from: from, to: to}
-	q.Starts = nil
+	var panes []pane
 	for i := range all {
 		p := &all[i]
 		switch {
 		case p.End > to:
 		case p.State != Open:
-			q.Starts = append(q.Starts, p.Start)
+			if p.Rows > 0 {
+				panes = append(panes, pane{p.Start, p.End, p.Deltas})
+			}
 			want.panes, want.merges = want.panes+1, want.merges+p.Deltas
 		case early && p.Rows > p.ImportRows:
 			return nil, nil
@@ -70,7 +74,7 @@ func (t *trailing) before(ctx context.Context, m *feature.Monitor, start int64, 
 	}
 	want.Baseline = NewBaseline(&Profile{})
 	if reaches {
-		if want.Baseline, err = t.merged(ctx, m, q, to); err != nil {
+		if want.Baseline, err = t.merged(ctx, m, q, panes); err != nil {
 			return nil, err
 		}
 	}
@@ -94,26 +98,62 @@ func (t *trailing) reaches(ctx context.Context, s Series, from int64, w feature.
 // covers reports whether a pane that was the first to be counted is the first that can be in a time that begins at from, or older.
 func covers(first *WindowRecord, from int64) bool { return first.Start-(first.End-first.Start) < from }
 
-// merged reads the panes, a part of them at a time.
-func (t *trailing) merged(ctx context.Context, m *feature.Monitor, q WindowQuery, to int64) (*Baseline, error) {
-	b := newTrailed(m, to)
-	starts := q.Starts
+// merged puts the panes that q asks for together. Those that are not at hand are read, a part of them at a time.
+func (t *trailing) merged(ctx context.Context, m *feature.Monitor, q WindowQuery, panes []pane) (*Baseline, error) {
+	b, series := newTrailed(m, q.Before), SeriesOf(m)
 	q.Profiles = true
-	for len(starts) > 0 {
-		q.Starts = starts[:min(scanned, len(starts))]
-		starts = starts[len(q.Starts):]
-		panes, err := t.store.Windows(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		for i := range panes {
-			if panes[i].Profile == nil && panes[i].Rows > 0 {
-				return NewBaseline(&Profile{}), nil // older than profiles are kept: history that was imported late
+	err := b.merge(&t.kept, series, q.From, panes, func(want []pane, fn func(*pane, *Profile) bool) error {
+		var ahead map[int64]*Profile
+		for i := range want {
+			p := &want[i]
+			x := t.kept.get(cached{series, p.start, 0}, 1, p.merges)
+			if _, ok := ahead[p.start]; x == nil && !ok {
+				var err error
+				if ahead, err = t.read(ctx, q, want[i:]); err != nil {
+					return err
+				}
 			}
-			b.add(panes[i].Start, panes[i].End, panes[i].Profile)
+			if x == nil {
+				x = ahead[p.start]
+			}
+			if x == nil {
+				return errEmptyReference // older than profiles are kept: history that was imported late
+			}
+			if again := fn(p, x); again {
+				t.kept.put(cached{series, p.start, 0}, 1, p.merges, x)
+			}
 		}
+		return nil
+	})
+	if errors.Is(err, errEmptyReference) {
+		return NewBaseline(&Profile{}), nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	return b.baseline(), nil
+}
+
+// read gives the profiles of the next panes that are not at hand.
+func (t *trailing) read(ctx context.Context, q WindowQuery, want []pane) (map[int64]*Profile, error) {
+	q.Starts = nil
+	for i := range want {
+		if t.kept.get(cached{Series{Project: q.Project, Owner: q.Owner, Size: q.Size}, want[i].start, 0}, 1, want[i].merges) == nil {
+			q.Starts = append(q.Starts, want[i].start)
+		}
+		if len(q.Starts) == scanned {
+			break
+		}
+	}
+	all, err := t.store.Windows(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[int64]*Profile, len(all))
+	for i := range all {
+		out[all[i].Start] = all[i].Profile
+	}
+	return out, nil
 }
 
 // trailed puts a reference together of panes, and windows of it by which it is seen how far such windows lie apart.
@@ -139,25 +179,22 @@ func newTrailed(m *feature.Monitor, to int64) *trailed {
 	return t
 }
 
-// add takes a pane of the time, in the order of their starts; its profile stays as it is.
-func (t *trailed) add(start, end int64, p *Profile) {
-	if p == nil {
-		return
-	}
-	t.all.Merge(p)
-	t.first = min(t.first, start)
-	at := (t.to - end) / t.size // counted back, so that the newest window is whole
-	if at >= t.whole || at > 0 && int64(float64(at)/t.every) == int64(float64(at-1)/t.every) {
-		return
-	}
+// chunk is which of the windows that are looked at a pane is part of, counted back from the end so that the newest is whole.
+func (t *trailed) chunk(p *pane) (at int64, ok bool) {
+	at = (t.to - p.end) / t.size
+	return at, at < t.whole && (at == 0 || int64(float64(at)/t.every) != int64(float64(at-1)/t.every))
+}
+
+// look takes a pane of a window that is looked at; its profile stays as it is.
+func (t *trailed) look(at int64, p *pane, x *Profile) {
 	if t.window.Panes() == 1 {
-		t.chunks[start] = p
+		t.chunks[p.start] = x
 		return
 	}
 	if t.chunks[at] == nil {
 		t.chunks[at] = &Profile{}
 	}
-	t.chunks[at].Merge(p)
+	t.chunks[at].Merge(x)
 }
 
 // baseline is what came of it: empty where more than the first half of the time has nothing, after a pause of the stream or
