@@ -36,8 +36,9 @@ type Turned struct {
 }
 
 const (
-	mostBacktested = 10_000 // windows
-	scanned        = 64     // windows of which the profiles are made at once, by one scan
+	mostBacktested = 10_000  // windows
+	mostResults    = 250_000 // of features in windows: a client takes 64 MiB
+	scanned        = 64      // windows of which the profiles are made at once, by one scan
 )
 
 // Run judges the whole windows of the monitor in [from, to), with all rows that
@@ -61,13 +62,17 @@ func (b *Backtester) Run(ctx context.Context, m *feature.Monitor, from, to int64
 	if err != nil {
 		return nil, err
 	}
+	most := mostBacktested
+	if n := len(Monitored(m)); m.Performance == nil && n > 0 {
+		most = max(1, min(most, mostResults/n))
+	}
 	var spans []window.Window
 	for w := size.Of(from); w.End <= to; w = size.Of(w.End) {
 		if w.Start-m.Window.Reach() < from {
 			continue
 		}
-		if spans = append(spans, w); len(spans) > mostBacktested {
-			return nil, feature.Errorf(feature.Invalid, "drift.backtest", what, "more than %d windows of %s", mostBacktested, m.Window.Size).
+		if spans = append(spans, w); len(spans) > most {
+			return nil, feature.Errorf(feature.Invalid, "drift.backtest", what, "more than %d windows of %s with %d features", most, m.Window.Size, len(Monitored(m))).
 				WithHint("choose a shorter time by --from and --to")
 		}
 	}

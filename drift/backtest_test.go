@@ -68,3 +68,17 @@ func TestBacktestTellsWhatTheWatchTold(t *testing.T) {
 		require.Equal(t, feature.Invalid, feature.KindOf(err), span)
 	}
 }
+
+// What comes of a run is bounded by windows and features together: more than a client takes is refused before it is computed.
+func TestBacktestOfManyFeatures(t *testing.T) {
+	h := newHouse(t, func(m *feature.Monitor) {
+		m.Features, m.ViewOf = nil, &feature.View{Meta: m.ViewOf.Meta}
+		for range 500 {
+			m.ViewOf.Features = append(m.ViewOf.Features, feature.Field{Name: "x", Type: feature.Float64})
+		}
+	})
+	b := &drift.Backtester{Store: h.store, References: h, History: h}
+	_, err := b.Run(bg, h.mon, 0, 501*hour)
+	require.Equal(t, feature.Invalid, feature.KindOf(err))
+	require.ErrorContains(t, err, "more than 500 windows of 1h with 500 features")
+}

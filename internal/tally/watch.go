@@ -104,27 +104,34 @@ func (w *Watch[D, T, V]) Pass(ctx context.Context) (first error) {
 			first = err
 		}
 	}
-	if err := w.aside(ctx, all); err != nil && first == nil {
+	err = w.aside(ctx, all)
+	if err != nil && first == nil {
 		first = err
 	}
-	w.prune(ctx, all)
+	if w.faults.New(ctx, "\x00aside", err) { // no owner is called so
+		w.opt.Log.Error("what nothing watches any more cannot be ended, will try again", "of", w.opt.What, "error", err)
+	}
+	if err = w.prune(ctx, all); w.faults.New(ctx, "\x00prune", err) {
+		w.opt.Log.Error("what is older than it is kept for cannot be forgotten, will try again", "of", w.opt.What, "error", err)
+	}
 	return first
 }
 
 // prune forgets what is too old to be needed, once an hour.
-func (w *Watch[D, T, V]) prune(ctx context.Context, all []Watched[D]) {
+func (w *Watch[D, T, V]) prune(ctx context.Context, all []Watched[D]) error {
 	now := w.opt.Now()
 	if now.Sub(w.pruned) <= time.Hour {
-		return
+		return nil
 	}
 	keep, err := w.kept(ctx, all)
-	if err != nil {
-		return // tried again at the next pass
+	if err == nil {
+		c := w.opt.Config
+		err = w.store.Prune(ctx, now.Add(-c.KeepSettled), now.Add(-c.KeepProfiles), now.Add(-c.KeepDelivered), keep...)
 	}
-	c := w.opt.Config
-	if err := w.store.Prune(ctx, now.Add(-c.KeepSettled), now.Add(-c.KeepProfiles), now.Add(-c.KeepDelivered), keep...); err == nil {
+	if err == nil {
 		w.pruned = now
 	}
+	return err
 }
 
 // fault logs what an owner suffers from when it changes.
