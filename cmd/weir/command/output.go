@@ -15,7 +15,7 @@ import (
 
 // newTable is the look of all tables.
 func newTable(w io.Writer, head ...any) table.Writer {
-	t := table.NewWriter()
+	t := fit(table.NewWriter(), terminalWidth(w))
 	t.SetOutputMirror(w)
 	t.SetStyle(table.StyleLight)
 	t.Style().Options.SeparateColumns = false
