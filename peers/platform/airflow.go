@@ -173,7 +173,7 @@ func (a *Airflow) Do(method, path string, body, out any) (status int) {
 // WaitDAG waits until the DAG processor has read a DAG.
 func (a *Airflow) WaitDAG(id string) {
 	a.t.Helper()
-	await(a.t, time.Minute, a.procs, "DAG "+id, func(context.Context) error {
+	await(a.t, 3*time.Minute, a.procs, "DAG "+id, func(context.Context) error {
 		if status := a.Do(http.MethodGet, "dags/"+id, nil, nil); status != http.StatusOK {
 			return fmt.Errorf("answered %d", status)
 		}

@@ -55,7 +55,7 @@ func (m *MLflow) Start() {
 	m.proc = run(m.t, "MLflow", filepath.Join(m.Dir, "mlflow.log"), m.Dir, env, Python(m.t, "mlflow"), "-m", "mlflow", "server",
 		"--backend-store-uri", "sqlite:///"+filepath.Join(m.Dir, "mlflow.db"), "--artifacts-destination", filepath.Join(m.Dir, "artifacts"),
 		"--host", "127.0.0.1", "--port", fmt.Sprint(m.port), "--workers", "1")
-	await(m.t, 2*time.Minute, []*process{m.proc}, "MLflow", func(ctx context.Context) error {
+	await(m.t, 5*time.Minute, []*process{m.proc}, "MLflow", func(ctx context.Context) error {
 		return get(ctx, m.URL+"/health")
 	})
 }

@@ -61,7 +61,7 @@ func (s *ModelServer) serve(t testing.TB, name, ready string, args ...string) {
 		}
 		s.proc.stop()
 	})
-	await(t, 2*time.Minute, []*process{s.proc}, name, func(ctx context.Context) error { return get(ctx, s.URL+ready) })
+	await(t, 5*time.Minute, []*process{s.proc}, name, func(ctx context.Context) error { return get(ctx, s.URL+ready) })
 }
 
 // Infer sends an inference request, and returns the status and the answer.
