@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -161,9 +163,20 @@ func (e *env) tellDemo(ctx context.Context, a *app.App, m app.MLflowConfig, with
 		if a.GRPCAddr() != app.DefaultConfig().Server {
 			server = a.GRPCAddr()
 		}
-		report.Tell(e.out, newTable, server)
+		report.Tell(e.out, newTable, invoked(os.Args[0]), server)
 	}
 	return report, nil
+}
+
+// invoked is what to type for the same program again. `go run` removes what it runs.
+func invoked(program string) string {
+	switch {
+	case strings.Contains(program, "go-build"):
+		return "go run ./cmd/weir"
+	case strings.ContainsRune(program, filepath.Separator):
+		return program
+	}
+	return "weir"
 }
 
 // freeAddresses keeps the usual addresses where they are free and takes any

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-
 	"github.com/weir-ml/weir/internal/mlflow"
 	"github.com/weir-ml/weir/internal/outbox/airflow"
 	"github.com/weir-ml/weir/internal/outbox/modeltags"
@@ -100,8 +98,7 @@ func (r *Report) champion(ctx context.Context, m *mlflow.Client) error {
 	return nil
 }
 
-func (r *Report) tellSends(w io.Writer, newTable func(io.Writer, ...any) table.Writer) {
-	t := newTable(w, "to", "what", "")
+func (r *Report) tellSends(w io.Writer) {
 	for _, s := range r.Sends {
 		state := s.State
 		if s.hint != "" {
@@ -110,7 +107,6 @@ func (r *Report) tellSends(w io.Writer, newTable func(io.Writer, ...any) table.W
 		if s.Error != "" && s.State != "delivered" {
 			state += ": " + s.Error
 		}
-		t.AppendRow([]any{s.To, s.What, state})
+		fmt.Fprintf(w, "  %-7s  %s\n           %s\n", s.To, state, s.What)
 	}
-	t.Render()
 }

@@ -3,10 +3,8 @@ package demo
 import (
 	"bytes"
 	"context"
-	"io"
 	"testing"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 
@@ -56,11 +54,6 @@ func TestTried(t *testing.T) {
 
 func shown(r *Report) string {
 	var b bytes.Buffer
-	r.tellSends(&b, func(w io.Writer, head ...any) table.Writer {
-		t := table.NewWriter()
-		t.SetOutputMirror(w)
-		t.AppendHeader(head)
-		return t
-	})
+	r.tellSends(&b)
 	return b.String()
 }

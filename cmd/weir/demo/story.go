@@ -13,8 +13,9 @@ import (
 
 // Tell prints the story of a report: what came, what was held back and why, what
 // a server gets, what a training job gets, what drifted, and what was sent.
-// newTable gives tables their look; server is how commands reach this Weir ("" when it is the default).
-func (r *Report) Tell(w io.Writer, newTable func(io.Writer, ...any) table.Writer, server string) {
+// newTable gives tables their look; program is how the reader started this one, server how commands reach
+// this Weir ("" when it is the default).
+func (r *Report) Tell(w io.Writer, newTable func(io.Writer, ...any) table.Writer, program, server string) {
 	head := func(s string) { fmt.Fprintf(w, "\n%s\n\n", s) }
 
 	head(fmt.Sprintf("1. %s events came; %s are in the table for training and in Redis for inference, %s were held back.",
@@ -66,12 +67,8 @@ func (r *Report) Tell(w io.Writer, newTable func(io.Writer, ...any) table.Writer
 				continue
 			}
 			p, effect := "", ""
-			for _, x := range f.Tests {
-				if x.PValue != nil {
-					p = fmt.Sprintf("%s %.2g", x.Test, *x.PValue)
-				} else {
-					effect = fmt.Sprintf("%s %.3f", x.Test, x.Statistic)
-				}
+			if x := telling(f); x != nil {
+				p, effect = fmt.Sprintf("%s %.2g", x.Test, x.GetPValue()), fmt.Sprintf("%s %.3f", x.Effect, x.Statistic)
 			}
 			mark := ""
 			switch {
@@ -91,7 +88,7 @@ func (r *Report) Tell(w io.Writer, newTable func(io.Writer, ...any) table.Writer
 	}
 
 	head("6. What that starts:")
-	r.tellSends(w, newTable)
+	r.tellSends(w)
 
 	head("7. Look further, in another terminal:")
 	s := ""
@@ -99,13 +96,23 @@ func (r *Report) Tell(w io.Writer, newTable func(io.Writer, ...any) table.Writer
 		s = " --server " + server
 	}
 	for _, cmd := range []string{
-		"weir status", "weir get all", "weir describe view " + view,
-		"weir quarantine list --view " + view,
-		"weir lookup --service " + service + " --entity customer_id=" + r.customer,
-		"weir snapshot list", "weir monitor show " + monitor, "weir events list",
+		"status", "get all", "describe view " + view,
+		"quarantine list --view " + view,
+		"lookup --service " + service + " --entity customer_id=" + r.customer,
+		"snapshot list", "monitor show " + monitor, "events list",
 	} {
-		fmt.Fprintln(w, "  "+cmd+s)
+		fmt.Fprintln(w, "  "+program+" "+cmd+s)
 	}
+}
+
+// telling is the test that made a feature drift, of one that did not its distribution's.
+func telling(f *weirv1.FeatureResult) *weirv1.TestResult {
+	for _, x := range f.Tests {
+		if x.Exceeded == f.Drifted && (f.Drifted || x.Check == "distribution") {
+			return x
+		}
+	}
+	return nil
 }
 
 func show(c *weirv1.FeatureColumn) any {
