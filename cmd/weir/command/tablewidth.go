@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -11,20 +12,19 @@ import (
 	"golang.org/x/term"
 )
 
-// The columns that are wrapped are those wider than a time or a duration of any length, and they
-// are left so many characters that words stay whole.
-const (
-	wrapFrom = 28
-	wrapTo   = 18
-)
+// wrapTo is how narrow a column may get, and no narrower than its longest word: ids are copied.
+const wrapTo = 24
 
 // fitted is a table that keeps to the width of the terminal it is shown on, as far as wrapping its
 // widest columns goes. In a pipe or a file, where others read them, lines stay whole.
 type fitted struct {
 	table.Writer
 	width   int
-	columns []int // the longest line of each
+	columns []column
 }
+
+// column is how long the longest line and the longest word of a column are.
+type column struct{ line, word int }
 
 // fit has a table keep to a width; 0 is none.
 func fit(t table.Writer, width int) table.Writer {
@@ -50,9 +50,13 @@ func terminalWidth(w io.Writer) int {
 func (f *fitted) measure(row table.Row) {
 	for i, cell := range row {
 		if i == len(f.columns) {
-			f.columns = append(f.columns, 0)
+			f.columns = append(f.columns, column{})
 		}
-		f.columns[i] = max(f.columns[i], text.LongestLineLen(fmt.Sprint(cell)))
+		c, shown := &f.columns[i], fmt.Sprint(cell)
+		c.line = max(c.line, text.LongestLineLen(shown))
+		for _, w := range strings.Fields(shown) {
+			c.word = max(c.word, text.StringWidthWithoutEscSequences(w))
+		}
 	}
 }
 
@@ -80,7 +84,7 @@ func (f *fitted) AppendRows(rows []table.Row, c ...table.RowConfig) {
 func (f *fitted) Render() string {
 	var wrapped []table.ColumnConfig
 	for i, n := range narrowed(f.columns, f.width) {
-		if n < f.columns[i] {
+		if n < f.columns[i].line {
 			wrapped = append(wrapped, table.ColumnConfig{Number: i + 1, WidthMax: n, WidthMaxEnforcer: wrapLines})
 		}
 	}
@@ -99,24 +103,26 @@ func wrapLines(cell string, width int) string {
 	return strings.Join(lines, "\n")
 }
 
-// narrowed takes from the widest column, one character at a time, until the table fits or no column has any to give.
-func narrowed(columns []int, width int) []int {
-	to, total := append([]int(nil), columns...), 0
-	for _, n := range columns {
-		total += n + 2 // a space on both sides
+// narrowed takes from the widest column, one character at a time, until the table fits. One that cannot fit is
+// left as it is: wrapped by the terminal it takes fewer lines than wrapped by both.
+func narrowed(columns []column, width int) []int {
+	total, natural := 0, make([]int, len(columns))
+	for i, c := range columns {
+		natural[i] = c.line
+		total += c.line + 2 // a space on both sides
 	}
-	for total > width {
+	to := slices.Clone(natural)
+	for ; total > width; total-- {
 		widest := -1
 		for i, n := range to {
-			if columns[i] > wrapFrom && n > wrapTo && (widest < 0 || n > to[widest]) {
+			if n > max(wrapTo, columns[i].word) && (widest < 0 || n > to[widest]) {
 				widest = i
 			}
 		}
 		if widest < 0 {
-			break
+			return natural
 		}
 		to[widest]--
-		total--
 	}
 	return to
 }

@@ -30,8 +30,9 @@ func TestTablesKeepToTheTerminal(t *testing.T) {
 }
 
 func TestNarrowed(t *testing.T) {
-	require.Equal(t, []int{10, 46, 18}, narrowed([]int{10, 100, 18}, 80))
-	require.Equal(t, []int{10, 34, 35}, narrowed([]int{10, 100, 40}, 85), "the widest first, then both")
-	require.Equal(t, []int{27, 27, 27, 18}, narrowed([]int{27, 27, 27, 50}, 80), "what cannot fit is as narrow as may be")
-	require.Equal(t, []int{10, 20}, narrowed([]int{10, 20}, 80))
+	require.Equal(t, []int{10, 46, 18}, narrowed([]column{{10, 10}, {100, 9}, {18, 9}}, 80))
+	require.Equal(t, []int{10, 34, 35}, narrowed([]column{{10, 10}, {100, 9}, {40, 9}}, 85), "the widest first, then both")
+	require.Equal(t, []int{10, 30, 36}, narrowed([]column{{10, 10}, {100, 9}, {36, 36}}, 82), "an id stays whole")
+	require.Equal(t, []int{27, 27, 27, 50}, narrowed([]column{{27, 27}, {27, 27}, {27, 27}, {50, 9}}, 80), "what cannot fit is left")
+	require.Equal(t, []int{10, 20}, narrowed([]column{{10, 10}, {20, 9}}, 80))
 }
