@@ -43,7 +43,7 @@ test-peers: ## other projects' programs against ours
 .PHONY: test-loop
 test-loop: ## the whole loop with a real Airflow and MLflow: drift to retraining and back, as a timeline
 	@scripts/setup-test.sh --loop && WEIR_TEST_REQUIRE=1 $(GO) test -tags loop -count=1 -v -timeout 40m ./peers/loop && \
-	WEIR_TEST_REQUIRE=1 $(GO) test -tags loop -count=1 -timeout 20m ./peers ./peers/platform
+	WEIR_TEST_REQUIRE=1 $(GO) test -tags loop -count=1 -timeout 40m ./peers/platform
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, the floors, govulncheck, the alert rules
