@@ -210,7 +210,7 @@ func (l *lines) snapshotDown(x feature.Snapshot) (out []*LineageNode) {
 		}
 	}
 	for _, m := range l.cat.Monitors() {
-		if m.Meta.Project == l.project && m.Reference.Snapshot == x.ID {
+		if m.Meta.Project == l.project && m.Reference.Snapshot == x.ID && l.followed(m) == nil {
 			out = append(out, l.monitor(m, "compares with it"))
 		}
 	}
@@ -289,6 +289,9 @@ func (l *lines) viewDown(v *feature.View) (out []*LineageNode) {
 		if m.ViewOf == v {
 			out = append(out, l.monitor(m, "watches it"))
 		}
+		if p := m.Performance; p != nil && p.Outcomes.ViewOf == v {
+			out = append(out, l.monitor(m, "takes outcomes from it"))
+		}
 	}
 	return out
 }
@@ -323,20 +326,33 @@ func (l *lines) monitor(m *feature.Monitor, how ...string) *LineageNode {
 	return &LineageNode{Kind: LineageMonitor, Name: m.Meta.Name, Details: how}
 }
 
-func (l *lines) monitorUp(m *feature.Monitor) (out []*LineageNode) {
-	r := m.Reference
-	for _, x := range l.models {
-		if x.Name == r.Model && x.HasAlias(r.AliasOrChampion()) {
-			out = append(out, with(l.model(x), l.modelUp(x)))
+// followed is the version of a model that the monitor compares with now; nil where there is none.
+func (l *lines) followed(m *feature.Monitor) *feature.Model {
+	r := &m.Reference
+	for i := range l.models {
+		if x := &l.models[i]; r.Model != "" && x.Name == r.Model && x.HasAlias(r.AliasOrChampion()) {
+			return x
 		}
 	}
+	return nil
+}
+
+func (l *lines) monitorUp(m *feature.Monitor) (out []*LineageNode) {
+	if x := l.followed(m); x != nil {
+		out = append(out, with(l.model(*x), l.modelUp(*x)))
+	}
 	for _, x := range l.snapshots {
-		if x.ID == r.Snapshot && len(out) == 0 {
+		if x.ID == m.Reference.Snapshot && len(out) == 0 {
 			out = append(out, with(l.snapshot(x), l.snapshotUp(x)))
 		}
 	}
 	if m.ViewOf != nil {
 		out = append(out, with(l.view(m.ViewOf), l.viewUp(m.ViewOf)))
+	}
+	if p := m.Performance; p != nil && p.Outcomes.ViewOf != nil {
+		n := with(l.view(p.Outcomes.ViewOf), l.viewUp(p.Outcomes.ViewOf))
+		n.Details = append(n.Details, "outcomes")
+		out = append(out, n)
 	}
 	return out
 }

@@ -117,3 +117,53 @@ table/profile@1 (version 1)
 	_, err = r.Lineage(ctx, "", "modl", "x", nil)
 	require.Equal(t, feature.Invalid, feature.KindOf(err))
 }
+
+// A monitor that judges a model is made of two views, and is found from both. One that follows a model compares with the
+// snapshot beside it only until a version has the alias.
+func TestLineageOfMonitors(t *testing.T) {
+	r := trainedRegistry(t)
+	apply(t, r, definitions(t, `
+apiVersion: weir/v1
+kind: FeatureView
+metadata: {name: labels}
+spec:
+  entities: [customer]
+  source: events
+  features: [{name: churned, type: bool, path: churned}]
+---
+apiVersion: weir/v1
+kind: FeatureView
+metadata: {name: predictions}
+spec:
+  entities: [customer]
+  source: events
+  features: [{name: said, type: bool, path: said}]
+---
+apiVersion: weir/v1
+kind: Monitor
+metadata: {name: good}
+spec: {view: predictions, window: {size: 1d}, performance: {prediction: said, kind: label, outcomes: {view: labels, label: churned, within: 1d}, baseline: {accuracy: 0.8}}}
+---
+apiVersion: weir/v1
+kind: Monitor
+metadata: {name: follows}
+spec: {view: profile, reference: {model: churn, snapshot: s2}, window: {size: 1h}}
+`)...)
+	of := func(kind, name string) *registry.Lineage {
+		t.Helper()
+		l, err := r.Lineage(ctx, "", kind, name, nil)
+		require.NoError(t, err)
+		return l
+	}
+	const stream = "  source/events@1\n    topic/churn.events\n"
+	require.Equal(t, "view/predictions@1\n"+stream+"view/labels@1 (outcomes)\n"+stream, tree(of("monitor", "good").Up, ""))
+	require.Equal(t, "monitor/good (watches it)\n", tree(of("view", "predictions").Down, ""))
+	require.Equal(t, "monitor/good (takes outcomes from it)\n", tree(of("view", "labels").Down, ""))
+
+	require.Equal(t, "monitor/follows (compares with it)\n", tree(of("snapshot", "s2").Down, ""))
+	require.Contains(t, tree(of("monitor", "follows").Up, ""), "snapshot/s2")
+	_, _, err := r.RegisterModel(ctx, feature.Model{Name: "churn", Version: "3", Snapshot: "s1", Aliases: []string{"champion"}})
+	require.NoError(t, err)
+	require.Empty(t, of("snapshot", "s2").Down, "it compares with the champion's")
+	require.NotContains(t, tree(of("monitor", "follows").Up, ""), "snapshot/s2")
+}
