@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -28,6 +27,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-ml/weir/ingest/quarantine"
+	"github.com/weir-ml/weir/internal/testserver/native"
 	"github.com/weir-ml/weir/offline"
 	"github.com/weir-ml/weir/offline/iceberg"
 	"github.com/weir-ml/weir/registry"
@@ -103,12 +103,11 @@ func (p *process) kill() {
 // freePorts returns addresses that were free a moment ago.
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
+	ports, err := native.FreePorts(n)
+	require.NoError(t, err)
 	var out []string
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer ln.Close()
-		out = append(out, ln.Addr().String())
+	for _, p := range ports {
+		out = append(out, fmt.Sprintf("127.0.0.1:%d", p))
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package feastredis
 import (
 	"context"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/weir-ml/weir/internal/secret"
 	"github.com/weir-ml/weir/internal/testserver"
+	"github.com/weir-ml/weir/internal/testserver/native"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -123,11 +125,9 @@ func TestCluster(t *testing.T) {
 }
 
 func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := native.FreePorts(1)
 	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return strconv.Itoa(ports[0])
 }
 
 func TestParse(t *testing.T) {

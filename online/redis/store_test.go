@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/weir-ml/weir/internal/testserver"
+	"github.com/weir-ml/weir/internal/testserver/native"
 	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/online/onlinetest"
 	"github.com/weir-ml/weir/online/redis"
@@ -104,11 +106,9 @@ func meet(t testing.TB, c *goredis.Client, other string) {
 }
 
 func clusterPort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := native.FreePorts(1)
 	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return strconv.Itoa(ports[0])
 }
 
 func TestExpiryIsSet(t *testing.T) {

@@ -52,7 +52,7 @@ func StartKafka(ctx context.Context, dir string, properties ...string) (*Kafka, 
 	if found, _ := filepath.Glob(filepath.Join(jars, "kafka_*.jar")); len(found) == 0 {
 		return nil, fmt.Errorf("kafka's jars are %w in %s (run scripts/setup-test.sh)", ErrAbsent, jars)
 	}
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err != nil {
 		return nil, err
 	}

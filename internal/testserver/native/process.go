@@ -164,11 +164,12 @@ func onceEach(text []byte) []byte {
 	return bytes.TrimSpace(out)
 }
 
-// freePorts returns n ports of 127.0.0.1 that nothing listens on at the moment,
-// below those that the system gives to clients: a client
+// FreePorts returns n ports of 127.0.0.1 that nothing listens on at the moment,
+// below those that the system gives to clients and to listeners that take any: a client
 // that tries to reach a server which was killed may be given that server's own port
-// to call from, talk to itself, and the server cannot come back.
-func freePorts(n int) ([]int, error) {
+// to call from, talk to itself, and the server cannot come back; nor can it where another
+// package's test has been given the port meanwhile.
+func FreePorts(n int) ([]int, error) {
 	const lowest, highest = 15000, 32000
 	var ports []int
 	var last error

@@ -46,7 +46,7 @@ func StartValkey(ctx context.Context, dir string, args ...string) (*Redis, error
 }
 
 func startRedis(ctx context.Context, path, dir string, args ...string) (*Redis, error) {
-	ports, err := freePorts(1)
+	ports, err := FreePorts(1)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func StartSentinel(ctx context.Context, dir, name, addr string, quorum int) (*Re
 	if err != nil {
 		return nil, fmt.Errorf("redis-server is %w (Debian: redis-server)", ErrAbsent)
 	}
-	ports, err := freePorts(1)
+	ports, err := FreePorts(1)
 	if err != nil {
 		return nil, err
 	}

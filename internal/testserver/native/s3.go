@@ -50,7 +50,7 @@ func StartS3(ctx context.Context, dir string) (*S3, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("versitygw is %w in %s (run scripts/setup-test.sh)", ErrAbsent, S3Home())
 	}
-	ports, err := freePorts(1)
+	ports, err := FreePorts(1)
 	if err != nil {
 		return nil, err
 	}
