@@ -33,7 +33,12 @@ type typedReader struct {
 	stop  func()
 }
 
-func (t *typedReader) read(context.Context) (arrow.RecordBatch, error) {
+func (t *typedReader) read(context.Context) (out arrow.RecordBatch, err error) {
+	defer func() {
+		if p := recover(); p != nil { // of what reads a damaged file
+			out, err = nil, fileError(t.path, fmt.Errorf("is damaged: %v", p))
+		}
+	}()
 	for {
 		rec, err := t.next()
 		if errors.Is(err, io.EOF) {
@@ -75,7 +80,12 @@ func openTyped(ctx context.Context, src *source, format Format, batchRows int, o
 func (r *Reader) openParquet(o ReadOptions) error { return r.openTyped(o, Parquet) }
 func (r *Reader) openArrow(o ReadOptions) error   { return r.openTyped(o, Arrow) }
 
-func (r *Reader) openTyped(o ReadOptions, format Format) error {
+func (r *Reader) openTyped(o ReadOptions, format Format) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // of what reads a damaged file
+			err = fileError(r.src.path, fmt.Errorf("is damaged: %v", p))
+		}
+	}()
 	if format == Parquet && o.Lend {
 		if p, err := openPages(r.src, o); p != nil || err != nil {
 			if err == nil {
@@ -227,18 +237,15 @@ func openIPC(src *source) (*arrow.Schema, int64, *typedReader, error) {
 	magic := make([]byte, 6)
 	n, _ := src.f.ReadAt(magic, 0)
 	if _, ext := compression(src.path); ext == "" && bytes.Equal(magic[:n], []byte("ARROW1")) {
-		fr, err := ipc.NewFileReader(countingReaderAt{src})
+		f, err := openArrowFile(src)
 		if err != nil {
 			return nil, 0, nil, fileError(src.path, err).WithHint("is it an Arrow file, and whole?")
 		}
 		i := 0
-		return fr.Schema(), 0, &typedReader{path: src.path, stop: func() { fr.Close() }, next: func() (arrow.RecordBatch, error) {
-			if i == fr.NumRecords() {
-				return nil, io.EOF
-			}
+		return f.Schema(), 0, &typedReader{path: src.path, stop: func() { f.Close() }, next: sound(func() (arrow.RecordBatch, error) {
 			i++
-			return fr.RecordBatch(i - 1)
-		}}, nil
+			return f.batch(i - 1)
+		})}, nil
 	}
 	// Without the mark of a message the next bytes would be taken for the length
 	// of one, and memory be asked for it.
@@ -246,11 +253,11 @@ func openIPC(src *source) (*arrow.Schema, int64, *typedReader, error) {
 	if mark, err := in.Peek(4); err != nil || binary.LittleEndian.Uint32(mark) != 0xffffffff {
 		return nil, 0, nil, fileError(src.path, errors.New("does not begin as an Arrow stream")).WithHint("is it an Arrow file or stream?")
 	}
-	sr, err := ipc.NewReader(in)
+	sr, err := ipc.NewReaderFromMessageReader(newMessages(in))
 	if err != nil {
 		return nil, 0, nil, fileError(src.path, err).WithHint("is it an Arrow stream, and whole?")
 	}
-	return sr.Schema(), 0, &typedReader{path: src.path, stop: sr.Release, next: func() (arrow.RecordBatch, error) {
+	return sr.Schema(), 0, &typedReader{path: src.path, stop: sr.Release, next: sound(func() (arrow.RecordBatch, error) {
 		if sr.Next() {
 			return sr.RecordBatch(), nil
 		}
@@ -258,5 +265,5 @@ func openIPC(src *source) (*arrow.Schema, int64, *typedReader, error) {
 			return nil, err
 		}
 		return nil, io.EOF
-	}}, nil
+	})}, nil
 }
