@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime/debug"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -170,4 +171,21 @@ func TestInfinities(t *testing.T) {
 	require.Equal(t, Side{Type: "float64", Values: 3, NaN: 1, Infinite: 2, Distinct: 1, Mean: num(1), Std: num(0), Min: num(1), Median: num(1), Max: num(1)}, c.Current)
 	require.Zero(t, c.Tests.KS.Statistic)
 	require.InDelta(t, 1./6, float64(c.Tests.Nulls.Current), 1e-12)
+}
+
+// TestNothingButNaN: of a file of one batch, however long, that has no number at all.
+func TestNothingButNaN(t *testing.T) {
+	defer debug.SetMaxStack(debug.SetMaxStack(16 << 20)) // one that is deeper by row ends the process
+	v := make([]float64, 1<<20)
+	for i := range v {
+		v[i] = math.NaN()
+	}
+	v[7], v[8], v[len(v)-1] = 1, 2, 3
+	c := newColumn(feature.Float64)
+	c.floats(v)
+	require.Equal(t, []float64{1, 2, 3}, c.numbers)
+	require.EqualValues(t, len(v)-3, c.nan)
+	c.floats([]float64{4, math.Inf(1), 5})
+	require.Equal(t, []float64{1, 2, 3, 4, 5}, c.numbers)
+	require.EqualValues(t, 1, c.infinite)
 }

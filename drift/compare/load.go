@@ -286,15 +286,15 @@ func addNumbers[T float32 | int32 | int64](c *column, a arrow.Array, v []T) {
 }
 
 func (c *column) floats(v []float64) {
+	from := 0 // what is finite from here on is taken together
 	for i, x := range v {
 		if x-x != 0 {
-			c.numbers = append(c.numbers, v[:i]...)
+			c.numbers = append(c.numbers, v[from:i]...)
 			c.float(x)
-			c.floats(v[i+1:])
-			return
+			from = i + 1
 		}
 	}
-	c.numbers = append(c.numbers, v...)
+	c.numbers = append(c.numbers, v[from:]...)
 }
 
 func (c *column) float(x float64) {

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weir-ml/weir/internal/outbox"
@@ -113,6 +114,8 @@ func (s *Store[T, V]) Done(ctx context.Context, ids []string, now time.Time) err
 }
 
 func (s *Store[T, V]) Fail(ctx context.Context, id, cause string, now, next time.Time, dead bool) error {
+	// What a server answered may be anything, and PostgreSQL's texts are not: the attempt would never be counted.
+	cause = strings.ReplaceAll(strings.ToValidUTF8(cause, "\uFFFD"), "\x00", "\uFFFD")
 	state := outbox.Pending
 	if dead {
 		state = outbox.Dead
