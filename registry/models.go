@@ -53,6 +53,9 @@ func (r *Registry) RegisterModel(ctx context.Context, m feature.Model) (feature.
 			put.Tags = map[string]string{}
 		}
 		maps.Copy(put.Tags, m.Tags)
+		if faults := put.Check(); len(faults) > 0 { // together they may be too many
+			return m, false, feature.Errorf(feature.Invalid, "registry.register_model", m.ID(), "%w", feature.JoinFaults(faults))
+		}
 	}
 	if fresh || put.URI != before.URI || !maps.Equal(put.Tags, before.Tags) || !put.SameOrigin(&before) {
 		if err := r.store.PutModel(ctx, put); err != nil {

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -189,4 +190,23 @@ spec: {view: profile, reference: `+reference+`, window: {size: 1h}}
 	require.NoError(t, err)
 	require.Contains(t, monitor("{model: churn, snapshot: s2}").Changes[0].Notes, "compares with snapshot s1 of churn@3 (champion)")
 	require.Equal(t, "spec.reference.snapshot", monitor("{model: churn, snapshot: zzz}").Faults[0].Field, "also what is beside the model has to be there")
+}
+
+// Tags of registrations one after another are added up, and are no more than one registration may bring.
+func TestRegisterModelTagsAddUp(t *testing.T) {
+	r := trainedRegistry(t)
+	register := func(from, to int) error {
+		tags := map[string]string{}
+		for i := from; i < to; i++ {
+			tags[fmt.Sprint("k", i)] = "v"
+		}
+		_, _, err := r.RegisterModel(ctx, feature.Model{Name: "churn", Version: "3", Snapshot: "s1", Tags: tags})
+		return err
+	}
+	require.NoError(t, register(0, 150))
+	require.NoError(t, register(100, 200))
+	require.Equal(t, feature.Invalid, feature.KindOf(register(200, 201)))
+	m, err := r.FindModel(ctx, "", "churn", "3")
+	require.NoError(t, err)
+	require.Len(t, m.Tags, 200)
 }

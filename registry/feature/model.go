@@ -3,6 +3,7 @@ package feature
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -44,6 +45,15 @@ func (m *Model) ID() string { return m.Project + "/" + m.Label() }
 // Label is name@version.
 func (m *Model) Label() string { return m.Name + "@" + m.Version }
 
+// What a version may bring along: all versions of a model are read whenever somebody asks where an alias stands, as
+// monitors do each second. MLflow's tags fit.
+const (
+	mostTags     = 200
+	mostTagName  = 250
+	mostTagValue = 8000
+	mostURI      = 4096
+)
+
 var (
 	versionRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.+-]{0,62}$`)
 	aliasRE   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,62}$`)
@@ -83,9 +93,19 @@ func (m *Model) Check() []Fault {
 	if strings.ContainsFunc(m.URI, func(r rune) bool { return r < ' ' }) {
 		f = append(f, Fault{"uri", "must be one line"})
 	}
-	for k := range m.Tags {
-		if k == "" {
+	if len(m.URI) > mostURI {
+		f = append(f, Fault{"uri", fmt.Sprintf("has %d bytes, %d at most", len(m.URI), mostURI)})
+	}
+	if len(m.Tags) > mostTags || len(m.Aliases) > mostTags {
+		f = append(f, Fault{"tags", fmt.Sprintf("a version has %d tags and aliases at most", mostTags)})
+		return f
+	}
+	for _, k := range slices.Sorted(maps.Keys(m.Tags)) {
+		switch {
+		case k == "":
 			f = append(f, Fault{"tags", "a tag needs a name"})
+		case len(k) > mostTagName || len(m.Tags[k]) > mostTagValue:
+			f = append(f, Fault{"tags", fmt.Sprintf("%.40q: a tag's name has %d bytes at most, its value %d", k, mostTagName, mostTagValue)})
 		}
 	}
 	for i, a := range m.Aliases {

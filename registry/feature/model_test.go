@@ -2,6 +2,7 @@ package feature_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,6 +28,20 @@ func TestModelCheck(t *testing.T) {
 		faults := m.Check()
 		require.Len(t, faults, 1, field)
 		require.Equal(t, field, faults[0].Field)
+	}
+	many := map[string]string{}
+	for i := range 201 {
+		many[strconv.Itoa(i)] = ""
+	}
+	for field, m := range map[string]feature.Model{
+		"uri": {URI: strings.Repeat("x", 4097)}, "tags": {Tags: many},
+		"tags ": {Tags: map[string]string{"x": strings.Repeat("x", 8001)}}, "tags  ": {Tags: map[string]string{strings.Repeat("x", 251): ""}},
+	} {
+		m.Project, m.Name, m.Version, m.Snapshot = good.Project, good.Name, good.Version, good.Snapshot
+		faults := m.Check()
+		require.Len(t, faults, 1, field)
+		require.Equal(t, strings.TrimSpace(field), faults[0].Field)
+		require.Less(t, len(faults[0].Msg), 200, "it does not repeat what is too long")
 	}
 	for _, name := range []string{" ", "a:b", "a@b", "a\nb", strings.Repeat("x", 251)} {
 		require.NotEmpty(t, feature.CheckModelName("name", name), "%q", name)
