@@ -120,7 +120,7 @@ func (r *Reader) ending(ctx context.Context, m *feature.Monitor, last, first int
 	if err != nil || len(panes) == 0 {
 		return nil, err
 	}
-	w := tally.Whole(start, panes)
+	w := tally.Whole(start, tally.Within(panes, m.Window))
 	return &w, nil
 }
 
@@ -178,23 +178,23 @@ func whole(m *feature.Monitor, panes []WindowRecord, starts []int, last int) Win
 	for first > 0 && panes[first-1].Start >= start {
 		first--
 	}
-	return tally.Whole(start, panes[first:last+1])
+	return tally.Whole(start, tally.Within(panes[first:last+1], m.Window))
 }
 
 // profiled gives a window its profile.
-func (r *Reader) profiled(ctx context.Context, w *WindowRecord) (*WindowRecord, error) {
+func (r *Reader) profiled(ctx context.Context, m *feature.Monitor, w *WindowRecord) (*WindowRecord, error) {
 	panes, err := r.store.Windows(ctx, WindowQuery{
 		Project: w.Project, Owner: w.Owner, Size: w.Size, From: w.Start, Before: w.End, Profiles: true, Bare: true})
 	if err != nil || len(panes) == 0 {
 		return nil, err
 	}
-	x := tally.Whole(w.Start, panes)
+	x := tally.Whole(w.Start, tally.Within(panes, m.Window))
 	return &x, nil
 }
 
 // counted is what is known of the features of a window that has no verdict.
 func (r *Reader) counted(ctx context.Context, m *feature.Monitor, of *WindowRecord) (out []Result, err error) {
-	w, err := r.profiled(ctx, of)
+	w, err := r.profiled(ctx, m, of)
 	if err != nil || w == nil || w.Profile == nil {
 		return nil, err
 	}
@@ -227,7 +227,7 @@ func (r *Reader) Profiled(ctx context.Context, m *feature.Monitor, at int64) (*W
 		if at != 0 && (at < of.Start || at >= of.End) {
 			continue
 		}
-		w, err := r.profiled(ctx, &of)
+		w, err := r.profiled(ctx, m, &of)
 		if err != nil {
 			return nil, err
 		}

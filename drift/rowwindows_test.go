@@ -156,3 +156,132 @@ func TestWindowsOfRowsTellOfDrift(t *testing.T) {
 	require.Len(t, all, 13, "the first hour of each")
 	sameAsHistory(t, h, 2*hour, 24*hour)
 }
+
+// History that is imported between panes whose windows are judged is in none: a row of them would be in two, and what was judged be another window now.
+// While an import is under way that has brought rows for a time, what comes after it waits, so that they are in it; and what
+// an import brings ahead of the stream waits for the stream.
+func TestWindowsOfRowsAndImports(t *testing.T) {
+	open := func() *house {
+		h := newHouse(t, func(m *feature.Monitor) {
+			m.Window = feature.Window{Size: "1h", Rows: 500, AtMost: feature.Duration(6 * time.Hour)}
+		})
+		for w := range int64(3) {
+			h.flush(1, one(h.rows(w, 300, 0)))
+		}
+		require.NoError(t, h.watch.Pass(bg))
+		return h
+	}
+	imports := func(h *house, hours []int64, final bool) flush {
+		var rows []drifttest.Event
+		for _, w := range hours {
+			rows = append(rows, h.rows(w, 300, 0)...)
+		}
+		return flush{topic: [16]byte{9}, p: feature.ImportPartition, rows: rows, final: final}
+	}
+
+	h := open()
+	for _, w := range []int64{6, 8, 9, 10, 12} {
+		h.flush(1, one(h.rows(w, 300, 0)))
+		require.NoError(t, h.watch.Pass(bg))
+	}
+	const judged = "0 reference 600, 6 steady 600, 9 steady 600"
+	require.Equal(t, judged, h.show())
+	h.flush(1, imports(h, []int64{5, 7, 11}, true))
+	require.Equal(t, "0 reference 600, 2 steady 600, 6 steady 600, 9 steady 600", h.windows(), "hour 5 is the end of what 2 began, 7 is in none")
+	all, err := h.store.Windows(bg, drift.WindowQuery{States: []drift.WindowState{"passed"}})
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	require.Equal(t, 7*hour, all[0].Start)
+	require.Contains(t, h.log.String(), "rows are in no window")
+	p, err := drift.NewReader(h.store).Profiled(bg, h.mon, 7*hour)
+	require.NoError(t, err)
+	require.Equal(t, []int64{6 * hour, 9 * hour, 600, 600}, []int64{p.Start, p.End, p.Rows, p.Profile.Rows})
+
+	h = open()
+	h.flush(1, one(h.rows(6, 300, 0)), imports(h, []int64{8}, true)) // ahead of the stream
+	require.NotContains(t, h.windows(), "steady")
+	for _, w := range []int64{7, 9, 10} {
+		h.flush(1, one(h.rows(w, 300, 0)))
+		require.NoError(t, h.watch.Pass(bg))
+	}
+	require.Contains(t, h.show(), "6 steady 600, 8 steady 600", "none of the stream's is passed over")
+
+	for _, ends := range []bool{true, false} {
+		h := open()
+		h.flush(1, imports(h, []int64{6}, false), one(h.rows(7, 300, 0)))
+		for w := range int64(3) {
+			h.flush(1, one(h.rows(8+w, 300, 0)))
+			require.NotContains(t, h.windows(), "steady", "an import that is under way has rows for hour 6")
+		}
+		if ends {
+			h.flush(1, imports(h, nil, true))
+			require.Contains(t, h.windows(), "6 steady 600, 8 steady 600")
+		} else {
+			h.now = h.now.Add(2 * time.Minute) // it has stopped
+			require.Contains(t, h.windows(), "7 steady 600")
+			h.flush(1, imports(h, nil, true))
+			require.Contains(t, h.windows(), "7 steady 600")
+		}
+	}
+}
+
+// Whatever is imported, and however late rows are: windows do not overlap, and one that is judged stays what it is.
+func TestWindowsOfRowsStay(t *testing.T) {
+	for seed := range testseed.Each(t, 12) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		h := newHouse(t, func(m *feature.Monitor) {
+			m.Window = feature.Window{Size: "15m", Rows: int64(20 + r.IntN(100)), AtMost: feature.Duration([]time.Duration{3 * time.Hour, 24 * time.Hour}[r.IntN(2)])}
+			m.Features, m.MinCount = []string{"num"}, 20
+		})
+		reader := drift.NewReader(h.store)
+		seen := map[int64]span{}
+		imported := byte(0)
+		look := func(step int) {
+			all, err := reader.Windows(bg, h.mon, 0)
+			require.NoError(t, err)
+			until, now := int64(-1), map[int64]span{}
+			for _, w := range all {
+				if w.State == drift.Open || w.State == drift.Closed {
+					continue
+				}
+				now[w.Start] = span{w.Start, w.End, w.Rows}
+				require.GreaterOrEqual(t, w.Start, until, "seed %d, step %d: windows overlap", seed, step)
+				until = w.End
+				if w.Verdict != nil {
+					require.Equal(t, w.Rows, w.Features[0].Count)
+				}
+			}
+			for start, w := range seen {
+				require.Equal(t, w, now[start], "seed %d, step %d", seed, step)
+			}
+			seen = now
+		}
+		for step := range 60 {
+			at := int64(step) * hour / 3
+			some := func(n int, from, to int64) (rows []drifttest.Event) {
+				for range n {
+					rows = append(rows, drifttest.Event{Time: max(0, at+from+r.Int64N(to-from)), Num: r.NormFloat64()})
+				}
+				return rows
+			}
+			fs := []flush{one(some(r.IntN(40), -hour/4, hour/4))}
+			if r.IntN(4) == 0 { // late
+				fs[0].rows = append(fs[0].rows, some(r.IntN(20), -6*hour, 0)...)
+			}
+			if r.IntN(2) == 0 {
+				fs = append(fs, flush{topic: [16]byte{9, imported}, p: feature.ImportPartition, rows: some(r.IntN(60), -8*hour, hour), final: r.IntN(3) == 0})
+				if fs[1].final {
+					imported++
+				}
+			}
+			h.flush(1, fs...)
+			h.now = h.now.Add(time.Duration(r.IntN(40)) * time.Second)
+			require.NoError(t, h.watch.Pass(bg))
+			look(step)
+		}
+		_, err := h.watch.Judge(bg, "p", "m_1h")
+		require.NoError(t, err)
+		look(60)
+		require.NotEmpty(t, seen)
+	}
+}

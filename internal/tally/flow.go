@@ -120,6 +120,11 @@ func (v *view) holds(t int64) bool {
 	return v.busy || !v.reached(t) && (!v.known && !v.any || v.live || !v.marked && !v.any)
 }
 
+// behind reports whether the stream flows and may still bring rows of before the end of a window.
+func (v *view) behind(w window.Window, lateness int64) bool {
+	return v.live && !(v.marked && w.Due(v.mark, lateness))
+}
+
 // past gives what tells whether a time is over in the owner's stream, and further in those that
 // it is judged with: they show so themselves, or are idle while the owner's shows it. Who has everything judged now (force)
 // says that the windows there are have ended, and not that what comes after the newest has: what they are compared with may be under way.

@@ -15,46 +15,111 @@ import (
 
 // Windows of a number of rows are put together of panes that are closed, the fewest in a row that have so many. They
 // begin anew at times that nothing counted moves (feature.Window.Anew), so what a pane ends depends on those between such a
-// time and itself. A pane that ends no window is kept as Part.
+// time and itself. A pane that ends no window is kept as Part. One that comes between panes of which it is settled already what they are
+// part of, as an import of history brings it or a row that is late for a time without rows, is in no window (Passed): else
+// those that were judged would be others now, and a row be in two of them. So that few are: while an import is under way that has brought rows for
+// a time before, a pane waits, and one that an import brought ahead of the stream waits for the stream.
 
 // Cuts tells for each of the panes, in the order of their starts, with which of them the window begins that it ends; -1 where it ends none.
 // The first must be the first of its time between two new beginnings.
 func Cuts[T Tally[T], V comparable](panes []Record[T, V], w feature.Window) []int {
 	out := make([]int, len(panes))
-	first, rows, began := 0, int64(0), int64(0)
+	first, rows, began := -1, int64(0), int64(0)
+	gone := passed(panes, w)
 	for i := range panes {
 		if w.Rows == 0 {
 			out[i] = i
 			continue
 		}
-		if at := w.Anew(panes[i].Start); i == 0 || at != began {
+		if out[i] = -1; gone[i] {
+			continue
+		}
+		if at := w.Anew(panes[i].Start); first < 0 || at != began {
 			first, rows, began = i, 0, at
 		}
-		out[i] = -1
 		if rows += panes[i].Rows; rows >= w.Rows {
 			out[i] = first
-			first, rows = i+1, 0
+			first, rows = -1, 0
 		}
 	}
 	return out
 }
 
-// begins is the start of the window that a pane ends; ok is false where it ends none.
-func (w *Watch[D, T, V]) begins(ctx context.Context, x *Watched[D], r *Record[T, V]) (start int64, ok bool, err error) {
+// isSettled reports of a pane's state that it is said what window it is part of.
+func isSettled(s WindowState) bool { return s == Part || s == Judged || s == Skipped || s == Abandoned }
+
+// passed tells of panes of windows of a number of rows which are in none: those that were passed, or will be,
+// because one after them is settled.
+func passed[T Tally[T], V comparable](panes []Record[T, V], w feature.Window) []bool {
+	out := make([]bool, len(panes))
+	if w.Rows == 0 {
+		return out
+	}
+	after, began := false, int64(0)
+	for i := len(panes) - 1; i >= 0; i-- {
+		p := &panes[i]
+		if at := w.Anew(p.Start); i == len(panes)-1 || at != began {
+			after, began = false, at
+		}
+		is := isSettled(p.State)
+		out[i] = p.State == Passed || after && !is
+		after = after || is
+	}
+	return out
+}
+
+// Within are the panes without those that are in no window.
+func Within[T Tally[T], V comparable](panes []Record[T, V], w feature.Window) []Record[T, V] {
+	gone := passed(panes, w)
+	if !slices.Contains(gone, true) {
+		return panes
+	}
+	var out []Record[T, V]
+	for i := range panes {
+		if !gone[i] {
+			out = append(out, panes[i])
+		}
+	}
+	return out
+}
+
+// begins is the start of the window that a pane ends. ends is Judged where it ends one, Part or Passed where it does not, and Open while
+// it has to wait for a pane before it.
+func (w *Watch[D, T, V]) begins(ctx context.Context, x *Watched[D], r *Record[T, V]) (start int64, ends WindowState, err error) {
 	if x.Window.Rows == 0 {
-		return r.Start - x.Window.Reach(), true, nil
+		return r.Start - x.Window.Reach(), Judged, nil
 	}
-	q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: x.Window.Anew(r.Start), Before: r.Start + 1, Bare: true,
-		States: []WindowState{Closed, Part, Judged, Skipped, Abandoned}}
+	from := x.Window.Anew(r.Start)
+	q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, From: from, Before: from + x.Window.Needs(), Bare: true}
 	panes, err := w.store.Windows(ctx, q)
-	if err != nil || len(panes) == 0 {
-		return 0, false, err
+	if err != nil {
+		return 0, Part, err
 	}
-	cuts := Cuts(panes, x.Window)
-	if last := len(panes) - 1; panes[last].Start == r.Start && cuts[last] >= 0 {
-		return panes[cuts[last]].Start, true, nil
+	at, opened := -1, false
+	closed := panes[:0]
+	for i := range panes {
+		p := &panes[i]
+		switch {
+		case p.Start == r.Start:
+			at = len(closed)
+		case p.State == Open:
+			opened = opened || p.Start < r.Start && p.ImportRows > 0
+			continue
+		}
+		closed = append(closed, *p)
 	}
-	return 0, false, nil
+	if at < 0 {
+		return 0, Part, nil
+	}
+	switch cuts := Cuts(closed, x.Window); {
+	case passed(closed, x.Window)[at]:
+		return 0, Passed, nil
+	case w.looked != nil && (opened && w.looked.busy || w.looked.behind(r.span(), x.Window.Lateness.Micros())):
+		return 0, Open, nil
+	case cuts[at] >= 0:
+		return closed[cuts[at]].Start, Judged, nil
+	}
+	return 0, Part, nil
 }
 
 // Whole makes of the panes of a window, in the order of their starts, the window that ends with the last of

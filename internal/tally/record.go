@@ -12,6 +12,8 @@ const (
 	Skipped WindowState = "reference" // counted, not judged: it is what others are compared with
 	// Part panes have been counted and are part of the window that ends with a later one, if any does.
 	Part WindowState = "part"
+	// Passed panes came when those after them were settled, and are in no window.
+	Passed WindowState = "passed"
 	// Abandoned windows were not judged for good before their owner was no longer watched.
 	Abandoned WindowState = "abandoned"
 )

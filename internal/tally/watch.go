@@ -27,6 +27,7 @@ type Watch[D any, T Tally[T], V comparable] struct {
 	faults Faults // of owners
 	pruned time.Time
 	flows  map[flowKey]*flow
+	looked *view // how far the view that is looked at has come; nil where everything is to be judged now
 	// unwatched are the owners of windows, and of what fires, that were not watched at asideAt.
 	unwatched map[Series]bool
 	asideAt   time.Time
@@ -181,6 +182,9 @@ func (w *Watch[D, T, V]) look(ctx context.Context, x *Watched[D], force bool) ([
 	if err != nil {
 		return nil, err
 	}
+	if w.looked = &v; force {
+		w.looked = nil
+	}
 	q := WindowQuery{Project: x.Project, Owner: x.Owner, Size: x.Size, States: []WindowState{Open}}
 	bare := q
 	bare.Bare = true
@@ -240,7 +244,7 @@ func (w *Watch[D, T, V]) last(ctx context.Context, x *Watched[D], q WindowQuery,
 			if err != nil || !done {
 				return judged, err
 			}
-			if wait[i].State != Part {
+			if wait[i].State != Part && wait[i].State != Passed {
 				judged = append(judged, wait[i])
 			}
 		}
@@ -254,8 +258,8 @@ func (w *Watch[D, T, V]) waits(ctx context.Context, x *Watched[D], r Record[T, V
 		return false, nil
 	}
 	start, ends, err := w.begins(ctx, x, &r)
-	if err != nil || !ends || w.judge.Skips(x, start, r.End) {
-		return false, err
+	if err != nil || ends != Judged || w.judge.Skips(x, start, r.End) {
+		return ends == Open, err
 	}
 	r.Start = start
 	return w.judge.Waits(ctx, x, &r, past)
@@ -294,18 +298,18 @@ func (w *Watch[D, T, V]) early(ctx context.Context, x *Watched[D], q WindowQuery
 func (w *Watch[D, T, V]) verdict(ctx context.Context, x *Watched[D], r *Record[T, V], to WindowState, past func(int64) bool) (done bool, err error) {
 	pane := r.Start
 	start, ends, err := w.begins(ctx, x, r)
-	if err != nil {
+	if err != nil || ends == Open {
 		return false, err
 	}
-	if ends {
+	if ends == Judged {
 		if *r, err = w.whole(ctx, x, start, r); err != nil {
 			return false, err
 		}
 	}
 	j := &Judgement[V]{Series: r.Series, Start: pane, State: to, Deltas: r.Deltas, Seen: r.Seen, Change: Change{At: w.opt.Now()}}
 	switch {
-	case !ends:
-		j.State = Part
+	case ends != Judged:
+		j.State = ends
 	case w.judge.Skips(x, r.Start, r.End):
 		j.State = Skipped
 	case r.Seen > 0 && r.Seen == r.Deltas:
@@ -326,7 +330,10 @@ func (w *Watch[D, T, V]) verdict(ctx context.Context, x *Watched[D], r *Record[T
 		return false, err
 	}
 	r.Take(j)
-	if j.State == Part {
+	if j.State == Passed {
+		w.opt.Log.Info("rows are in no window: they came for a time between those that were judged", w.opt.What, x.String(), "window", r.span().String(), "rows", r.Rows)
+	}
+	if j.State == Part || j.State == Passed {
 		return true, nil
 	}
 	w.opt.Log.Debug("window judged", w.opt.What, x.String(), "window", r.span().String(), "rows", r.Rows, "state", j.State, "amended", r.Amended)
