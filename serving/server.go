@@ -47,7 +47,7 @@ const (
 func NewServer(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Server, error) {
 	ln, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
-		return nil, feature.Errorf(feature.Invalid, "serving.listen", cfg.Addr, "%w", err).WithHint("choose another with serving.addr")
+		return nil, feature.Errorf(feature.Invalid, "serving.listen", cfg.Addr, "%w", err).WithHint("another Weir may be running there; choose another address: --set serving.addr=127.0.0.1:0")
 	}
 	s := &Server{cfg: cfg, log: log, met: newMetrics(reg), http: newHTTPCalls(), health: health.NewServer(), ln: ln, stopped: make(chan struct{})}
 	s.grpc = grpc.NewServer(

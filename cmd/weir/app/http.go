@@ -26,7 +26,7 @@ type httpServer struct {
 func (a *App) startHTTP() error {
 	ln, err := net.Listen("tcp", a.cfg.HTTP.Addr)
 	if err != nil {
-		return feature.Errorf(feature.Invalid, "start", "http "+a.cfg.HTTP.Addr, "%w", err).WithHint("choose another with http.addr")
+		return feature.Errorf(feature.Invalid, "start", "http "+a.cfg.HTTP.Addr, "%w", err).WithHint("another Weir may be running there; choose another address: --set http.addr=127.0.0.1:0")
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}))
