@@ -335,14 +335,6 @@ func TestInferenceRefusesOverGRPC(t *testing.T) {
 		_, err := client.ModelInfer(context.Background(), asking("numbers", 1))
 		require.Equal(t, code, status.Code(err))
 	}
-	w.read = func(ctx context.Context, _ *feature.Service, _ []feature.Vector, _ int, _ *feature.Block) error {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
-	defer cancel()
-	_, err = client.ModelInfer(ctx, asking("numbers", 1))
-	require.Equal(t, codes.DeadlineExceeded, status.Code(err))
 
 	// A null that a tensor has no way to say is refused, unless the client asks which are.
 	w.read = someValues
@@ -360,6 +352,15 @@ func TestInferenceRefusesOverGRPC(t *testing.T) {
 	// A project is the call's.
 	_, err = client.ModelInfer(metadata.AppendToOutgoingContext(context.Background(), projectHeader, "nope"), asking("numbers", 1))
 	require.Equal(t, codes.NotFound, status.Code(err))
+	// The last: nobody knows when the server hears of it.
+	w.read = func(ctx context.Context, _ *feature.Service, _ []feature.Vector, _ int, _ *feature.Block) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	_, err = client.ModelInfer(ctx, asking("numbers", 1))
+	require.Equal(t, codes.DeadlineExceeded, status.Code(err))
 }
 
 // TestInferenceModelsOverGRPC: what there is to ask for is what HTTP says.
