@@ -20,6 +20,9 @@ type Monitors struct {
 	History  *drift.Backtester
 }
 
+// mostWindows are shown: a client takes 64 MiB.
+const mostWindows = 2000
+
 func (s *Monitors) find(ctx context.Context, proj, name string) (*feature.Monitor, error) {
 	cat, err := s.Registry.Current(ctx)
 	if err != nil {
@@ -66,7 +69,7 @@ func (s *Monitors) Show(ctx context.Context, req *weirv1.ShowMonitorRequest) (*w
 		return nil, err
 	}
 	// The windows first: a state read after them is never older than they are.
-	ws, err := s.Reader.Windows(ctx, m, limit(req.Limit, 20))
+	ws, err := s.Reader.Windows(ctx, m, min(limit(req.Limit, 20), mostWindows))
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (s *Quality) Show(ctx context.Context, req *weirv1.ShowQualityRequest) (*we
 	if req.Window != 0 {
 		at = feature.Time(req.Window)
 	}
-	ws, err := s.Reader.Windows(ctx, v, at, limit(req.Limit, 20))
+	ws, err := s.Reader.Windows(ctx, v, at, min(limit(req.Limit, 20), mostWindows))
 	if err != nil {
 		return nil, err
 	}

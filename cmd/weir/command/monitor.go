@@ -52,7 +52,7 @@ func (e *env) monitor() *cobra.Command {
 			})
 		},
 	}
-	show.Flags().Int32Var(&limit, "limit", 20, "newest this many windows")
+	show.Flags().Int32Var(&limit, "limit", 20, "newest this many windows, 2000 at most")
 	var from, to string
 	run := &cobra.Command{
 		Use: "run NAME", Short: "Close the open windows of a monitor now and judge them; with --from, judge history and change nothing", Args: exactly(1, "NAME"),
