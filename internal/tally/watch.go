@@ -3,6 +3,7 @@ package tally
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -143,7 +144,7 @@ func (w *Watch[D, T, V]) fault(ctx context.Context, owner string, err error) {
 }
 
 // Judge closes all windows of an owner now, judges those that wait for a verdict,
-// and returns the windows that got one for good. Rows that come later for them
+// and returns the windows that got one for good, without their profiles and the newest 2,000 at most. Rows that come later for them
 // are late. ErrNotWatched when the owner is not watched.
 func (w *Watch[D, T, V]) Judge(ctx context.Context, project, owner string) (judged []Record[T, V], err error) {
 	w.mu.Lock()
@@ -172,6 +173,17 @@ func (w *Watch[D, T, V]) Judge(ctx context.Context, project, owner string) (judg
 
 // ErrNotWatched is what Watch.Judge returns for an owner that nobody watches.
 var ErrNotWatched = feature.Errorf(feature.NotFound, "tally.judge", "owner", "there is none")
+
+// mostReturned is how many windows Judge returns.
+const mostReturned = 2000
+
+// newest are the last n, and nothing before them in memory.
+func newest[R any](all []R, n int) []R {
+	if len(all) <= n {
+		return all
+	}
+	return slices.Clone(all[len(all)-n:])
+}
 
 // chunk is how many windows are judged before the next are read: their profiles take memory.
 const chunk = 32
@@ -217,15 +229,18 @@ func (w *Watch[D, T, V]) look(ctx context.Context, x *Watched[D], force bool) ([
 		return nil, err
 	}
 	// Oldest first: those that are over come before those that may change.
-	judged, err := w.last(ctx, x, q, past)
+	judged, err := w.last(ctx, x, q, past, force)
 	if err != nil {
 		return judged, err
 	}
 	return judged, w.early(ctx, x, q, early, past)
 }
 
-// last judges what is closed, for good.
-func (w *Watch[D, T, V]) last(ctx context.Context, x *Watched[D], q WindowQuery, past func(int64) bool) (judged []Record[T, V], err error) {
+// last judges what is closed, for good, and returns the newest of it where that is wanted: an import of years leaves a
+// hundred thousand windows, and their profiles would be gigabytes.
+func (w *Watch[D, T, V]) last(ctx context.Context, x *Watched[D], q WindowQuery, past func(int64) bool, wanted bool) (judged []Record[T, V], err error) {
+	defer func() { judged = newest(judged, mostReturned) }()
+	var none T
 	for {
 		q.States, q.Profiles, q.Bare, q.Limit = []WindowState{Closed}, false, true, 1
 		wait, err := w.store.Windows(ctx, q)
@@ -244,8 +259,11 @@ func (w *Watch[D, T, V]) last(ctx context.Context, x *Watched[D], q WindowQuery,
 			if err != nil || !done {
 				return judged, err
 			}
-			if wait[i].State != Part && wait[i].State != Passed {
-				judged = append(judged, wait[i])
+			if wanted && wait[i].State != Part && wait[i].State != Passed {
+				wait[i].Profile = none
+				if judged = append(judged, wait[i]); len(judged) >= 2*mostReturned {
+					judged = newest(judged, mostReturned)
+				}
 			}
 		}
 	}
