@@ -42,7 +42,7 @@ func trails(m *feature.Monitor) bool { return m.Reference.Snapshot == "" && m.Re
 func (t *trailing) before(ctx context.Context, m *feature.Monitor, start int64, early bool) (*Baseline, error) {
 	s := SeriesOf(m)
 	from, to := m.Reference.Before(start)
-	q := WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, From: from, Before: to}
+	q := WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, From: from, Before: to, Bare: true}
 	all, err := t.store.Windows(ctx, q)
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (t *trailing) before(ctx context.Context, m *feature.Monitor, start int64, 
 // reaches reports whether the monitor has counted since from: what began later is not as long as it is to be, and a
 // day that is compared with the night before it has drifted.
 func (t *trailing) reaches(ctx context.Context, s Series, from int64, w feature.Window) (bool, error) {
-	first, err := t.store.Windows(ctx, WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Limit: 1})
+	first, err := t.store.Windows(ctx, WindowQuery{Project: s.Project, Owner: s.Owner, Size: s.Size, Limit: 1, Bare: true})
 	if err != nil || len(first) == 0 {
 		return false, err
 	}
