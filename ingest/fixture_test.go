@@ -176,7 +176,7 @@ func (f *fixture) config() ingest.Config {
 // committed waits until the table stands at the given offsets.
 func (f *fixture) committed(ends map[int32]int64) {
 	f.t.Helper()
-	require.Eventually(f.t, func() bool { return f.reached(ends) }, 60*time.Second, 5*time.Millisecond,
+	require.Eventually(f.t, func() bool { return f.reached(ends) }, 3*time.Minute, 5*time.Millisecond,
 		"the table stands at %v, wants %v", f.table.Positions(), ends)
 }
 

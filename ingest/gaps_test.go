@@ -58,7 +58,7 @@ func TestJoinInGap(t *testing.T) {
 	})
 	end := events[len(events)-1].rec.Offset + 1
 	f.committed(map[int32]int64{0: end})
-	require.Eventually(t, func() bool { return table.Positions()[0].Next == end }, 60*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return table.Positions()[0].Next == end }, 3*time.Minute, 5*time.Millisecond)
 	require.NoError(t, stop())
 	f.verify(events)
 	require.Len(t, table.Rows(), len(f.table.Rows()))
@@ -101,7 +101,7 @@ func TestTableAheadOfEnds(t *testing.T) {
 		require.NoError(t, stop())
 	}}
 	stop := f.run(w, f.config())
-	require.Eventually(t, func() bool { return f.reached(map[int32]int64{0: 20}) }, 60*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return f.reached(map[int32]int64{0: 20}) }, 3*time.Minute, 5*time.Millisecond)
 	send(10)
 	f.committed(end())
 	require.NoError(t, stop())

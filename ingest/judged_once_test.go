@@ -95,16 +95,16 @@ func TestJudgedOnceOnlineToo(t *testing.T) {
 			}
 			store, tried := onlinememory.New(nil), make(chan struct{}, 1)
 			_, stop := w.worker(w.config(), w.onlineToo(store, true, tried))
-			require.Eventually(t, func() bool { return len(w.table("first").Positions()) == 1 }, 30*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return len(w.table("first").Positions()) == 1 }, 3*time.Minute, time.Millisecond)
 			send(5, 50, 500)
 			<-tried
-			require.Eventually(t, func() bool { return store.Len() > 0 }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return store.Len() > 0 }, 3*time.Minute, time.Millisecond)
 			stop() // nothing was committed: to the table it is as if it had been killed
 			require.Empty(t, w.table("first").Rows())
 			tc.then(w)
 			_, stop = w.worker(w.config(), w.onlineToo(store, false, make(chan struct{}, 1)))
 			at := func(next int64) {
-				require.Eventually(t, func() bool { return w.table("first").Positions()[0].Next == next }, 30*time.Second, time.Millisecond)
+				require.Eventually(t, func() bool { return w.table("first").Positions()[0].Next == next }, 3*time.Minute, time.Millisecond)
 			}
 			at(3)
 			w.holds("first", 2)
@@ -154,7 +154,7 @@ func TestSourceChangesTopic(t *testing.T) {
 // rows is holds for a table of several topics.
 func (w *works) rows(view string, n int) {
 	w.t.Helper()
-	require.Eventually(w.t, func() bool { return len(w.table(view).Rows()) >= n }, 60*time.Second, 5*time.Millisecond)
+	require.Eventually(w.t, func() bool { return len(w.table(view).Rows()) >= n }, 3*time.Minute, 5*time.Millisecond)
 	seen := map[string]bool{}
 	for _, r := range w.table(view).Rows() {
 		seen[fmt.Sprint(r.TopicID, r.Partition, "/", r.Offset)] = true

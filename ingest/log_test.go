@@ -91,7 +91,7 @@ func TestTruncatedTopic(t *testing.T) {
 	f.deleteTo(70)
 
 	stop = f.run(f.table.Open(), f.config())
-	require.Eventually(t, func() bool { return f.stopped() == 1 }, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return f.stopped() == 1 }, 3*time.Minute, 5*time.Millisecond)
 	require.NoError(t, stop())
 	require.Equal(t, int64(50), f.table.Positions()[0].Next)
 
@@ -129,7 +129,7 @@ func TestOvertaken(t *testing.T) {
 	require.ErrorContains(t, f.ended(done), "OFFSET_OUT_OF_RANGE")
 	require.Empty(t, f.table.Rows())
 	stop := f.run(f.table.Open(), f.config())
-	require.Eventually(t, func() bool { return f.stopped() == 1 }, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return f.stopped() == 1 }, 3*time.Minute, 5*time.Millisecond)
 	require.NoError(t, stop())
 	require.Empty(t, f.table.Rows())
 }
@@ -163,7 +163,7 @@ func TestRecreatedTopic(t *testing.T) {
 		require.NoError(t, cl.ProduceSync(t.Context(), e.rec).FirstErr())
 	}
 	stop = f.run(f.table.Open(), f.config())
-	require.Eventually(t, func() bool { return f.stopped() == 1 }, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return f.stopped() == 1 }, 3*time.Minute, 5*time.Millisecond)
 	require.NoError(t, stop())
 	require.Len(t, f.table.Positions(), 1)
 
@@ -173,7 +173,7 @@ func TestRecreatedTopic(t *testing.T) {
 	require.Eventually(t, func() bool {
 		at := f.table.Positions()
 		return len(at) == 2 && at[1].Next == 30
-	}, 30*time.Second, 5*time.Millisecond)
+	}, 3*time.Minute, 5*time.Millisecond)
 	require.NoError(t, stop())
 	good := 0
 	for _, e := range events {

@@ -32,7 +32,7 @@ func TestSmallMemory(t *testing.T) {
 	require.Eventually(t, func() bool {
 		most = max(most, w.Buffered())
 		return gauge(t, f.reg, "weir_ingest_events_total") == float64(len(events)) // then a stop commits all of it
-	}, 60*time.Second, time.Millisecond)
+	}, 3*time.Minute, time.Millisecond)
 	require.NoError(t, stop())
 	f.committed(ends)
 	f.verify(events)

@@ -95,11 +95,11 @@ func TestHangingSink(t *testing.T) {
 	events, ends := f.spread(21, 40_000, 4) // 2.5 MB a partition in memory
 	f.trickle(events)
 	for _, p := range []int32{0, 2, 3} {
-		require.Eventually(t, func() bool { return f.standsAt(p) == ends[p] }, 60*time.Second, 5*time.Millisecond, "partition %d is held up", p)
+		require.Eventually(t, func() bool { return f.standsAt(p) == ends[p] }, 3*time.Minute, 5*time.Millisecond, "partition %d is held up", p)
 		require.LessOrEqual(t, gauge(t, f.reg, "weir_ingest_buffered_bytes"), float64(c.MemoryLimit))
 	}
 	require.EqualValues(t, 0, f.standsAt(1))
-	require.EqualValues(t, 1, gauge(t, f.reg, "weir_ingest_paused"))
+	require.Eventually(t, func() bool { return gauge(t, f.reg, "weir_ingest_paused") == 1 }, 3*time.Minute, time.Millisecond)
 	close(h.gate)
 	f.committed(ends)
 	require.Zero(t, gauge(t, f.reg, "weir_ingest_paused"))
@@ -127,10 +127,10 @@ func TestHangingSinkFillsMemory(t *testing.T) {
 	for range 10 {
 		f.produce(some(1, 4000)...) // in one batch or a few
 	}
-	require.Eventually(t, func() bool { return gauge(t, f.reg, "weir_ingest_paused") == 1 }, 60*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return gauge(t, f.reg, "weir_ingest_paused") == 1 }, 3*time.Minute, time.Millisecond)
 	events, ends := f.spread(24, 5000, 1)
 	f.trickle(events)
-	require.Eventually(t, func() bool { return f.standsAt(0) == ends[0] }, 60*time.Second, 5*time.Millisecond, "partition 0 is held up")
+	require.Eventually(t, func() bool { return f.standsAt(0) == ends[0] }, 3*time.Minute, 5*time.Millisecond, "partition 0 is held up")
 	held := gauge(t, f.reg, "weir_ingest_buffered_bytes")
 	require.Greater(t, held, float64(c.MemoryLimit/4), "the partition that hangs left enough room")
 	require.Less(t, held, float64(40_000*200), "all of it came")
@@ -150,7 +150,7 @@ func TestHangingSinkInRebalance(t *testing.T) {
 	events, ends := f.spread(22, 4_000, 4)
 	f.produce(events...)
 	stop := f.run(h, c)
-	require.Eventually(t, func() bool { return h.caught.Load() == 4 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return h.caught.Load() == 4 }, 3*time.Minute, time.Millisecond)
 	began := time.Now()
 	stop2 := f.run(f.table.Open(), c)
 	moved := func() (n int) {
@@ -161,9 +161,9 @@ func TestHangingSinkInRebalance(t *testing.T) {
 		}
 		return n
 	}
-	require.Eventually(t, func() bool { return moved() == 2 }, 60*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return moved() == 2 }, 3*time.Minute, 5*time.Millisecond)
 	t.Logf("two partitions handed over and read after %v", time.Since(began).Round(time.Millisecond))
-	require.Less(t, time.Since(began), 30*time.Second)
+	require.Less(t, time.Since(began), 50*time.Second) // a worker that does not give them up is waited for a minute
 	require.NoError(t, stop())
 	f.committed(ends)
 	require.NoError(t, stop2())
@@ -182,9 +182,9 @@ func TestSinksAreDownOneByOne(t *testing.T) {
 	stop := f.run(d, c)
 	events, ends := f.spread(23, 80_000, 8)
 	f.trickle(events)
-	require.Eventually(t, func() bool { return f.standsAt(5) == ends[5] }, 60*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return f.standsAt(5) == ends[5] }, 3*time.Minute, 5*time.Millisecond)
 	require.Positive(t, gauge(t, f.reg, "weir_ingest_retries_total"))
-	require.EqualValues(t, 7, gauge(t, f.reg, "weir_ingest_paused"))
+	require.Eventually(t, func() bool { return gauge(t, f.reg, "weir_ingest_paused") == 7 }, 3*time.Minute, time.Millisecond)
 	require.LessOrEqual(t, gauge(t, f.reg, "weir_ingest_buffered_bytes"), float64(c.MemoryLimit))
 	d.down.Store(false)
 	f.committed(ends)
@@ -246,15 +246,15 @@ func TestFaultOfASink(t *testing.T) {
 			}
 		})
 		good := w.some(31, 300, 1)
-		require.Eventually(t, func() bool { return calls.Load() >= 4 }, 30*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return calls.Load() >= 4 }, 3*time.Minute, time.Millisecond)
 		require.Eventually(t, func() bool {
 			st := s.Status()[0]
 			return st.State == ingest.StateFailed && strings.Contains(st.Err, "a value that it cannot take")
-		}, 30*time.Second, time.Millisecond)
+		}, 3*time.Minute, time.Millisecond)
 		// 50, 100, 200 ms and so on lie between the starts.
 		require.GreaterOrEqual(t, gauge(t, w.reg, "weir_ingest_restarts_total"), 3.0)
 		n, began := calls.Load(), time.Now()
-		require.Eventually(t, func() bool { return calls.Load() >= n+2 }, 60*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return calls.Load() >= n+2 }, 3*time.Minute, time.Millisecond)
 		require.Greater(t, time.Since(began), 400*time.Millisecond, "a hot loop")
 		for _, p := range w.table("first").Positions() {
 			require.LessOrEqual(t, p.Next, int64(150))

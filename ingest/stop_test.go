@@ -76,7 +76,7 @@ func TestStopInOutage(t *testing.T) {
 			stop := f.run(o, f.config())
 			if step != "assign" {
 				f.committed(map[int32]int64{0: 0, 1: 0, 2: 0})
-				require.Eventually(t, func() bool { return o.settled.Load() > 0 }, 10*time.Second, time.Millisecond)
+				require.Eventually(t, func() bool { return o.settled.Load() > 0 }, 3*time.Minute, time.Millisecond)
 				o.write.Store(step == "write")
 				o.settle.Store(step == "settle")
 			}

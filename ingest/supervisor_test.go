@@ -132,7 +132,7 @@ func (w *works) some(seed uint64, n int, partitions int32) (good int) {
 // holds waits until a view's table holds exactly n events, each once.
 func (w *works) holds(view string, n int) {
 	w.t.Helper()
-	require.Eventually(w.t, func() bool { return len(w.table(view).Rows()) >= n }, 60*time.Second, 5*time.Millisecond, "%s has %d of %d rows", view, len(w.table(view).Rows()), n)
+	require.Eventually(w.t, func() bool { return len(w.table(view).Rows()) >= n }, 3*time.Minute, 5*time.Millisecond, "%s has %d of %d rows", view, len(w.table(view).Rows()), n)
 	seen := map[string]bool{}
 	for _, r := range w.table(view).Rows() {
 		seen[fmt.Sprint(r.Partition, "/", r.Offset)] = true
@@ -167,7 +167,7 @@ func TestViewAddedCatchesUp(t *testing.T) {
 	w.holds("first", good)
 	w.slow.Store(true)
 	w.apply(personView("second"))
-	require.Eventually(t, func() bool { return len(catchingUp(s)) == 1 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(catchingUp(s)) == 1 }, 3*time.Minute, time.Millisecond)
 	require.Equal(t, []string{"second"}, catchingUp(s))
 	some := w.some(2, 300, 3)
 	w.holds("first", good+some) // does not wait for the other
@@ -177,14 +177,14 @@ func TestViewAddedCatchesUp(t *testing.T) {
 	require.Eventually(t, func() bool {
 		st := s.Status()
 		return len(st) == 1 && st[0].State == ingest.StateRunning && len(st[0].Views) == 2 && len(catchingUp(s)) == 0
-	}, 30*time.Second, 5*time.Millisecond)
+	}, 3*time.Minute, 5*time.Millisecond)
 	good += w.some(3, 300, 3)
 	w.holds("first", good)
 	w.holds("second", good)
 
 	_, err := w.cat.Delete(t.Context(), feature.Ref{Kind: feature.KindView, Project: "p", Name: "first"})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { st := s.Status(); return len(st) == 1 && len(st[0].Views) == 1 }, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { st := s.Status(); return len(st) == 1 && len(st[0].Views) == 1 }, 3*time.Minute, 5*time.Millisecond)
 	more := w.some(4, 200, 3)
 	w.holds("second", good+more)
 	w.holds("first", good)
@@ -206,7 +206,7 @@ func TestCatchUpOfTwoWorkers(t *testing.T) {
 	good := w.some(1, 2000, 1) // all of it in one partition: one worker has nothing to catch up
 	w.holds("first", good)
 	_, stop2 := w.worker(c)
-	require.Eventually(t, func() bool { return w.assigned.Load() >= 2 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return w.assigned.Load() >= 2 }, 3*time.Minute, time.Millisecond)
 	w.slow.Store(true)
 	before := w.assigned.Load()
 	w.apply(personView("second"))

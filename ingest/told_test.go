@@ -84,6 +84,6 @@ func (f *fixture) told() {
 			}
 		}
 		return true
-	}, 30*time.Second, 5*time.Millisecond)
+	}, 3*time.Minute, 5*time.Millisecond)
 	require.NoError(t, stop())
 }
