@@ -83,8 +83,8 @@ func start(t *testing.T) *world {
 	plugins, err := filepath.Abs(filepath.Join(example, "plugins"))
 	require.NoError(t, err)
 	w.airflow = platform.StartAirflow(t, platform.AirflowOptions{Dags: filepath.Join(example, "dags"), Env: append([]string{
-		// A busy machine is slow to answer tasks. DAGs do not change, but are read again: only then is a watcher known of one that was paused.
-		"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT=120", "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL=30",
+		// DAGs do not change, but are read again: only then is a watcher known of one that was paused.
+		"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL=30",
 		"AIRFLOW__CORE__PLUGINS_FOLDER=" + plugins, "CHURN_PYTHON=" + w.python, "CHURN_WORK=" + dir,
 		`AIRFLOW_CONN_KAFKA_DEFAULT={"conn_type": "kafka", "extra": {"bootstrap.servers": "` + kafka.Addr + `", "group.id": "airflow-churn", "auto.offset.reset": "earliest", "enable.auto.commit": false}}`,
 	}, w.env...)})

@@ -85,7 +85,8 @@ func (a *Airflow) env() []string {
 		"AIRFLOW__CORE__PARALLELISM=4",
 		"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS=" + a.User + ":admin",
 		"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=" + filepath.Join(a.Dir, "passwords.json"),
-		"AIRFLOW__CORE__EXECUTION_API_SERVER_URL=" + a.URL + "/execution/",
+		// A busy machine is slow to answer tasks, and one that is not answered fails.
+		"AIRFLOW__CORE__EXECUTION_API_SERVER_URL=" + a.URL + "/execution/", "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT=120",
 		"AIRFLOW__API__HOST=127.0.0.1", fmt.Sprintf("AIRFLOW__API__PORT=%d", a.port), "AIRFLOW__API__WORKERS=1", "AIRFLOW__API__BASE_URL=" + a.URL,
 		// The same for all programs, or they do not believe each other.
 		"AIRFLOW__API_AUTH__JWT_SECRET=of-the-test-and-of-nobody-else-0123456789abcdef0123456789abcdef",

@@ -38,7 +38,7 @@ retrain()
 		if status := air.Do(http.MethodPost, "dags/retrain/dagRuns", map[string]any{"dag_run_id": id, "logical_date": nil, "conf": map[string]string{"id": id}}, nil); status != http.StatusOK {
 			t.Fatalf("answered %d", status)
 		}
-		if r := air.WaitRun("retrain", id, 2*time.Minute); (r.State == "success") != (i == 0) {
+		if r := air.WaitRun("retrain", id, 5*time.Minute); (r.State == "success") != (i == 0) {
 			t.Fatalf("%+v", r)
 		}
 		t.Logf("run %s has ended after %.1f s", id, time.Since(start).Seconds())
