@@ -19,7 +19,6 @@ func TestBeginsBesideEmptiedRedis(t *testing.T) {
 	server := testserver.OwnRedis(t)
 	c := testConfig(t)
 	c.Redis.Addrs = []string{server.Addr}
-	c.Redis.ReadTimeout = 10 * time.Second // lookups have time to ask the table
 	ready := func(w *weir) bool {
 		r, err := http.Get("http://" + w.app.HTTPAddr() + "/readyz")
 		require.NoError(t, err)

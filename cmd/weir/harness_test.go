@@ -32,6 +32,7 @@ func testConfig(t *testing.T) app.Config {
 	c.DataDir = t.TempDir()
 	c.HTTP.Addr, c.Serving.Addr, c.Kafka.EmbeddedAddr, c.Redis.EmbeddedAddr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	c.Ingest.FlushInterval = 200 * time.Millisecond
+	c.Redis.DialTimeout, c.Redis.ReadTimeout = 10*time.Second, 10*time.Second // a busy machine answers late
 	return c
 }
 

@@ -26,7 +26,6 @@ func TestLookupsWithoutRedis(t *testing.T) {
 	p := faultproxy.New(t, testserver.OwnRedis(t).Addr)
 	c := testConfig(t)
 	c.Redis.Addrs = []string{p.Addr}
-	c.Redis.ReadTimeout = 10 * time.Second // deadlines are shorter
 	c.Redis.PoolSize, c.Redis.MaxInFlight, c.Redis.BreakerFailures = 2, 8, 100
 	w := start(t, c)
 	w.apply(fmt.Sprintf(peopleManifest, "default", "people"))

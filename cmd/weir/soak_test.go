@@ -35,7 +35,6 @@ func TestLookupSoak(t *testing.T) {
 	const people, rows = 5000, 10
 	c := testConfig(t)
 	c.Redis.Addrs = []string{testserver.OwnRedis(t).Addr}
-	c.Redis.ReadTimeout = 5 * time.Second // the machine may stand still for longer than the default
 	w := start(t, c)
 	w.apply(fmt.Sprintf(peopleManifest, "default", "people"))
 	var csv bytes.Buffer
