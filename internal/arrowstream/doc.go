@@ -3,5 +3,5 @@
 //
 // The one rule: a batch that was written has been handed to the call, whole.
 //
-// Read NewWriter first, then Bytes.
+// Read NewWriter first, then Bytes. Sound is for batches that somebody else has sent.
 package arrowstream

@@ -16,7 +16,7 @@ import (
 // most of them as they are and makes room, so that a few damaged bytes ask for gigabytes. They are looked at first: every length
 // has to fit into what there is.
 
-var errArrowMessage = errors.New("a message of the file tells lengths that cannot be; it is damaged")
+var errArrowMessage = errors.New("a message tells lengths that cannot be; it is damaged")
 
 // Places of fields in the tables of Arrow's Message.fbs and File.fbs.
 const (

@@ -10,7 +10,6 @@ import (
 	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
@@ -253,17 +252,9 @@ func openIPC(src *source) (*arrow.Schema, int64, *typedReader, error) {
 	if mark, err := in.Peek(4); err != nil || binary.LittleEndian.Uint32(mark) != 0xffffffff {
 		return nil, 0, nil, fileError(src.path, errors.New("does not begin as an Arrow stream")).WithHint("is it an Arrow file or stream?")
 	}
-	sr, err := ipc.NewReaderFromMessageReader(newMessages(in))
+	sr, err := NewStream(in)
 	if err != nil {
 		return nil, 0, nil, fileError(src.path, err).WithHint("is it an Arrow stream, and whole?")
 	}
-	return sr.Schema(), 0, &typedReader{path: src.path, stop: sr.Release, next: sound(func() (arrow.RecordBatch, error) {
-		if sr.Next() {
-			return sr.RecordBatch(), nil
-		}
-		if err := sr.Err(); err != nil {
-			return nil, err
-		}
-		return nil, io.EOF
-	})}, nil
+	return sr.Schema(), 0, &typedReader{path: src.path, stop: sr.Release, next: sound(sr.next)}, nil
 }

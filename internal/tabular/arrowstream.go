@@ -7,9 +7,66 @@ import (
 	"io"
 	"sync/atomic"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/weir-ml/weir/internal/arrowstream"
 )
+
+// Stream is an Arrow IPC stream from somebody else: every length in it has to fit into what there is before room is made for it,
+// and its values have to be where their columns say.
+type Stream struct{ r *ipc.Reader }
+
+// NewStream reads up to the schema. Its error, and those of Read, are about the bytes.
+func NewStream(r io.Reader) (s *Stream, err error) {
+	defer damaged(&err)
+	in, err := ipc.NewReaderFromMessageReader(newMessages(r))
+	if err != nil {
+		return nil, err
+	}
+	return &Stream{in}, nil
+}
+
+// Schema is the stream's.
+func (s *Stream) Schema() *arrow.Schema { return s.r.Schema() }
+
+// Read gives the next batch, which belongs to the caller; io.EOF when there is none.
+func (s *Stream) Read() (rec arrow.RecordBatch, err error) {
+	defer damaged(&err)
+	if rec, err = s.next(); err != nil {
+		return nil, err
+	}
+	if column, err := arrowstream.Sound(rec); err != nil {
+		if column != "" {
+			err = fmt.Errorf("column %q: %w", column, err)
+		}
+		return nil, err
+	}
+	rec.Retain()
+	return rec, nil
+}
+
+// next is the next batch, which is good until the one after it.
+func (s *Stream) next() (arrow.RecordBatch, error) {
+	if s.r.Next() {
+		return s.r.RecordBatch(), nil
+	}
+	if err := s.r.Err(); err != nil {
+		return nil, err
+	}
+	return nil, io.EOF
+}
+
+// Release lets go of what was read last.
+func (s *Stream) Release() { s.r.Release() }
+
+// damaged makes an error of a panic of what reads damaged bytes.
+func damaged(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("it is damaged: %v", p)
+	}
+}
 
 // messages reads the messages of an Arrow stream, as arrow-go's own reader does, but makes room for what they say that they
 // are only as it comes: a stream has no length that could be asked.

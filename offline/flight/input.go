@@ -8,6 +8,7 @@ import (
 	arrowflight "github.com/apache/arrow-go/v18/arrow/flight"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 
+	"github.com/weir-ml/weir/internal/arrowstream"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -112,8 +113,12 @@ func (s *spine) Read() (arrow.RecordBatch, error) {
 		return nil, io.EOF
 	}
 	rec := s.RecordBatch()
-	if err := sound(rec); err != nil {
-		return nil, err
+	if column, err := arrowstream.Sound(rec); err != nil {
+		what := "spine"
+		if column != "" {
+			what += " column " + column
+		}
+		return nil, invalid(what, "%w", err)
 	}
 	rec.Retain()
 	return rec, nil

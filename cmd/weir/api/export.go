@@ -41,18 +41,15 @@ func (s *Exports) Export(stream weirv1.ExportService_ExportServer) error {
 		req.At = s.Now().UnixMicro()
 	}
 	if h.Entities {
-		entities, err := ipc.NewReader(&arrowstream.Bytes{Recv: func() ([]byte, error) {
+		entities, err := newArrowRows(opExport, "entities", func() ([]byte, error) {
 			m, err := stream.Recv()
-			if err != nil {
-				return nil, err
-			}
-			return m.GetEntities(), nil
-		}})
+			return m.GetEntities(), err
+		})
 		if err != nil {
-			return feature.Errorf(feature.Invalid, opExport, "entities", "not an Arrow IPC stream: %w", err)
+			return err
 		}
 		defer entities.Release()
-		req.Entities = ipcRows{entities}
+		req.Entities = entities
 	}
 	out := &exportSender{send: stream.Send}
 	req.Begin, req.Progress = out.begin, out.progress

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -39,15 +38,12 @@ func (s *Snapshots) Create(stream weirv1.SnapshotService_CreateServer) error {
 	if err := headed("snapshot.create", h != nil, err); err != nil {
 		return err
 	}
-	spine, err := ipc.NewReader(&arrowstream.Bytes{Recv: func() ([]byte, error) {
+	spine, err := newArrowRows("snapshot.create", "spine", func() ([]byte, error) {
 		m, err := stream.Recv()
-		if err != nil {
-			return nil, err
-		}
-		return m.GetSpine(), nil
-	}})
+		return m.GetSpine(), err
+	})
 	if err != nil {
-		return feature.Errorf(feature.Invalid, "snapshot.create", "spine", "not an Arrow IPC stream: %w", err)
+		return err
 	}
 	defer spine.Release()
 	out := &sender{send: func(m *weirv1.CreateSnapshotResponse) error { return stream.Send(m) }}
@@ -56,7 +52,7 @@ func (s *Snapshots) Create(stream weirv1.SnapshotService_CreateServer) error {
 	}}
 	made, err := s.Training.Train(stream.Context(), offline.TrainingRequest{
 		Project: h.Project, Service: h.Service, Features: h.Features, Clock: clockOf(h.Clock), Versions: h.Versions, Split: splitOf(h.Split),
-		Spine:    offline.Spine{Rows: ipcRows{spine}, Time: h.TimeColumn, Unit: h.TimeUnit, Count: h.SpineRows},
+		Spine:    offline.Spine{Rows: spine, Time: h.TimeColumn, Unit: h.TimeUnit, Count: h.SpineRows},
 		Progress: told.progress,
 		Stage:    told.at,
 		Begin:    out.begin,
@@ -178,22 +174,19 @@ func (s *Snapshots) Verify(stream weirv1.SnapshotService_VerifyServer) error {
 		return err
 	}
 	defer closeAll()
-	spine, err := ipc.NewReader(&arrowstream.Bytes{Recv: func() ([]byte, error) {
+	spine, err := newArrowRows("snapshot.verify", "spine, or the training set itself", func() ([]byte, error) {
 		m, err := stream.Recv()
-		if err != nil {
-			return nil, err
-		}
-		return m.GetSpine(), nil
-	}})
+		return m.GetSpine(), err
+	})
 	if err != nil {
-		return feature.Errorf(feature.Invalid, "snapshot.verify", "spine", "give the spine, or the training set itself, as an Arrow IPC stream: %w", err)
+		return err
 	}
 	defer spine.Release()
 	told := &joining{send: func(p *weirv1.SnapshotProgress) error {
 		return stream.Send(&weirv1.VerifySnapshotResponse{Progress: p})
 	}}
 	req := offline.VerifyRequest{Snapshot: x, Service: svc, Progress: told.progress, Stage: told.at,
-		Spine: offline.Spine{Rows: ipcRows{spine}, Time: h.TimeColumn, Unit: h.TimeUnit, Count: h.SpineRows}}
+		Spine: offline.Spine{Rows: spine, Time: h.TimeColumn, Unit: h.TimeUnit, Count: h.SpineRows}}
 	for _, t := range tables {
 		req.Tables = append(req.Tables, t.Table)
 	}
@@ -203,23 +196,6 @@ func (s *Snapshots) Verify(stream weirv1.SnapshotService_VerifyServer) error {
 	}
 	return stream.Send(&weirv1.VerifySnapshotResponse{Equal: v.Same, Recorded: snapshot(x), ContentHash: v.ContentHash, SpineHash: v.SpineHash,
 		Rows: v.Rows, Differences: v.Differences, Notes: v.Notes})
-}
-
-// ipcRows is an Arrow IPC stream as offline reads rows.
-type ipcRows struct{ r *ipc.Reader }
-
-func (r ipcRows) Schema() *arrow.Schema { return r.r.Schema() }
-
-func (r ipcRows) Read() (arrow.RecordBatch, error) {
-	if !r.r.Next() {
-		if err := r.r.Err(); err != nil && err != io.EOF {
-			return nil, err
-		}
-		return nil, io.EOF
-	}
-	rec := r.r.RecordBatch()
-	rec.Retain()
-	return rec, nil
 }
 
 func clockOf(c weirv1.Clock) feature.Clock {

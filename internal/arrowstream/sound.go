@@ -1,4 +1,4 @@
-package flight
+package arrowstream
 
 import (
 	"errors"
@@ -15,18 +15,19 @@ import (
 // a number in its head is all that there is of them.
 const mostUnbacked = 1 << 20
 
-// sound checks what Arrow's reader takes on trust: positions within the data, and
-// lengths that the data has. The join reads it in goroutines of its own, where a panic would end the process.
-func sound(rec arrow.RecordBatch) error {
+// Sound checks what Arrow's reader takes on trust of a batch that somebody else sent: positions within the data, and
+// lengths that the data has. Who reads it in a goroutine of their own would panic there, which ends the process.
+// column is the name of the one that is wrong, "" where it is the batch.
+func Sound(rec arrow.RecordBatch) (column string, err error) {
 	for i, c := range rec.Columns() {
 		if err := soundArray(c); err != nil {
-			return invalid("spine column "+rec.ColumnName(i), "broken Arrow data: %w", err)
+			return rec.ColumnName(i), fmt.Errorf("broken Arrow data: %w", err)
 		}
 	}
 	if rec.NumRows() > mostUnbacked && !slices.ContainsFunc(rec.Columns(), backed) {
-		return invalid("spine", "a batch has %d rows, and no values", rec.NumRows())
+		return "", fmt.Errorf("a batch has %d rows, and no values", rec.NumRows())
 	}
-	return nil
+	return "", nil
 }
 
 // backed tells whether each value takes at least a bit.
