@@ -14,6 +14,7 @@ import (
 	"github.com/weir-ml/weir/online"
 	"github.com/weir-ml/weir/online/redis"
 	feast "github.com/weir-ml/weir/proto/feast/serving"
+	"github.com/weir-ml/weir/proto/inference"
 	"github.com/weir-ml/weir/registry/feature"
 )
 
@@ -28,6 +29,7 @@ type lookups struct {
 	server  *process
 	redis   *goredis.Client
 	asFeast feast.ServingServiceClient
+	asModel inference.GRPCInferenceServiceClient
 }
 
 func user(who int) string { return fmt.Sprintf("u%08d", who) }

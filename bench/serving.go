@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	feast "github.com/weir-ml/weir/proto/feast/serving"
 	types "github.com/weir-ml/weir/proto/feast/types"
+	"github.com/weir-ml/weir/proto/inference"
 	weirv1 "github.com/weir-ml/weir/proto/weir/v1"
 )
 
@@ -63,7 +65,7 @@ func measureServing(ctx context.Context, r *run) error {
 }
 
 func (r *run) serve(ctx context.Context, p *process, addr string) error {
-	w := &lookups{server: p, asFeast: feast.NewServingServiceClient(p.conn), redis: goredis.NewClient(&goredis.Options{Addr: addr, PoolSize: 2 * lookupClients})}
+	w := &lookups{server: p, asFeast: feast.NewServingServiceClient(p.conn), asModel: inference.NewGRPCInferenceServiceClient(p.conn), redis: goredis.NewClient(&goredis.Options{Addr: addr, PoolSize: 2 * lookupClients})}
 	defer w.redis.Close()
 	bytes, err := w.fill(ctx, addr)
 	if err != nil {
@@ -79,18 +81,21 @@ func (r *run) serve(ctx context.Context, p *process, addr string) error {
 		if warm.err != nil {
 			return fmt.Errorf("%s: %w", s.what, warm.err)
 		}
-		var cpu, ratio, rate, raw, other []float64
+		var cpu, ratio, rate, raw, other, model []float64
 		for range lookupRounds {
 			mget := closed(ctx, lookupRound, func(c, i int) error { return w.mget(ctx, s, c*7919+i*31) })
 			from := p.usedCPU()
 			ours := closed(ctx, lookupRound, func(c, i int) error { return w.lookup(ctx, s, c*7919+i*31) })
 			between := p.usedCPU()
 			as := closed(ctx, lookupRound, func(c, i int) error { return w.feast(ctx, s, c*7919+i*31) })
-			if err := firstError(ours.err, mget.err, as.err); err != nil {
+			after := p.usedCPU()
+			tensors := closed(ctx, lookupRound, func(c, i int) error { return w.infer(ctx, s, c*7919+i*31) })
+			if err := firstError(ours.err, mget.err, as.err, tensors.err); err != nil {
 				return fmt.Errorf("%s: %w", s.what, err)
 			}
 			cpu = append(cpu, 1e6*(between-from)/float64(ours.calls))
-			other = append(other, 1e6*(p.usedCPU()-between)/float64(as.calls))
+			other = append(other, 1e6*(after-between)/float64(as.calls))
+			model = append(model, 1e6*(p.usedCPU()-after)/float64(tensors.calls))
 			rate, raw = append(rate, ours.rate()), append(raw, mget.rate())
 			ratio = append(ratio, ours.rate()/mget.rate())
 		}
@@ -100,6 +105,8 @@ func (r *run) serve(ctx context.Context, p *process, addr string) error {
 			Note: fmt.Sprintf("go-redis, %d at once: %s MGET/s; server, Redis and clients share the cores", lookupClients, number(median(raw)))})
 		r.add(Line{What: "Feast's gRPC answer to the same: CPU of the server to ours", Value: median(other) / median(cpu), Unit: "times", Target: 1.3,
 			Note: fmt.Sprintf("%s µs a request", number(median(other)))})
+		r.add(Line{What: "the Open Inference Protocol's over gRPC, one raw tensor: CPU of the server to ours", Value: median(model) / median(cpu), Unit: "times", Target: 1.3,
+			Note: fmt.Sprintf("%s µs a request", number(median(model)))})
 		half := median(rate) / 2
 		mget := open(ctx, half, lookupOpen, func(i int) error { return w.mget(ctx, s, i*31) })
 		ours := open(ctx, half, lookupOpen, func(i int) error { return w.lookup(ctx, s, i*31) })
@@ -156,6 +163,24 @@ func (w *lookups) feast(ctx context.Context, s shape, from int) error {
 	}
 	if len(a.Results) != 1+10*s.views || len(a.Results[1].Statuses) != s.rows || a.Results[1].Statuses[s.rows-1] != feast.FieldStatus_PRESENT {
 		return fmt.Errorf("lookup as Feast has it: %d columns of %s", len(a.Results), a.Results[1].Statuses)
+	}
+	return nil
+}
+
+// infer asks the same as a client of the Open Inference Protocol: a raw tensor of keys, and one of features.
+func (w *lookups) infer(ctx context.Context, s shape, from int) error {
+	var key []byte
+	for i := range s.rows {
+		who := user((from + i*7) % lookupEntities)
+		key = append(binary.LittleEndian.AppendUint32(key, uint32(len(who))), who...)
+	}
+	a, err := w.asModel.ModelInfer(ctx, &inference.ModelInferRequest{ModelName: s.service, RawInputContents: [][]byte{key},
+		Inputs: []*inference.ModelInferRequest_InferInputTensor{{Name: "id", Datatype: "BYTES", Shape: []int64{int64(s.rows)}}}})
+	if err != nil {
+		return err
+	}
+	if len(a.RawOutputContents) != 1 || len(a.RawOutputContents[0]) != 8*s.rows*10*s.views || a.Parameters["partial"].GetBoolParam() {
+		return fmt.Errorf("lookup as a model: %d tensors, %v", len(a.Outputs), a.Parameters)
 	}
 	return nil
 }
