@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -47,14 +48,7 @@ func setup(t *testing.T, partitions int32) *fixture {
 func setupOn(t *testing.T, addr, topic string) *fixture {
 	t.Helper()
 	opts := []kgo.Opt{kgo.SeedBrokers(addr), kgo.FetchMaxWait(50 * time.Millisecond)}
-	cl, err := kgo.NewClient(append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(16<<20),
-		// Kafka reckons a producer's age by its records, and these are old: when it starts it
-		// has forgotten who made them, and takes whatever batch comes first. Were a second under
-		// way when the connection turns out to be gone, it would be taken before the first, and
-		// then both again.
-		kgo.MaxProduceRequestsInflightPerBroker(1))...)
-	require.NoError(t, err)
-	t.Cleanup(cl.Close)
+	cl := producer(t, opts)
 	src := &feature.Source{Meta: feature.Meta{Project: "p", Name: "people"}, Topic: topic,
 		EventTime: feature.TimeField{Field: "at", Format: "unix_us"},
 		Schema:    []byte(`{"type":"object","required":["id"],"properties":{"age":{"type":["integer","null"],"maximum":1000}}}`)}
@@ -68,6 +62,19 @@ func setupOn(t *testing.T, addr, topic string) *fixture {
 	reg := prometheus.NewRegistry()
 	return &fixture{t: t, opts: opts, source: src, view: v, table: &sinktest.Table{}, cl: cl,
 		met: ingest.NewMetrics(reg), reg: reg, log: log}
+}
+
+// producer is a client that sends each record once: where a broker was killed since, make a new one. Kafka reckons a producer's
+// age by its records, and these are old: when it starts it has forgotten who made them. What a client sends again because its connection
+// turned out to be gone may then be taken twice.
+func producer(t *testing.T, opts []kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append(slices.Clone(opts), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(16<<20),
+		// Were a second batch under way when the connection turns out to be gone, it would be taken before the first, and then both again.
+		kgo.MaxProduceRequestsInflightPerBroker(1))...)
+	require.NoError(t, err)
+	t.Cleanup(cl.Close)
+	return cl
 }
 
 // event is one record, and whether it must end in quarantine.

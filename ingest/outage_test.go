@@ -52,6 +52,7 @@ func TestKafkaOutage(t *testing.T) {
 
 	// Entries that the broker does not acknowledge, as it is killed between the fetch and them.
 	stop()
+	f.cl = producer(t, []kgo.Opt{kgo.SeedBrokers(k.Addr)})
 	w.produce(events[3000:]...)
 	g := &gated{opened: make(chan struct{}), arrived: make(chan struct{}, 1)}
 	_, stop = w.worker(c, func(sc *ingest.SupervisorConfig) {

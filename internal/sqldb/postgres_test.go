@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -85,7 +86,11 @@ func TestPostgresSettings(t *testing.T) {
 	t.Run("a server that comes back", func(t *testing.T) {
 		db := open(t, raw)
 		server.Kill(t)
-		err := db.Tx(ctx, func(tx *sql.Tx) error { _, err := tx.Exec("SELECT 1"); return err })
+		var err error
+		require.Eventually(t, func() bool { // a process of it that serves a connection answers until it notices
+			err = db.Tx(ctx, func(tx *sql.Tx) error { _, err := tx.Exec("SELECT 1"); return err })
+			return err != nil
+		}, time.Minute, time.Millisecond)
 		require.Equal(t, feature.Unavailable, feature.KindOf(err), "%v", err)
 		server.Start(t)
 		require.NoError(t, db.Tx(ctx, func(tx *sql.Tx) error { _, err := tx.Exec("SELECT 1"); return err }))
