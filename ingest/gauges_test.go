@@ -14,25 +14,15 @@ import (
 // TestGaugeOfOneStoppedView: a partition needs a person where any view has stopped, whichever comes last.
 func TestGaugeOfOneStoppedView(t *testing.T) {
 	f := setup(t, 1)
-	rng := newRand(41)
-	var events []event
-	for i := range 100 {
-		events = append(events, f.event(rng, 0, i))
-	}
-	f.produce(events[:50]...)
-	stop := f.run(f.table.Open(), f.config())
-	f.committed(map[int32]int64{0: 50})
-	require.NoError(t, stop())
-	f.produce(events[50:]...)
-	f.deleteTo(70)
+	f.truncated(41)
 
 	second, table := *f.view, &sinktest.Table{}
 	second.Meta.Name = "new_view"
 	w := table.Open()
-	stop = f.run(f.table.Open(), f.config(), func(c *ingest.PipelineConfig) {
+	stop := f.run(f.table.Open(), f.config(), func(c *ingest.PipelineConfig) {
 		c.Outlets = append(c.Outlets, &ingest.Outlets{View: &second, Sinks: []ingest.Sink{w}, Table: w})
 	})
-	require.Eventually(t, func() bool { p := table.Positions(); return len(p) == 1 && p[0].Next == 100 }, 60*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { p := table.Positions(); return len(p) == 1 && p[0].Next == 100 }, 3*time.Minute, 5*time.Millisecond)
 	require.Equal(t, 1, f.stopped())
 	require.NoError(t, stop())
 }
@@ -64,14 +54,14 @@ func TestLagOfPartitionsThatWent(t *testing.T) {
 	f.produce(events...)
 	stop := f.run(f.table.Open(), f.config())
 	f.committed(ends)
-	require.Eventually(t, func() bool { return len(lags(t, f.reg)) == 4 }, 60*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(lags(t, f.reg)) == 4 }, 3*time.Minute, 5*time.Millisecond)
 
 	other := prometheus.NewRegistry()
 	stop2 := f.run(f.table.Open(), f.config(), func(c *ingest.PipelineConfig) { c.Metrics = ingest.NewMetrics(other) })
-	require.Eventually(t, func() bool { return len(lags(t, f.reg)) == 2 && len(lags(t, other)) == 2 }, 60*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(lags(t, f.reg)) == 2 && len(lags(t, other)) == 2 }, 3*time.Minute, 5*time.Millisecond)
 	require.ElementsMatch(t, []string{"0", "1", "2", "3"}, append(lags(t, f.reg), lags(t, other)...))
 	require.NoError(t, stop2())
-	require.Eventually(t, func() bool { return len(lags(t, f.reg)) == 4 }, 60*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(lags(t, f.reg)) == 4 }, 3*time.Minute, 5*time.Millisecond)
 	require.NoError(t, stop())
 	f.verify(events)
 }

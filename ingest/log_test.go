@@ -74,23 +74,29 @@ func (f *fixture) deleteTo(offset int64) {
 	require.NoError(f.t, r.Error())
 }
 
-// TestTruncatedTopic: where the log no longer has what the table lacks, the
-// partition stops and says so; truncated_topic: skip goes on behind the gap.
-func TestTruncatedTopic(t *testing.T) {
-	f := setup(t, 1)
-	rng := newRand(4)
-	var events []event
+// truncated has the table hold events 0 to 49 of 100, and the log only those from 70 on.
+func (f *fixture) truncated(seed uint64) (events []event) {
+	f.t.Helper()
+	rng := newRand(seed)
 	for i := range 100 {
 		events = append(events, f.event(rng, 0, i))
 	}
 	f.produce(events[:50]...)
 	stop := f.run(f.table.Open(), f.config())
 	f.committed(map[int32]int64{0: 50})
-	require.NoError(t, stop())
+	require.NoError(f.t, stop())
 	f.produce(events[50:]...)
 	f.deleteTo(70)
+	return events
+}
 
-	stop = f.run(f.table.Open(), f.config())
+// TestTruncatedTopic: where the log no longer has what the table lacks, the
+// partition stops and says so; truncated_topic: skip goes on behind the gap.
+func TestTruncatedTopic(t *testing.T) {
+	f := setup(t, 1)
+	events := f.truncated(4)
+
+	stop := f.run(f.table.Open(), f.config())
 	require.Eventually(t, func() bool { return f.stopped() == 1 }, 3*time.Minute, 5*time.Millisecond)
 	require.NoError(t, stop())
 	require.Equal(t, int64(50), f.table.Positions()[0].Next)
